@@ -1,0 +1,53 @@
+"""Budgets: providers are never asked more than their free tier allows, by all processes of the cluster together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from math import ceil
+
+from redis.asyncio import Redis
+
+from shared.bus.redis_client import REDIS_FAULTS
+from shared.channels import Channels
+from shared.errors import BusError
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `units` within any `seconds`; a call costs 1 unit unless its request says otherwise."""
+
+    units: int
+    seconds: float
+
+
+class Budgets:
+    """What the cluster has spent, kept in Redis so that restarts and takeovers don't forget it."""
+
+    def __init__(self, redis: Redis, channels: Channels) -> None:
+        self._redis = redis
+        self._channels = channels
+        self._spend = redis.register_script((resources.files("shared") / "budget.lua").read_text())
+
+    async def spend(self, provider: str, budget: Budget, cost: int = 1) -> float:
+        """Take `cost` units: 0.0 if the call may be made now, else the seconds until it may be (nothing was taken).
+
+        Raises BusError if Redis is away: whoever can't count must not ask.
+        """
+        try:
+            wait = await self._spend(
+                keys=self._keys(provider), args=[budget.units, ceil(budget.seconds * 1000), cost]
+            )
+        except REDIS_FAULTS as error:
+            raise BusError(f"budget of {provider}: {type(error).__name__}") from error
+        return int(wait) / 1000
+
+    async def block(self, provider: str, seconds: float) -> None:
+        """Let nobody in the cluster ask `provider` for `seconds`: it said so (Retry-After). Raises BusError."""
+        try:
+            await self._redis.set(self._keys(provider)[1], "1", px=max(1, ceil(seconds * 1000)))
+        except REDIS_FAULTS as error:
+            raise BusError(f"block of {provider}: {type(error).__name__}") from error
+
+    def _keys(self, provider: str) -> list[str]:
+        return [self._channels.budget(provider), self._channels.budget_block(provider)]

@@ -1,0 +1,39 @@
+"""How coinwire opens Redis: bounded waits, no hidden retries. Everything that talks to Redis starts here."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from shared.errors import SettingsError
+from shared.settings import Settings
+
+REDIS_FAULTS = (RedisError, OSError, TimeoutError)
+"""Everything redis-py raises when the server is away, slow, loading, or refuses a command."""
+
+_CONNECT_SECONDS = 3.0  # loopback or one datacentre: beyond it the host is gone, not slow
+_COMMAND_SECONDS = 5.0  # our longest command reads a stream of some MB
+
+
+def open_redis(settings: Settings) -> Redis:
+    """A client for REDIS_URL; does no I/O. Raises SettingsError where the URL is missing or malformed, without it.
+
+    redis-py's own retries are off: a publish that was sent and not answered may have happened, and doing it again
+    would publish twice. RESP2, and no CLIENT SETINFO, so that a user with few ACL rights can connect.
+    """
+    if settings.redis_url is None:
+        raise SettingsError("REDIS_URL: not set (`make demo` and `make run` start a Redis of their own)")
+    try:
+        client: Redis = Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=_COMMAND_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            driver_info=None,
+        )
+    except ValueError:
+        raise SettingsError("REDIS_URL: not a redis://, rediss:// or unix:// address") from None
+    return client

@@ -1,0 +1,60 @@
+"""The catalogue of services: one line each. Gateway, workers, metrics, docs and tests read it; none of them lists services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared import payloads
+from shared.payloads import Payload
+
+DATA_COLLECTION, MONITORING, INTEGRATION = "data_collection", "monitoring", "integration"
+CATEGORIES = (DATA_COLLECTION, MONITORING, INTEGRATION)
+
+SYSTEM = "system"
+"""Notices about the cluster itself. Has a channel like a service, but is not one of the twelve."""
+ALL = "all"
+"""What a client says for each of the twelve."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One service: its name on the wire, who publishes it, what `data` is, how often (s), and where clients find it."""
+
+    name: str
+    title: str
+    category: str
+    payload: type[Payload]
+    interval: float
+    endpoints: tuple[str, ...]
+    description: str
+
+
+_D, _M, _I, _S = DATA_COLLECTION, MONITORING, INTEGRATION, ServiceSpec
+
+# fmt: off
+_LINES = (
+    _S("market_data", "Market Data", _D, payloads.MarketData, 5, ("/ws/data", "/ws/market_data"), "Real-time cryptocurrency prices, volumes, and market caps"),
+    _S("explorers", "Blockchain Explorers", _D, payloads.Explorers, 10, ("/ws/data",), "Blockchain explorer data and network statistics"),
+    _S("news", "News Aggregation", _D, payloads.News, 60, ("/ws/data", "/ws/news"), "Cryptocurrency news aggregation from multiple sources"),
+    _S("sentiment", "Sentiment Analysis", _D, payloads.Sentiment, 30, ("/ws/data", "/ws/sentiment"), "Market sentiment analysis and social media trends"),
+    _S("whale_tracking", "Whale Tracking", _D, payloads.WhaleTracking, 15, ("/ws/data", "/ws/whale_tracking"), "Large transaction monitoring and whale wallet tracking"),
+    _S("rpc_nodes", "RPC Nodes", _D, payloads.RpcNodes, 20, ("/ws/data",), "RPC node status and blockchain events"),
+    _S("onchain", "On-Chain Analytics", _D, payloads.Onchain, 30, ("/ws/data",), "On-chain analytics and smart contract events"),
+    _S("health_checker", "Health Monitoring", _M, payloads.HealthChecker, 30, ("/ws/monitoring", "/ws/health"), "Provider health monitoring and status checks"),
+    _S("pool_manager", "Pool Management", _M, payloads.PoolManager, 20, ("/ws/monitoring", "/ws/pool_status"), "Source pool management and automatic failover"),
+    _S("scheduler", "Task Scheduler", _M, payloads.Scheduler, 15, ("/ws/monitoring", "/ws/scheduler_status"), "Task scheduler status and job execution tracking"),
+    _S("huggingface", "HuggingFace AI", _I, payloads.HuggingFace, 60, ("/ws/integration", "/ws/huggingface", "/ws/ai"), "HuggingFace AI model registry and sentiment analysis"),
+    _S("persistence", "Data Persistence", _I, payloads.Persistence, 30, ("/ws/integration", "/ws/persistence"), "Data persistence, exports, and backup operations"),
+)
+# fmt: on
+
+SERVICES: dict[str, ServiceSpec] = {line.name: line for line in _LINES}
+"""The twelve services by name, in the document's order."""
+
+CHANNEL_NAMES = (*SERVICES, SYSTEM)
+"""Everything that has a channel of its own: what a relay subscribes to."""
+
+
+def of_category(category: str) -> tuple[str, ...]:
+    """Names of a category's services, in the document's order."""
+    return tuple(name for name, spec in SERVICES.items() if spec.category == category)

@@ -1,0 +1,76 @@
+"""Every Redis key and channel name, and nothing else.
+
+The braces hold what belongs together on one Redis Cluster slot, so that one Lua script may touch all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Names under one `prefix`. Production uses `coinwire`; every test has a prefix of its own."""
+
+    prefix: str = "coinwire"
+
+    def channel(self, service: str) -> str:
+        """The pub/sub channel of a service: one MessagePack map a message."""
+        return f"{self.prefix}:{{{service}}}"
+
+    def last(self, service: str) -> str:
+        """String: the newest message, for late joiners."""
+        return f"{self.prefix}:{{{service}}}:last"
+
+    def stream(self, service: str) -> str:
+        """Stream: the recent history, entry id `<seq>-0`, field `m`, bounded by length."""
+        return f"{self.prefix}:{{{service}}}:stream"
+
+    def meta(self, service: str) -> str:
+        """Hash: `epoch`, `seq`, `fence`, and `run_id` of the Redis server that last confirmed the epoch."""
+        return f"{self.prefix}:{{{service}}}:meta"
+
+    def service_of(self, channel: str) -> str | None:
+        """The service whose channel this is, or None for a name that is not a service's."""
+        start, end = f"{self.prefix}:{{", "}"
+        if channel.startswith(start) and channel.endswith(end):
+            return channel[len(start) : -len(end)]
+        return None
+
+    def probe(self, node: str) -> str:
+        """The channel on which a subscriber proves to itself that Redis still delivers to it."""
+        return f"{self.prefix}:probe:{node}"
+
+    def lease(self, name: str) -> str:
+        """String: who holds the lease `name`; expires with it."""
+        return f"{self.prefix}:lease:{{{name}}}"
+
+    def fence(self, name: str) -> str:
+        """Integer: the fence handed out last for the lease `name`; only grows."""
+        return f"{self.prefix}:lease:{{{name}}}:fence"
+
+    @property
+    def client_numbers(self) -> str:
+        """Integer: the highest client number handed out to any gateway."""
+        return f"{self.prefix}:client_numbers"
+
+    @property
+    def nodes(self) -> str:
+        """Sorted set: gateway nodes by the time (Unix seconds) after which they count as gone."""
+        return f"{self.prefix}:presence:nodes"
+
+    def presence(self, node: str) -> str:
+        """Hash: client id to MessagePack `[connected_at, last_activity, subscriptions]` of one gateway; expires."""
+        return f"{self.prefix}:presence:{{{node}}}:clients"
+
+    def presence_counts(self, node: str) -> str:
+        """Hash: `total` and one subscriber count a service, of one gateway; expires."""
+        return f"{self.prefix}:presence:{{{node}}}:counts"
+
+    def budget(self, provider: str) -> str:
+        """Sorted set: the calls the cluster made to a provider within its budget's window, by time (ms)."""
+        return f"{self.prefix}:budget:{{{provider}}}"
+
+    def budget_block(self, provider: str) -> str:
+        """String: stands while the provider asked to be left alone (Retry-After); expires with that."""
+        return f"{self.prefix}:budget:{{{provider}}}:blocked"

@@ -1,0 +1,61 @@
+"""Envelope: the one message that crosses a process boundary. MessagePack in, MessagePack out.
+
+On the wire (Redis channel, `last` key, stream field `m`) it is one map
+`{service, type, data, timestamp, epoch, seq}`. The publisher packs the first four; `publish.lua` counts `seq`
+inside Redis and appends the last two, so that the order of `seq` is the order of delivery.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from shared.errors import EnvelopeError
+
+UPDATE = "update"
+
+_SIX_PAIRS = b"\x86"  # MessagePack fixmap of 6: the script completes what `pack_draft` begins
+_PACKED_KEYS = tuple(msgpack.packb(key) for key in ("service", "type", "data", "timestamp"))
+_FIELD_TYPES = {"service": str, "type": str, "data": dict, "timestamp": str, "epoch": str, "seq": int}
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One update of one service at position (`epoch`, `seq`); `timestamp` is when it was published."""
+
+    service: str
+    type: str
+    data: dict[str, Any]
+    timestamp: str
+    epoch: str
+    seq: int
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> Envelope:
+        """Read a message as it stands in Redis. Raises EnvelopeError on anything else."""
+        try:
+            fields = msgpack.unpackb(raw)
+        except (ValueError, msgpack.UnpackException) as error:  # its format errors are ValueErrors
+            raise EnvelopeError(f"not MessagePack: {error}") from error
+        if not isinstance(fields, dict):
+            raise EnvelopeError(f"not a map but {type(fields).__name__}")
+        for name, kind in _FIELD_TYPES.items():
+            if not isinstance(fields.get(name), kind):
+                raise EnvelopeError(f"{name} is {type(fields.get(name)).__name__}, not {kind.__name__}")
+        return cls(**{name: fields[name] for name in _FIELD_TYPES})
+
+
+def pack_draft(service: str, data: dict[str, Any], timestamp: str) -> bytes:
+    """The message without its position: all of the map but `epoch` and `seq`, which `publish.lua` appends.
+
+    Raises EnvelopeError where `data` holds something that MessagePack has no form for.
+    """
+    parts = [_SIX_PAIRS]
+    try:
+        for key, value in zip(_PACKED_KEYS, (service, UPDATE, data, timestamp), strict=True):
+            parts += (key, msgpack.packb(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise EnvelopeError(f"{service}: data can't be packed: {error}") from error
+    return b"".join(parts)

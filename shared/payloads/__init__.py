@@ -1,0 +1,33 @@
+"""What `data` means, one frozen Struct a service, with units. Gateway docs and tests are made from these types."""
+
+from shared.payloads.explorers import Explorers
+from shared.payloads.fields import Payload
+from shared.payloads.health_checker import HealthChecker
+from shared.payloads.huggingface import HuggingFace
+from shared.payloads.market_data import MarketData
+from shared.payloads.news import News
+from shared.payloads.onchain import Onchain
+from shared.payloads.persistence import Persistence
+from shared.payloads.pool_manager import PoolManager
+from shared.payloads.rpc_nodes import RpcNodes
+from shared.payloads.scheduler import Scheduler
+from shared.payloads.sentiment import Sentiment
+from shared.payloads.system import SystemNotice
+from shared.payloads.whale_tracking import WhaleTracking
+
+__all__ = [
+    "Explorers",
+    "HealthChecker",
+    "HuggingFace",
+    "MarketData",
+    "News",
+    "Onchain",
+    "Payload",
+    "Persistence",
+    "PoolManager",
+    "RpcNodes",
+    "Scheduler",
+    "Sentiment",
+    "SystemNotice",
+    "WhaleTracking",
+]

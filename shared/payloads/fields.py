@@ -1,0 +1,23 @@
+"""Types that several payloads share. Their descriptions become the schema that `/docs` shows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+UtcTime = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$",
+        description="UTC, ISO 8601 with milliseconds",
+        examples=["2025-11-11T10:30:00.000Z"],
+    ),
+]
+CoinId = Annotated[str, Meta(description="CoinGecko id, such as `bitcoin`")]
+
+
+class Payload(Struct, frozen=True, kw_only=True):
+    """What every service's `data` has in common."""
+
+    timestamp: Annotated[UtcTime, Meta(description="when these figures were put together (UTC)")]

@@ -1,0 +1,17 @@
+"""UTC times as every coinwire message carries them: ISO 8601, milliseconds, `Z` (CONTRACT.md, section 1)."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+def iso(seconds: float) -> str:
+    """Unix `seconds` as `2025-11-11T10:30:00.000Z`, rounded down to the millisecond."""
+    moment = datetime.fromtimestamp(int(seconds * 1000) / 1000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def now_iso() -> str:
+    """The present, as `iso` writes it."""
+    return iso(time.time())

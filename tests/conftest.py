@@ -1,0 +1,31 @@
+"""What every test stands on: a real redis-server of the test run's own, and a key prefix of the test's own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from launcher.redis_server import RedisServer
+from shared.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One redis-server for the run. A missing binary is an error, not a skip."""
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def settings(redis_server: RedisServer) -> Settings:
+    """Settings of a cluster of the test's own: same Redis, unique prefix, a free port."""
+    return Settings(
+        _env_file=None,
+        redis_url=redis_server.url,
+        redis_prefix=f"test-{uuid.uuid4().hex[:12]}",
+        port=0,
+        drain_seconds=0,
+    )

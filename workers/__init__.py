@@ -1,0 +1,1 @@
+"""Workers: one process a category. HTTP in front, the bus behind."""
