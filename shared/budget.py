@@ -35,9 +35,7 @@ class Budgets:
         Raises BusError if Redis is away: whoever can't count must not ask.
         """
         try:
-            wait = await self._spend(
-                keys=self._keys(provider), args=[budget.units, ceil(budget.seconds * 1000), cost]
-            )
+            wait = await self._spend(keys=self._keys(provider), args=[budget.units, ceil(budget.seconds * 1000), cost])
         except REDIS_FAULTS as error:
             raise BusError(f"budget of {provider}: {type(error).__name__}") from error
         return int(wait) / 1000

@@ -56,12 +56,16 @@ class Channels:
 
     @property
     def nodes(self) -> str:
-        """Sorted set: gateway nodes by the time (Unix seconds) after which they count as gone."""
+        """Set: gateway nodes; those whose counts have expired are gone."""
         return f"{self.prefix}:presence:nodes"
 
     def presence(self, node: str) -> str:
         """Hash: client id to MessagePack `[connected_at, last_activity, subscriptions]` of one gateway; expires."""
         return f"{self.prefix}:presence:{{{node}}}:clients"
+
+    def presence_order(self, node: str) -> str:
+        """Sorted set: client ids of one gateway by client number; expires."""
+        return f"{self.prefix}:presence:{{{node}}}:order"
 
     def presence_counts(self, node: str) -> str:
         """Hash: `total` and one subscriber count a service, of one gateway; expires."""

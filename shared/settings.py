@@ -1,4 +1,4 @@
-"""Settings: read once from the environment (and `.env`), frozen, secrets masked. Every one of them is in `.env.example`."""
+"""Settings: read once from the environment (and `.env`), frozen, secrets masked. `.env.example` has every one."""
 
 from __future__ import annotations
 
@@ -15,40 +15,63 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
-    redis_url: SecretStr | None = Field(None, description="redis://, rediss:// or unix:// address of the bus")
-    redis_prefix: str = Field("coinwire", pattern=r"^[A-Za-z0-9_.-]+$", description="first part of every key")
-    host: str = Field("127.0.0.1", description="address a gateway listens on; 0.0.0.0 in a container")
-    port: int = Field(7860, ge=0, le=65535, description="port a gateway listens on; 0 takes a free one")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
-    log_format: Literal["console", "json"] = Field("console", description="for people or for a log collector")
+    redis_url: SecretStr | None = Field(default=None, description="redis://, rediss:// or unix:// address of the bus")
+    redis_prefix: str = Field(default="coinwire", pattern=r"^[A-Za-z0-9_.-]+$", description="first part of every key")
+    host: str = Field(default="127.0.0.1", description="address a gateway listens on; 0.0.0.0 in a container")
+    port: int = Field(default=7860, ge=0, le=65535, description="port a gateway listens on; 0 takes a free one")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least severe level logged"
+    )
+    log_format: Literal["console", "json"] = Field(default="console", description="for people or for a log collector")
 
     history_length: int = Field(
-        1000, ge=1, le=1_000_000, description="updates a service keeps for recovery, in Redis and in each gateway"
+        default=1000,
+        ge=1,
+        le=1_000_000,
+        description="updates a service keeps for recovery, in Redis and in each gateway",
     )
     delivery_deadline: float = Field(
-        6.0, gt=0.2, le=300, description="silence from Redis after which a subscriber reconnects and is not ready"
+        default=6.0,
+        gt=0.2,
+        le=300,
+        description="silence from Redis after which a subscriber reconnects and is not ready",
     )
 
-    max_connections: int = Field(9000, ge=1, description="WebSocket connections a gateway accepts, then HTTP 503")
-    outbox_messages: int = Field(512, ge=16, description="messages a slow client may lag behind, then close 4008")
-    outbox_bytes: int = Field(4_194_304, ge=65536, description="bytes a slow client may lag behind, then close 4008")
-    ws_compression: bool = Field(False, description="offer permessage-deflate to WebSocket clients")
-    ws_ping_interval: float = Field(20.0, gt=0, description="pause between a gateway's WebSocket pings")
-    ws_ping_timeout: float = Field(20.0, gt=0, description="unanswered for so long, a ping ends its connection")
+    max_connections: int = Field(
+        default=9000, ge=1, description="WebSocket connections a gateway accepts, then HTTP 503"
+    )
+    outbox_messages: int = Field(
+        default=512, ge=16, description="messages a slow client may lag behind, then close 4008"
+    )
+    outbox_bytes: int = Field(
+        default=4_194_304, ge=65536, description="bytes a slow client may lag behind, then close 4008"
+    )
+    ws_compression: bool = Field(default=False, description="offer permessage-deflate to WebSocket clients")
+    ws_ping_interval: float = Field(default=20.0, gt=0, description="pause between a gateway's WebSocket pings")
+    ws_ping_timeout: float = Field(default=20.0, gt=0, description="unanswered for so long, a ping ends its connection")
     drain_seconds: float = Field(
-        1.0, ge=0, le=3600, description="how long a stopping gateway reports not ready before it closes its clients"
+        default=1.0,
+        ge=0,
+        le=3600,
+        description="how long a stopping gateway reports not ready before it closes its clients",
     )
-    forwarded_allow_ips: str = Field("127.0.0.1", description="proxies whose X-Forwarded-For is believed")
+    forwarded_allow_ips: str = Field(default="127.0.0.1", description="proxies whose X-Forwarded-For is believed")
 
-    lease_seconds: float = Field(10.0, ge=1, le=300, description="after which a dead worker's category is taken over")
-    worker_metrics_port: int = Field(0, ge=0, le=65535, description="port of a worker's /metrics; 0 serves none")
+    lease_seconds: float = Field(
+        default=10.0, ge=1, le=300, description="after which a dead worker's category is taken over"
+    )
+    worker_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="port of a worker's /metrics; 0 serves none"
+    )
     coins: Annotated[int | tuple[str, ...], NoDecode] = Field(
-        100, description="how many coins by market value, or CoinGecko ids separated by commas"
+        default=100, description="how many coins by market value, or CoinGecko ids separated by commas"
     )
     simulator_url: str | None = Field(
-        None, pattern=r"^https?://", description="send every provider request there instead; figures are labelled"
+        default=None,
+        pattern=r"^https?://",
+        description="send every provider request there instead; figures are labelled",
     )
-    coingecko_demo_key: SecretStr | None = Field(None, description="free CoinGecko key: a larger budget")
+    coingecko_demo_key: SecretStr | None = Field(default=None, description="free CoinGecko key: a larger budget")
 
     @field_validator("coins", mode="before")
     @classmethod
@@ -67,7 +90,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process. Raises SettingsError with one line that names each wrong setting, never its value."""
+    """The settings of this process. Raises SettingsError: one line that names each wrong setting, never its value."""
     try:
         return Settings()
     except ValidationError as error:

@@ -1,0 +1,65 @@
+"""Bus: how an update gets into Redis, and what is kept there of the ones before."""
+
+from __future__ import annotations
+
+import secrets
+from importlib import resources
+from typing import Any, NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from shared.bus.redis_client import REDIS_FAULTS
+from shared.channels import Channels
+from shared.envelope import pack_draft
+from shared.errors import BusError, FencedError
+from shared.timestamps import now_iso
+
+
+class Position(NamedTuple):
+    """Where an update stands among those of its service: `seq` counts +1 within an `epoch`."""
+
+    epoch: str
+    seq: int
+
+
+class Bus:
+    """The publishing side. One instance a process; it remembers where it published last, service by service."""
+
+    def __init__(self, redis: Redis, channels: Channels, history_length: int) -> None:
+        self._redis = redis
+        self._channels = channels
+        self._history_length = history_length
+        self._positions: dict[str, Position] = {}
+        self._publish = redis.register_script((resources.files("shared.bus") / "publish.lua").read_text())
+
+    async def publish(self, service: str, data: dict[str, Any], *, fence: int = 0) -> Position:
+        """Give `data` the next position of `service`, keep it, and deliver it to every subscriber.
+
+        `fence` is that of the publisher's lease. Raises FencedError if a newer holder has published since, BusError
+        if Redis did not confirm (it may still have happened), EnvelopeError if `data` can't be packed.
+        """
+        known = self._positions.get(service, Position("", 0))
+        names = self._channels
+        try:
+            epoch, seq = await self._publish(
+                keys=[names.meta(service), names.stream(service), names.last(service)],
+                args=[
+                    names.channel(service),
+                    fence,
+                    pack_draft(service, data, now_iso()),
+                    self._history_length,
+                    secrets.token_hex(8),
+                    known.epoch,
+                    known.seq,
+                ],
+            )
+        except ResponseError as error:
+            if str(error).startswith("FENCED"):
+                raise FencedError(f"{service}: {error}") from None
+            raise BusError(f"publish of {service}: {error}") from error
+        except REDIS_FAULTS as error:
+            raise BusError(f"publish of {service}: {type(error).__name__}") from error
+        position = Position(epoch.decode(), int(seq))
+        self._positions[service] = position
+        return position

@@ -1,0 +1,203 @@
+"""Subscription: every update of some services, in order, without holes or doubles, for ever.
+
+redis-py's own pub/sub object is not used: it neither notices a half-open socket nor tells of a silent reconnect that
+lost messages. Here one connection is read by a loop with a deadline; a probe sent through Redis to ourselves proves
+delivery when it is quiet; and after every (re)subscribe the hole is filled from the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+
+from shared.bus.bus import Position
+from shared.bus.redis_client import REDIS_FAULTS
+from shared.channels import Channels
+from shared.envelope import Envelope
+from shared.errors import BusError, EnvelopeError
+from shared.metrics import BusMetrics
+
+log = structlog.get_logger()
+
+Deliver = Callable[[Envelope, bytes], None]
+"""Takes one update, decoded and as it stands in Redis. Must not block: it is called from the read loop."""
+
+_PAGE = 200  # stream entries a read: at 10 kB each about 2 MB, well within one command's time limit
+_FIRST_PAUSE = 0.1  # s before the first reconnect; doubles from there
+_LONGEST_PAUSE = 5.0  # s: with full jitter, a thousand gateways come back spread over this
+
+
+class Subscription:
+    """What one process reads of the bus. `run` is its only task."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        channels: Channels,
+        services: Sequence[str],
+        node: str,
+        *,
+        deadline: float,
+        metrics: BusMetrics,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`node` names this process; `deadline` is the silence in seconds after which delivery counts as lost."""
+        self._redis = redis
+        self._channels = channels
+        self._services = tuple(services)
+        self._probe_channel = channels.probe(node)
+        self._deadline = deadline
+        self._metrics = metrics
+        self._clock = clock
+        self._jitter = jitter
+        self._positions: dict[str, Position] = {}
+        self._heard_at = float("-inf")
+        self._filled = False
+        self._deliver: Deliver = lambda envelope, raw: None
+
+    @property
+    def proven(self) -> bool:
+        """Whether Redis delivered something within the deadline, with nothing left to fill: what readiness means."""
+        return self._filled and self._clock() - self._heard_at < self._deadline
+
+    async def run(self, deliver: Deliver) -> None:
+        """Deliver updates until cancelled, reconnecting for ever with full jitter. Never returns by itself."""
+        self._deliver = deliver
+        failures, lost_at = 0, None
+        while True:
+            connection: AbstractConnection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            try:
+                early = await self._subscribe(connection)
+                if lost_at is not None:
+                    log.info("redis back", after_seconds=round(self._clock() - lost_at, 1))
+                failures, lost_at = 0, None
+                await self._read(connection, early)
+            except (*REDIS_FAULTS, BusError) as error:
+                if lost_at is None:
+                    lost_at = self._clock()
+                    log.warning("redis lost", reason=_reason(error), will="reconnect until it is back")
+                self._metrics.reconnects.inc()
+            finally:
+                self._filled = False
+                await connection.disconnect(nowait=True)
+            pause = self._jitter() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 10))
+            failures += 1
+            await asyncio.sleep(pause)
+
+    async def _subscribe(self, connection: AbstractConnection) -> list[Any]:
+        """Subscribe to everything and fill what was missed. Returns what arrived meanwhile."""
+        async with asyncio.timeout(self._deadline):
+            await connection.connect()  # type: ignore[no-untyped-call]
+            names = [*(self._channels.channel(service) for service in self._services), self._probe_channel]
+            await connection.send_command("SUBSCRIBE", *names)
+            confirmed, early = 0, []
+            while confirmed < len(names):
+                reply = await connection.read_response(timeout=self._deadline)
+                if reply is None:
+                    raise BusError("no answer to SUBSCRIBE")
+                if reply[0] == b"subscribe":
+                    confirmed += 1
+                else:
+                    early.append(reply)
+        self._heard_at = self._clock()
+        for service in self._services:
+            await self._fill(service)
+        self._filled = True
+        return early
+
+    async def _read(self, connection: AbstractConnection, early: list[Any]) -> None:
+        """Read for ever. Raises BusError when delivery can't be proven any more."""
+        for reply in early:
+            await self._take(reply)
+        quiet = self._deadline / 3  # leaves two thirds for the probe to come back
+        probed_at = float("-inf")
+        while True:
+            reply = await connection.read_response(timeout=quiet / 2)
+            now = self._clock()
+            if reply is not None:
+                self._heard_at = now
+                await self._take(reply)
+            elif now - self._heard_at >= self._deadline:
+                raise BusError(f"nothing delivered for {self._deadline:g} s, not even our own probe")
+            elif now - self._heard_at >= quiet and now - probed_at >= quiet:
+                probed_at = now
+                async with asyncio.timeout(self._deadline):
+                    await self._redis.publish(self._probe_channel, b"")
+
+    async def _take(self, reply: Any) -> None:
+        kind, channel, raw = reply[0], reply[1], reply[2]
+        service = self._channels.service_of(channel.decode()) if kind == b"message" else None
+        if service is None:  # our own probe
+            return
+        envelope = self._unpack(service, raw)
+        if envelope is None:
+            return
+        known = self._positions.get(service)
+        if known is None or known.epoch != envelope.epoch or envelope.seq > known.seq + 1:
+            await self._fill(service)
+        self._accept(envelope, raw)
+
+    async def _fill(self, service: str) -> None:
+        """Deliver what the stream has beyond our position; all it has, if the epoch is another."""
+        known = self._positions.get(service)
+        start = f"({known.seq}-0" if known else "-"
+        while True:
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.hget(self._channels.meta(service), "epoch")
+                pipeline.xrange(self._channels.stream(service), min=start, max="+", count=_PAGE)
+                epoch, entries = await pipeline.execute()
+            known = self._positions.get(service)
+            if known is not None and epoch is not None and epoch.decode() != known.epoch:
+                log.info("new epoch", service=service, epoch=epoch.decode())
+                del self._positions[service]
+                start = "-"
+                continue
+            for _, fields in entries:
+                raw = fields.get(b"m", b"")
+                envelope = self._unpack(service, raw)
+                if envelope is not None:
+                    self._accept(envelope, raw)
+                    self._metrics.filled.labels(service).inc()
+            if len(entries) < _PAGE:
+                return
+            start = f"({entries[-1][0].decode()}"
+
+    def _unpack(self, service: str, raw: bytes) -> Envelope | None:
+        """The message, or None (counted and logged) for what is not one of `service`: others may write to Redis too."""
+        try:
+            envelope = Envelope.unpack(raw)
+            if envelope.service != service:
+                raise EnvelopeError(f"it is one of {envelope.service}")
+        except EnvelopeError as error:
+            self._metrics.malformed.labels(service).inc()
+            log.warning("foreign message dropped", service=service, reason=str(error))
+            return None
+        return envelope
+
+    def _accept(self, envelope: Envelope, raw: bytes) -> None:
+        known = self._positions.get(envelope.service)
+        if known is not None:
+            if envelope.epoch != known.epoch:
+                return  # overtaken: the stream already told of a newer epoch
+            if envelope.seq <= known.seq:
+                self._metrics.duplicates.labels(envelope.service).inc()
+                return
+            missing = envelope.seq - known.seq - 1
+            if missing:
+                self._metrics.unfilled.labels(envelope.service).inc(missing)
+                log.warning("history too short to fill a gap", service=envelope.service, missing=missing)
+        self._positions[envelope.service] = Position(envelope.epoch, envelope.seq)
+        self._metrics.received.labels(envelope.service).inc()
+        self._deliver(envelope, raw)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,84 @@
+"""Logs: structlog for our lines and for the libraries', readable or JSON, with every known secret masked."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+from pydantic import SecretStr
+
+from shared.settings import Settings
+
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
+_URL_KEYS = re.compile(r"(?i)\b((?:api_?key|auth_token|x_cg_demo_api_key|key|token)=)[^&\s\"']+")
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """The values that must never be printed."""
+    values = (getattr(settings, name) for name in type(settings).model_fields)
+    return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+
+
+def mask(text: str, secrets: tuple[str, ...] = ()) -> str:
+    """`text` with secrets, URL credentials and keys in query strings replaced by `***`."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return _URL_KEYS.sub(r"\1***", _URL_CREDENTIALS.sub("***@", text))
+
+
+def configure_logs(settings: Settings, process: str) -> None:
+    """Send all logs of this process to stderr in one form. Called once, first thing in a process."""
+    secrets = secrets_of(settings)
+
+    def masked(value: Any) -> Any:
+        if isinstance(value, str):
+            return mask(value, secrets)
+        if isinstance(value, Mapping):
+            return {key: masked(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [masked(item) for item in value]
+        return value if isinstance(value, int | float | None) else mask(str(value), secrets)
+
+    def mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {key: value if key.startswith("_") else masked(value) for key, value in event.items()}
+
+    def name_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.setdefault("process", process)
+        return event
+
+    as_json = settings.log_format == "json"
+    before: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=True),
+        structlog.processors.format_exc_info,
+        mask_event,
+    ]
+    last: list[Any]
+    if as_json:
+        last = [name_process, structlog.processors.JSONRenderer()]
+    else:
+        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+    structlog.configure(
+        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=before,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+    )
+    stderr = logging.StreamHandler(sys.stderr)
+    stderr.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [stderr]
+    root.setLevel(settings.log_level.upper())
+    # These tell of every request and every connection: attempts, not transitions.
+    for chatty in ("httpx", "httpcore", "uvicorn.error", "uvicorn.access", "apscheduler", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,51 @@
+"""Every metric that a coinwire process exports, by who counts it. Each process makes its own registry."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class BusMetrics:
+    """What a subscription counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"coinwire_bus_{name}", text, labels, registry=registry)
+
+        self.received = counter("received", "Updates taken from the bus", "service")
+        self.duplicates = counter("duplicates", "Updates dropped because they had been delivered before", "service")
+        self.filled = counter("gap_filled", "Updates missed on the channel and read from the stream", "service")
+        self.unfilled = counter("gap_unfilled", "Updates lost: missed, and no longer in the stream", "service")
+        self.malformed = counter("malformed", "Messages dropped because they were not coinwire's", "service")
+        self.reconnects = counter("reconnects", "Times the subscription lost Redis")
+
+
+class GatewayMetrics:
+    """What a gateway counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"coinwire_gateway_{name}", text, labels, registry=registry)
+
+        self.connections = Gauge("coinwire_gateway_connections", "Open WebSocket connections", registry=registry)
+        self.accepted = counter("accepted", "Connections accepted", "endpoint")
+        self.refused = counter("refused", "Handshakes refused", "reason")
+        self.closed = counter("closed", "Connections closed by the gateway", "reason")
+        self.commands = counter("commands", "Commands carried out", "action")
+        self.errors = counter("errors", "Error messages sent to clients", "code")
+        self.broadcasts = counter("broadcasts", "Updates broadcast", "service")
+        self.offered = counter("offered", "Updates offered to clients", "service")
+        self.dropped = counter("dropped", "Messages not delivered because their client was too slow")
+        self.recoveries = counter("recoveries", "Subscribes with a position", "recovered")
+
+
+class WorkerMetrics:
+    """What a worker counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"coinwire_worker_{name}", text, labels, registry=registry)
+
+        self.published = counter("published", "Updates published", "service")
+        self.failed = counter("failed", "Collection cycles that published nothing", "service", "reason")
+        self.leading = Gauge("coinwire_worker_leading", "1 while this worker holds its lease", registry=registry)
