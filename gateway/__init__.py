@@ -1,0 +1,1 @@
+"""Gateways: WebSockets in front, the bus behind. Stateless, any number of replicas."""

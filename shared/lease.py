@@ -52,16 +52,17 @@ class Lease:
 
     async def hold(self) -> None:
         """Keep asking until cancelled, then give the lease back."""
-        held: bool | None = None
+        state = ""
         try:
             while True:
-                with contextlib.suppress(
-                    *REDIS_FAULTS
-                ):  # who else needs Redis reports it; our fence runs out by itself
+                try:
                     await self.refresh()
-                if bool(self.fence) != held:
-                    held = bool(self.fence)
-                    log.info("lease held" if held else "lease not held: standing by", lease=self.name)
+                    now = "held" if self.fence else "standing by"
+                except REDIS_FAULTS as error:
+                    now = f"unknown: {type(error).__name__}"  # our fence runs out by itself
+                if now != state:
+                    log.info("lease", lease=self.name, state=now)
+                    state = now
                 await asyncio.sleep(self._seconds / 4)
         finally:
             await self._release()

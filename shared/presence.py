@@ -180,7 +180,7 @@ class Presence:
                 pipeline.hset(details, mapping={record.client_id: _pack(record) for record in records})
                 pipeline.zadd(order, {record.client_id: record.number for record in records})
             pipeline.delete(counts)
-            pipeline.hset(counts, mapping={_TOTAL: self._counts[_TOTAL]} | dict(self._counts))
+            pipeline.hset(counts, mapping=dict[Any, Any]({_TOTAL: 0} | self._counts))
             pipeline.sadd(self._channels.nodes, self._node)
             for key in (details, order, counts):
                 pipeline.pexpire(key, _EXPIRES_MS)

@@ -1,0 +1,104 @@
+"""The routes. Starts nothing: Node owns whatever runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypedDict, cast
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+
+from gateway import docs, rest
+from gateway.endpoints import ENDPOINTS
+from gateway.session import Session
+from gateway.ws_protocol import EXTENSION, FrameProtocol
+
+if TYPE_CHECKING:
+    from gateway.node import Node
+
+MSGPACK = "msgpack"
+"""The subprotocol that stands for MessagePack in binary frames."""
+
+
+class State(TypedDict):
+    """What every request finds in `state`."""
+
+    node: Node
+
+
+def create_app(node: Node) -> Starlette:
+    """The application that serves `node`."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        yield {"node": node}
+
+    return Starlette(
+        routes=[
+            *(WebSocketRoute(path, connect) for path in ENDPOINTS),
+            *rest.ROUTES,
+            *docs.ROUTES,
+            WebSocketRoute("/{path:path}", refuse_unknown),
+        ],
+        # The API is public and without cookies: any page may read it, as any may open a WebSocket.
+        middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])],
+        exception_handlers={404: not_found, 405: method_not_allowed},
+        lifespan=lifespan,
+    )
+
+
+async def connect(websocket: WebSocket) -> None:
+    """Accept a client and serve it until it leaves."""
+    node: Node = websocket.state.node
+    reason = node.refusal
+    number = node.presence.next_number() if reason is None else None
+    if number is None:
+        reason = reason or "not ready"
+        node.metrics.refused.labels(reason).inc()
+        response = rest.failure(503, f"This gateway takes no new connections: {reason}")
+        response.headers["Retry-After"] = "1"
+        await websocket.send_denial_response(response)
+        return
+    endpoint = ENDPOINTS[websocket.scope["path"]]
+    binary = MSGPACK in websocket.scope["subprotocols"]
+    session = Session(
+        cast(FrameProtocol, websocket.scope["extensions"][EXTENSION]),
+        endpoint,
+        number,
+        hub=node.hub,
+        presence=node.presence,
+        metrics=node.metrics,
+        outbox_messages=node.settings.outbox_messages,
+        outbox_bytes=node.settings.outbox_bytes,
+        binary=binary,
+        meta=binary or websocket.query_params.get("meta") in ("1", "true"),
+    )
+    await websocket.accept(subprotocol=MSGPACK if binary else None)
+    node.metrics.accepted.labels(endpoint.path).inc()
+    with node.serving(session):
+        await session.run(websocket)
+
+
+async def refuse_unknown(websocket: WebSocket) -> None:
+    """Refuse a WebSocket on a path that does not exist, at the handshake."""
+    node: Node = websocket.state.node
+    node.metrics.refused.labels("unknown path").inc()
+    await websocket.send_denial_response(
+        rest.failure(404, f"No WebSocket endpoint {websocket.scope['path']}", available_endpoints=list(ENDPOINTS))
+    )
+
+
+async def not_found(request: Request, _error: Exception) -> Response:
+    """A page that does not exist."""
+    return rest.failure(404, f"Nothing at {request.url.path}", documentation="/docs")
+
+
+async def method_not_allowed(request: Request, _error: Exception) -> Response:
+    """Anything but reading."""
+    return rest.failure(405, f"{request.method} is not allowed here: this API is read-only")

@@ -1,0 +1,138 @@
+"""Frames: messages as WebSocket frames, built once per update and form, and shared by every client that wants it."""
+
+from __future__ import annotations
+
+import struct
+from enum import Enum
+from typing import Any
+
+import msgpack
+import msgspec
+
+from gateway.protocol import Fault
+from shared.bus import Position
+from shared.envelope import Envelope
+
+_TEXT, _BINARY = 0x81, 0x82  # FIN set, opcode 1 or 2: RFC 6455, section 5.2
+
+_to_json = msgspec.json.Encoder().encode
+
+
+class Frame:
+    """One whole unmasked WebSocket frame, as it goes to every client without permessage-deflate."""
+
+    __slots__ = ("_header", "wire")
+
+    def __init__(self, payload: bytes, *, binary: bool) -> None:
+        size = len(payload)
+        first = _BINARY if binary else _TEXT
+        if size < 126:
+            header = struct.pack("!BB", first, size)
+        elif size < 65_536:
+            header = struct.pack("!BBH", first, 126, size)
+        else:
+            header = struct.pack("!BBQ", first, 127, size)
+        self._header = len(header)
+        self.wire = header + payload
+
+    @property
+    def binary(self) -> bool:
+        """Whether the payload is MessagePack rather than text."""
+        return self.wire[0] == _BINARY
+
+    @property
+    def payload(self) -> bytes:
+        """The message without the frame around it."""
+        return self.wire[self._header :]
+
+
+def encode(message: dict[str, Any], *, binary: bool) -> Frame:
+    """A message as a frame. Raises Fault where it echoes something that has no such form (an integer over 64 bits)."""
+    try:
+        return Frame(msgpack.packb(message) if binary else _to_json(message), binary=binary)
+    except (OverflowError, ValueError, TypeError, RecursionError) as error:
+        raise Fault("invalid_message", f"Can't be echoed: {error}") from None
+
+
+def decode_text(text: str) -> Any:
+    """The JSON of a text frame. Raises Fault `invalid_json`."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise Fault("invalid_json", f"Not JSON: {error}") from None
+
+
+def decode_binary(payload: bytes) -> Any:
+    """The MessagePack of a binary frame. Raises Fault `invalid_msgpack`."""
+    try:
+        return msgpack.unpackb(payload)
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise Fault("invalid_msgpack", f"Not MessagePack: {error}") from None
+
+
+class Form(Enum):
+    """The ways in which an update may be wanted: (binary, meta); meta is None, or what it says besides the position."""
+
+    TEXT = (False, None)
+    TEXT_META = (False, ())
+    TEXT_SNAPSHOT = (False, ("snapshot",))
+    TEXT_RECOVERED = (False, ("recovered",))
+    PACKED = (True, ())
+    PACKED_SNAPSHOT = (True, ("snapshot",))
+    PACKED_RECOVERED = (True, ("recovered",))
+
+    @staticmethod
+    def live(*, binary: bool, meta: bool) -> Form:
+        """What a connection gets when something happens."""
+        return Form.PACKED if binary else Form.TEXT_META if meta else Form.TEXT
+
+    def as_snapshot(self) -> Form:
+        """What it gets at once on subscribe."""
+        return _SNAPSHOT.get(self, self)
+
+    def as_recovered(self) -> Form:
+        """What it gets for an update that it missed."""
+        return _RECOVERED[self]
+
+
+_SNAPSHOT = {Form.TEXT_META: Form.TEXT_SNAPSHOT, Form.PACKED: Form.PACKED_SNAPSHOT}
+_RECOVERED = {Form.TEXT_META: Form.TEXT_RECOVERED, Form.PACKED: Form.PACKED_RECOVERED}
+
+
+class Update:
+    """One update: its position, its bytes from the bus, and the frames made of it so far."""
+
+    __slots__ = ("_envelope", "_frames", "_raw", "position", "service")
+
+    def __init__(self, envelope: Envelope, raw: bytes) -> None:
+        self.service = envelope.service
+        self.position = Position(envelope.epoch, envelope.seq)
+        self._raw = raw
+        self._envelope: Envelope | None = envelope
+        self._frames: dict[Form, Frame] = {}
+
+    def frame(self, form: Form) -> Frame:
+        """The one frame of this form, built when first wanted."""
+        made = self._frames.get(form)
+        if made is None:
+            made = self._frames[form] = self._build(form)
+        return made
+
+    def shrink(self) -> None:
+        """Keep only the bytes from the bus: a frame wanted later is built again."""
+        self._envelope = None
+        self._frames.clear()
+
+    def _build(self, form: Form) -> Frame:
+        envelope = self._envelope or Envelope.unpack(self._raw)
+        binary, says = form.value
+        message = {
+            "service": envelope.service,
+            "type": envelope.type,
+            "data": envelope.data,
+            "timestamp": envelope.timestamp,
+        }
+        if says is not None:
+            position = {"epoch": envelope.epoch, "seq": envelope.seq, "published_at": envelope.timestamp}
+            message["meta"] = position | dict.fromkeys(says, True)
+        return encode(message, binary=binary)

@@ -1,0 +1,197 @@
+"""Node: everything a gateway process runs, and the order it stops in.
+
+uvicorn runs inside the node and not the other way round: a relay that died inside an ASGI lifespan would leave a
+server that accepts clients who never hear anything. Here whatever dies takes the process down, with a reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import socket
+from collections.abc import Iterator
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from gateway.app import create_app
+from gateway.hub import Hub
+from gateway.protocol import MAX_MESSAGE_BYTES, CloseCode
+from gateway.relay import Relay
+from gateway.session import Session
+from gateway.ws_protocol import FrameProtocol
+from shared.bus import Subscription, open_redis
+from shared.catalog import CHANNEL_NAMES
+from shared.channels import Channels
+from shared.errors import BusError
+from shared.metrics import BusMetrics, GatewayMetrics, open_registry
+from shared.presence import Presence
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+_BACKLOG = 2048  # handshakes the kernel holds while the loop broadcasts; more are refused by it
+_GOODBYE = 5  # s for clients to answer our close frame before the server stops without them
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but a signal asks the node to stop, in the node's order."""
+
+    def __init__(self, config: uvicorn.Config, node: Node) -> None:
+        super().__init__(config)
+        self._node = node
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGINT or SIGTERM."""
+        self._node.stop(signal.Signals(sig).name)
+
+
+class Node:
+    """One gateway."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Put everything together; starts nothing. Raises SettingsError where REDIS_URL can't be used."""
+        self.settings = settings
+        self.name = secrets.token_hex(6)
+        self.registry = open_registry()
+        self.metrics = GatewayMetrics(self.registry)
+        self.port = settings.port
+        self._redis = open_redis(settings)
+        channels = Channels(settings.redis_prefix)
+        self.presence = Presence(self._redis, channels, self.name)
+        self.hub = Hub(CHANNEL_NAMES, settings.history_length, self.metrics)
+        self.relay = Relay(
+            Subscription(
+                self._redis,
+                channels,
+                CHANNEL_NAMES,
+                self.name,
+                deadline=settings.delivery_deadline,
+                metrics=BusMetrics(self.registry),
+            ),
+            self.hub,
+        )
+        self._sessions: set[Session] = set()
+        self._draining = False
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.metrics.connections.set_function(lambda: len(self._sessions))
+
+    # What requests ask.
+
+    @property
+    def unready(self) -> list[str]:
+        """Why new clients should go elsewhere; empty when they may come."""
+        reasons = []
+        if self._draining:
+            reasons.append("draining")
+        if not self.relay.proven:
+            reasons.append("delivery from Redis is not proven")
+        return reasons
+
+    @property
+    def refusal(self) -> str | None:
+        """Why a new client can't be taken at all, or None. Redis being away is no reason: it will be back."""
+        if self._draining:
+            return "draining"
+        if len(self._sessions) >= self.settings.max_connections:
+            return "full"
+        return None
+
+    @contextlib.contextmanager
+    def serving(self, session: Session) -> Iterator[None]:
+        """Count `session` while it lasts."""
+        self._sessions.add(session)
+        try:
+            yield
+        finally:
+            self._sessions.discard(session)
+
+    # Its life.
+
+    def bind(self) -> socket.socket:
+        """Listen on the settings' host and port. Raises OSError where that is taken."""
+        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
+        # With the protocol named, asyncio sets TCP_NODELAY on what is accepted; with socket.create_server's 0 it
+        # does not, and replies wait 40 ms for an acknowledgement (Nagle).
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self.settings.host, self.settings.port))
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+        listener.setblocking(False)
+        self.port = listener.getsockname()[1]
+        return listener
+
+    async def run(self, listener: socket.socket) -> int:
+        """Serve until a signal or a death. Returns the exit status: 0 after a signal."""
+        self._loop = asyncio.get_running_loop()
+        server = Server(self._config(), self)
+        tasks = {
+            "relay": asyncio.create_task(self.relay.run()),
+            "presence": asyncio.create_task(self.presence.run()),
+            "server": asyncio.create_task(server.serve(sockets=[listener])),
+        }
+        stopping = asyncio.create_task(self._stop.wait())
+        log.info("gateway listening", host=self.settings.host, port=self.port, node=self.name)
+        await asyncio.wait([stopping, *tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+        died = [name for name, task in tasks.items() if task.done()]
+        for name in died:
+            log.critical("gateway stops: a task died", task=name, exc_info=_cause(tasks[name]))
+        await self._drain(server, tasks["server"])
+        for task in (stopping, *tasks.values()):
+            task.cancel()
+        await asyncio.gather(stopping, *tasks.values(), return_exceptions=True)
+        with contextlib.suppress(BusError):  # our entries expire by themselves
+            await self.presence.leave()
+        await self._redis.aclose()
+        log.info("gateway stopped", node=self.name)
+        return 1 if died else 0
+
+    def stop(self, reason: str) -> None:
+        """Ask the node to stop. Safe to call from a signal handler."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._begin_stop, reason)
+
+    def _begin_stop(self, reason: str) -> None:
+        if not self._stop.is_set():
+            log.info("gateway stopping", reason=reason, clients=len(self._sessions))
+            self._stop.set()
+
+    async def _drain(self, server: Server, serving: asyncio.Task[None]) -> None:
+        """Not ready first, so that the balancer looks elsewhere; then say goodbye; then stop listening."""
+        self._draining = True
+        if not serving.done():
+            await asyncio.sleep(self.settings.drain_seconds)
+        for session in list(self._sessions):
+            session.close(CloseCode.RESTART, "this gateway stops: reconnect")
+        server.should_exit = True
+        await asyncio.wait([serving], timeout=_GOODBYE + 2)
+
+    def _config(self) -> uvicorn.Config:
+        settings = self.settings
+        return uvicorn.Config(
+            create_app(self),
+            ws=FrameProtocol,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_ping_interval=settings.ws_ping_interval,
+            ws_ping_timeout=settings.ws_ping_timeout,
+            ws_per_message_deflate=settings.ws_compression,
+            proxy_headers=True,
+            forwarded_allow_ips=settings.forwarded_allow_ips,
+            timeout_graceful_shutdown=_GOODBYE,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )
+
+
+def _cause(task: asyncio.Task[None]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()

@@ -1,0 +1,257 @@
+"""Session: one connection, from accept to close."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from starlette.websockets import WebSocket
+
+from gateway.endpoints import Endpoint, expand
+from gateway.frames import Form, decode_binary, decode_text, encode
+from gateway.hub import Hub
+from gateway.outbox import Outbox
+from gateway.protocol import CloseCode, Command, CommandRate, Fault, notice, parse_command
+from gateway.ws_protocol import FrameProtocol
+from shared.bus import Position
+from shared.catalog import ALL, CATEGORIES, SYSTEM, of_category
+from shared.metrics import GatewayMetrics
+from shared.presence import ClientRecord, Presence
+from shared.timestamps import now_iso
+
+log = structlog.get_logger()
+
+_BATCH = 16  # missed updates offered at once: enough to fill a socket, too few to fill an outbox
+_AHEAD = 2.0  # s to wait for an update that the client has seen on another gateway: a bus delay is milliseconds
+
+
+class Session:
+    """One client: its subscriptions, its commands, its outbox. `run` ends when the connection does."""
+
+    def __init__(
+        self,
+        socket: FrameProtocol,
+        endpoint: Endpoint,
+        number: int,
+        *,
+        hub: Hub,
+        presence: Presence,
+        metrics: GatewayMetrics,
+        outbox_messages: int,
+        outbox_bytes: int,
+        binary: bool,
+        meta: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`number` is the client's, unique in the cluster; `binary` and `meta` are what it opted into."""
+        self.client_id = f"client_{number}_{int(time.time())}"
+        self.subscriptions: set[str] = set()
+        self.form = Form.live(binary=binary, meta=meta)
+        self.outbox = Outbox(socket, messages=outbox_messages, size=outbox_bytes, close_slow=self._close_slow)
+        self._socket = socket
+        self._endpoint = endpoint
+        self._number = number
+        self._hub = hub
+        self._presence = presence
+        self._metrics = metrics
+        self._binary = binary
+        self._rate = CommandRate(clock)
+        self._connected_at = self._last_activity = now_iso()
+        self._closing = False
+
+    async def run(self, websocket: WebSocket) -> None:
+        """Greet, then carry out commands until the connection ends."""
+        self._socket.on_ready = self.outbox.drain
+        self._tell_presence()
+        try:
+            self._greet()
+            self._tell_presence()
+            while not self._closing:
+                event = await websocket.receive()
+                if event["type"] == "websocket.disconnect":
+                    break
+                self._last_activity = now_iso()
+                await self._answer(event)
+                self._tell_presence()
+        finally:
+            self.outbox.close()
+            for service in self.subscriptions:
+                self._hub.unsubscribe(self, service)
+            self._presence.drop(self.client_id)
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """End the connection. What waits in the outbox is not sent any more."""
+        if not self._closing:
+            self._closing = True
+            self.outbox.close()
+            self._metrics.closed.labels(code.name.lower()).inc()
+            self._socket.close_now(code, reason)
+
+    def _close_slow(self, dropped: int) -> None:
+        self._metrics.dropped.inc(dropped)
+        log.info("client too slow", client_id=self.client_id, dropped=dropped)
+        self.close(CloseCode.SLOW, "too slow: reconnect, with `since` to get what was missed")
+
+    def _tell_presence(self) -> None:
+        subscriptions = tuple(sorted(self.subscriptions))
+        self._presence.put(
+            ClientRecord(self._number, self.client_id, self._connected_at, self._last_activity, subscriptions)
+        )
+
+    # What is said without being asked.
+
+    def _greet(self) -> None:
+        endpoint = self._endpoint
+        automatic = expand((endpoint.subscribes,)) if endpoint.subscribes else ()
+        self._say(
+            "connection_established",
+            {
+                "client_id": self.client_id,
+                "connected_at": self._connected_at,
+                "message": f"Connected to {endpoint.path}",
+                "endpoint": endpoint.path,
+                "subscriptions": sorted(automatic),
+                "available_services": list(endpoint.lists),
+            },
+        )
+        welcome = _WELCOMES.get(endpoint.path)
+        if welcome is not None:
+            self._say("welcome", welcome(self._presence))
+        if endpoint.subscribes:
+            self._subscribe(Command("subscribe", services=(endpoint.subscribes,), asked=endpoint.subscribes))
+
+    # What is answered.
+
+    async def _answer(self, event: Any) -> None:
+        try:
+            self._rate.take()
+            command = parse_command(self._decode(event))
+            self._metrics.commands.labels(command.action).inc()
+            await self._carry_out(command)
+        except Fault as fault:
+            self._metrics.errors.labels(fault.code).inc()
+            self._say("error", fault.data)
+            if self._rate.hopeless:
+                self.close(CloseCode.POLICY, "rate limited, and kept on")
+
+    def _decode(self, event: Any) -> Any:
+        text, payload = event.get("text"), event.get("bytes")
+        if self._binary:
+            if payload is None:
+                raise Fault("text_not_supported", "This connection speaks MessagePack: send binary frames")
+            return decode_binary(payload)
+        if text is None:
+            raise Fault("binary_not_supported", "This connection speaks JSON: send text frames")
+        return decode_text(text)
+
+    async def _carry_out(self, command: Command) -> None:
+        if command.action == "ping":
+            self._say("pong", command.data, command.id)
+        elif command.action == "get_status":
+            self._say("status", self._status(), command.id)
+        elif command.action == "unsubscribe":
+            self._unsubscribe(command)
+        elif command.since is None:
+            self._subscribe(command)
+        else:
+            await self._recover(command, command.since)
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "client_id": self.client_id,
+            "connected_at": self._connected_at,
+            "last_activity": self._last_activity,
+            "subscriptions": sorted(self.subscriptions),
+            "total_clients": self._presence.total_clients,
+        }
+
+    def _subscribe(self, command: Command) -> None:
+        services = expand(command.services)
+        self.subscriptions.update(services)
+        self._confirm("subscription_confirmed", command)
+        for service in services:
+            self._hub.subscribe(self, service)
+            self._offer_latest(service)
+
+    def _unsubscribe(self, command: Command) -> None:
+        for service in expand(command.services):
+            self.subscriptions.discard(service)
+            self._hub.unsubscribe(self, service)
+        self._confirm("unsubscription_confirmed", command)
+
+    async def _recover(self, command: Command, since: Position) -> None:
+        """Replay what was missed since a position, then go live; a snapshot where continuity can't be proven."""
+        self._show_meta()
+        (service,) = command.services
+        history = self._hub.histories[service]
+        self._hub.unsubscribe(self, service)  # nothing live until what came before it has been sent
+        self.subscriptions.add(service)
+        await history.reach(since, _AHEAD)
+        missed = history.since(since)
+        self._metrics.recoveries.labels(str(missed is not None).lower()).inc()
+        self._confirm("subscription_confirmed", command, recovered=missed is not None)
+        if missed is None:
+            self._offer_latest(service)
+        while missed:
+            for update in missed[:_BATCH]:
+                self.outbox.offer(update.frame(self.form.as_recovered()))
+                since = update.position
+            await self.outbox.drained()
+            missed = [] if self._closing else history.since(since)
+            if missed is None:
+                self.close(CloseCode.SLOW, "too slow: updates left the history before they could be replayed")
+        if not self._closing:
+            self._hub.subscribe(self, service)
+
+    def _show_meta(self) -> None:
+        form = Form.live(binary=self._binary, meta=True)
+        if form is not self.form:
+            for service in self.subscriptions:
+                self._hub.unsubscribe(self, service)
+            self.form = form
+            for service in self.subscriptions:
+                self._hub.subscribe(self, service)
+
+    def _offer_latest(self, service: str) -> None:
+        latest = self._hub.histories[service].latest
+        if latest is not None:
+            self.outbox.offer(latest.frame(self.form.as_snapshot()))
+
+    def _confirm(self, kind: str, command: Command, **more: Any) -> None:
+        self._say(kind, {"service": command.asked, "subscriptions": sorted(self.subscriptions), **more}, command.id)
+
+    def _say(self, kind: str, data: Any, command_id: str | int | None = None) -> None:
+        if command_id is not None:
+            data = data | {"id": command_id}
+        self.outbox.offer(encode(notice(kind, data), binary=self._binary))
+
+
+def _welcome(_presence: Presence) -> dict[str, Any]:
+    return {
+        "message": "Connected to default WebSocket endpoint",
+        "hint": "Send subscription messages to receive updates",
+        "example": {"action": "subscribe", "service": "market_data"},
+    }
+
+
+def _welcome_master(presence: Presence) -> dict[str, Any]:
+    return {
+        "message": "Connected to master WebSocket endpoint",
+        "available_services": {category: list(of_category(category)) for category in CATEGORIES}
+        | {SYSTEM: [SYSTEM, ALL]},
+        "usage": {
+            "subscribe": {"action": "subscribe", "service": "service_name"},
+            "unsubscribe": {"action": "unsubscribe", "service": "service_name"},
+            "get_status": {"action": "get_status"},
+            "ping": {"action": "ping", "data": {"custom": "data"}},
+        },
+        "statistics": {
+            "total_connections": presence.total_clients,
+            "subscription_counts": presence.subscription_counts,
+        },
+    }
+
+
+_WELCOMES: dict[str, Callable[[Presence], dict[str, Any]]] = {"/ws": _welcome, "/ws/master": _welcome_master}

@@ -1,0 +1,193 @@
+"""Category: one worker process. Runs the services of its category while it holds their lease."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections import deque
+from typing import Literal
+
+import msgspec
+import structlog
+from prometheus_client import start_http_server
+
+from shared.budget import Budgets
+from shared.bus import Bus, open_redis
+from shared.catalog import CATEGORIES, SERVICES, SYSTEM, of_category
+from shared.channels import Channels
+from shared.errors import BusError, EnvelopeError, FencedError, NoSourceError
+from shared.lease import Lease
+from shared.metrics import WorkerMetrics, open_registry
+from shared.payloads import Payload, SystemNotice
+from shared.settings import Settings
+from shared.timestamps import now_iso
+from workers.fetch import Fetcher, open_client
+from workers.jobs import Jobs
+from workers.services import SERVICES_CODE, Service, ServiceContext, load_service
+
+log = structlog.get_logger()
+
+RUNNABLE: tuple[str, ...] = tuple(
+    category for category in CATEGORIES if any(name in SERVICES_CODE for name in of_category(category))
+)
+"""Categories that have a service to run."""
+
+_CYCLE_SHARE = 0.8  # of its interval that a cycle may take: it ends before the next begins
+_STALE_AFTER = 3  # intervals without an update after which a service counts as stale
+_PENDING_NOTICES = 100  # notices kept while Redis is away; more would be old news
+
+NoticeEvent = Literal["source_failed_over", "service_stale", "service_recovered"]
+
+
+class Category:
+    """One category's services, their jobs and their lease."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        """Put everything together; starts nothing. Raises SettingsError where REDIS_URL can't be used."""
+        self._settings = settings
+        self._redis = open_redis(settings)
+        channels = Channels(settings.redis_prefix)
+        self._bus = Bus(self._redis, channels, settings.history_length)
+        self._lease = Lease(self._redis, channels, name, settings.lease_seconds)
+        self._client = open_client(settings)
+        self._registry = open_registry()
+        self._metrics = WorkerMetrics(self._registry)
+        self._metrics.leading.set_function(lambda: float(bool(self._lease.fence)))
+        self._notices: deque[SystemNotice] = deque(maxlen=_PENDING_NOTICES)
+        self._stop = asyncio.Event()
+        self.jobs = Jobs()
+        fetcher = Fetcher(self._client, Budgets(self._redis, channels))
+        for service in of_category(name):
+            if service in SERVICES_CODE:
+                self._add(service, load_service(service, self._context(service, fetcher)))
+
+    def _context(self, service: str, fetcher: Fetcher) -> ServiceContext:
+        def on_failover(pool: str, before: str | None, after: str | None, reason: str) -> None:
+            text = f"{pool}: {before or 'nothing'} gave way to {after or 'nothing'}: {reason}"
+            self._notice("source_failed_over", service, text, after)
+
+        return ServiceContext(settings=self._settings, fetcher=fetcher, on_failover=on_failover)
+
+    def _add(self, name: str, service: Service) -> None:
+        collector = Collector(name, service, self)
+        self.jobs.add(name, SERVICES[name].interval, collector.cycle)
+
+    def _notice(self, event: NoticeEvent, about: str, message: str, source: str | None = None) -> None:
+        self._notices.append(
+            SystemNotice(event=event, message=message, about=about, source=source, timestamp=now_iso())
+        )
+
+    async def run(self) -> int:
+        """Collect and publish until a signal or a death. Returns the exit status: 0 after a signal."""
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(sig, self._stop.set)
+        if self._settings.worker_metrics_port:
+            start_http_server(self._settings.worker_metrics_port, addr=self._settings.host, registry=self._registry)
+        holding = asyncio.create_task(self._lease.hold())
+        stopping = asyncio.create_task(self._stop.wait())
+        self.jobs.start()
+        log.info("worker started", lease=self._lease.name, jobs=[job.id for job in self.jobs.jobs.values()])
+        await asyncio.wait([holding, stopping], return_when=asyncio.FIRST_COMPLETED)
+        died = holding.done()
+        if died:
+            log.critical("worker stops: its lease died", exc_info=holding.exception())
+        self.jobs.stop()
+        for task in (holding, stopping):
+            task.cancel()
+        await asyncio.gather(holding, stopping, return_exceptions=True)
+        await self._client.aclose()
+        await self._redis.aclose()
+        log.info("worker stopped", lease=self._lease.name)
+        return 1 if died else 0
+
+    # What collectors use.
+
+    @property
+    def fence(self) -> int:
+        """The fence to publish with, 0 while another worker leads."""
+        return self._lease.fence
+
+    async def publish(self, name: str, payload: Payload) -> None:
+        """Put an update on the bus. Raises BusError."""
+        await self._bus.publish(name, msgspec.to_builtins(payload), fence=self.fence)
+        self._metrics.published.labels(name).inc()
+
+    async def publish_notices(self) -> None:
+        """Put what happened in this cycle on the `system` channel; kept for the next cycle where Redis is away."""
+        while self._notices:
+            try:
+                # No fence: workers of all categories write here.
+                await self._bus.publish(SYSTEM, msgspec.to_builtins(self._notices[0]))
+            except BusError:
+                return
+            self._notices.popleft()
+
+    def failed(self, name: str, reason: str) -> None:
+        """Count a cycle that published nothing."""
+        self._metrics.failed.labels(name, reason).inc()
+
+    def tell_stale(self, name: str, seconds: float) -> None:
+        """Say once that a service has had no update for so long."""
+        log.warning("service stale", service=name, seconds=round(seconds))
+        self._notice("service_stale", name, f"{name} has had no update for {seconds:.0f} s")
+
+    def tell_recovered(self, name: str, seconds: float) -> None:
+        """Say that a stale service has an update again."""
+        log.info("service recovered", service=name, after_seconds=round(seconds))
+        self._notice("service_recovered", name, f"{name} has updates again after {seconds:.0f} s")
+
+
+class Collector:
+    """One service's cycles: collect, publish, and say so when that stays without result."""
+
+    def __init__(self, name: str, service: Service, category: Category) -> None:
+        self._name = name
+        self._service = service
+        self._category = category
+        self._interval = SERVICES[name].interval
+        self._last_update: float | None = None
+        self._stale = False
+
+    async def cycle(self) -> bool:
+        """Run once. Returns whether there was nothing to complain of."""
+        if not self._category.fence:
+            self._last_update = None  # another worker leads: its updates are not ours to judge
+            return True
+        began = time.monotonic()
+        if self._last_update is None:
+            self._last_update = began
+        try:
+            payload = await self._service.collect(time.time(), self._interval * _CYCLE_SHARE)
+            await self._category.publish(self._name, payload)
+        except NoSourceError:
+            self._no_update("no_source")
+            return False
+        except FencedError:
+            self._category.failed(self._name, "fenced")
+            log.warning("publish refused: another worker leads", service=self._name)
+            return False
+        except BusError:
+            self._category.failed(self._name, "redis")
+            return False
+        else:
+            self._updated()
+            return True
+        finally:
+            await self._category.publish_notices()
+
+    def _updated(self) -> None:
+        now = time.monotonic()
+        if self._stale and self._last_update is not None:
+            self._stale = False
+            self._category.tell_recovered(self._name, now - self._last_update)
+        self._last_update = now
+
+    def _no_update(self, reason: str) -> None:
+        self._category.failed(self._name, reason)
+        silent = time.monotonic() - (self._last_update or time.monotonic())
+        if not self._stale and silent >= _STALE_AFTER * self._interval - 1:
+            self._stale = True
+            self._category.tell_stale(self._name, silent)

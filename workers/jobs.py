@@ -1,0 +1,83 @@
+"""Jobs: when each service collects, staggered, never two of one at a time; and what is known of every run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+_FIRST_AFTER = 0.2  # s: the first cycle starts with the process, for nobody wants to wait 60 s for news
+_STAGGER = 0.7  # s between the first runs of two services, so that their requests don't come in one burst
+
+
+@dataclass(slots=True)
+class Job:
+    """What is known of one job."""
+
+    id: str
+    interval: float
+    status: Literal["waiting", "running", "failed"] = "waiting"
+    last_started: float | None = None
+    """Unix seconds."""
+    last_duration: float | None = None
+    """Seconds."""
+    failures: int = 0
+    """Failed runs since the last one that did not fail."""
+
+
+class Jobs:
+    """The jobs of one worker process, on APScheduler."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+
+    def add(self, service: str, interval: float, cycle: Callable[[], Awaitable[bool]]) -> Job:
+        """Run `cycle` every `interval` seconds once started; it returns whether it succeeded.
+
+        A cycle that still runs when the next is due makes that one skipped, not doubled.
+        """
+        job = Job(f"{service}_collection", interval)
+        first = datetime.now(UTC) + timedelta(seconds=_FIRST_AFTER + _STAGGER * len(self.jobs))
+
+        async def run() -> None:
+            job.status, job.last_started = "running", time.time()
+            began = time.monotonic()
+            succeeded = False
+            try:
+                succeeded = await cycle()
+            finally:
+                job.last_duration = time.monotonic() - began
+                job.status = "waiting" if succeeded else "failed"
+                job.failures = 0 if succeeded else job.failures + 1
+
+        self._scheduler.add_job(
+            run,
+            IntervalTrigger(seconds=interval, start_date=first, timezone=UTC),
+            id=job.id,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,  # late is better than not at all: figures are read when the job runs
+        )
+        self.jobs[service] = job
+        return job
+
+    def next_run(self, service: str) -> float | None:
+        """Unix seconds of a service's next cycle, or None when nothing is planned."""
+        planned = self._scheduler.get_job(self.jobs[service].id)
+        moment = planned.next_run_time if planned is not None else None
+        return moment.timestamp() if moment is not None else None
+
+    def start(self) -> None:
+        """Start the clock; needs a running event loop."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Plan nothing more; cycles that run are cancelled."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
