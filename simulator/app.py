@@ -1,0 +1,78 @@
+"""The simulator as one ASGI application: the Host header chooses who answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from simulator.clock import Clock
+from simulator.coins import load_coins
+from simulator.control import PREFIX, Tally, control
+from simulator.faults import FaultBook
+from simulator.host import Host, World, answer
+from simulator.hosts import open_hosts
+from simulator.market import Market
+from simulator.wire import SPOIL, Exchange
+
+
+class Simulator:
+    """Every simulated host, the faults they have, and the requests they got."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        clock: Clock | None = None,
+        coingecko_refresh: float = 60.0,
+        binance_weight: int = 6000,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.market = Market(load_coins(), seed)
+        self.hosts = open_hosts(World(self.market, self.clock, coingecko_refresh, binance_weight))
+        self.faults = FaultBook(self.hosts.keys())
+        self.tally = Tally()
+        self.stopping = asyncio.Event()
+        """Set when the server begins to stop: whatever hangs on purpose lets go."""
+        self._apps = {name: _application(host) for name, host in self.hosts.items()}
+        self._control = control(self.faults, self.tally, self.clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"the simulator speaks HTTP only, not {scope['type']}")
+
+        async def labelled(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Simulated"] = "coinwire"
+            await send(message)
+
+        await self._answer(scope, receive, labelled)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if path.startswith(PREFIX):
+            await self._control(scope, receive, send)
+            return
+        name = Headers(scope=scope).get("host", "").partition(":")[0].lower().rstrip(".")
+        if name not in self.hosts:
+            body = {"error": f"no such host here: {name!r}; the Host header chooses who answers"}
+            await answer(body | {"hosts": sorted(self.hosts)}, 404)(scope, receive, send)
+            return
+        self.tally.count(name, path)
+        app = self._apps[name]
+        if (fault := self.faults.take(name)) is None:
+            await app(scope, receive, send)
+        else:
+            await SPOIL[fault.fault](Exchange(fault, self.hosts[name], app, scope, receive, send, self.stopping))
+
+
+def _application(host: Host) -> ASGIApp:
+    async def not_found(request: Request, error: Exception) -> Response:
+        return answer(host.not_found, 404)
+
+    return Starlette(routes=host.routes, exception_handlers={404: not_found})

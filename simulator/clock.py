@@ -1,0 +1,28 @@
+"""Time as the simulated market has it: the machine's, plus whatever was skipped by request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Unix seconds that can be moved forward. `source` is the time it runs on."""
+
+    def __init__(self, source: Callable[[], float] = time.time) -> None:
+        self._source = source
+        self._skipped = 0.0
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._source() + self._skipped
+
+    def advance(self, seconds: float) -> None:
+        """Skip `seconds`."""
+        self._skipped += seconds
+
+
+def iso(seconds: float, timespec: str = "milliseconds") -> str:
+    """UTC time as providers write it, with a `Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -1,0 +1,23 @@
+"""The simulated hosts. A new one is a file here with `host(world) -> Host`, and its line in HOSTS."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from simulator.host import Host, World
+
+HOSTS: dict[str, str] = {
+    "api.coingecko.com": "simulator.hosts.coingecko",
+    "api.coinpaprika.com": "simulator.hosts.coinpaprika",
+    "api.coinlore.net": "simulator.hosts.coinlore",
+    "data-api.binance.vision": "simulator.hosts.binance",
+    "api.binance.com": "simulator.hosts.binance",
+    "api.kraken.com": "simulator.hosts.kraken",
+    "api.exchange.coinbase.com": "simulator.hosts.coinbase",
+}
+"""Host header → the module whose `host(world)` answers for it."""
+
+
+def open_hosts(world: World) -> dict[str, Host]:
+    """Every host, each with state of its own (two names of one provider do not share a rate limit)."""
+    return {name: import_module(module).host(world) for name, module in HOSTS.items()}

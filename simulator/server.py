@@ -1,0 +1,111 @@
+"""Serve a Simulator on a socket: for the command line, and inside a test's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from simulator.app import Simulator
+from simulator.wire import TRANSPORT
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that shows each request its transport, so that a fault can cut the connection in mid-answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        inner = self.app
+
+        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[TRANSPORT] = transport
+            await inner(scope, receive, send)
+
+        self.app = with_transport
+
+
+class Server(uvicorn.Server):
+    """A uvicorn that leaves signals to its caller and wakes at once when told to stop."""
+
+    def __init__(self, simulator: Simulator, sock: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                simulator,
+                http=_Protocol,
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                server_header=False,
+                log_config=None,
+                # Whatever hangs lets go at once (Simulator.stopping); 3 s is for clients that don't read.
+                timeout_graceful_shutdown=3,
+            )
+        )
+        self.listening = asyncio.Event()
+        self._simulator = simulator
+        self._stop = asyncio.Event()
+        self.url = _url(sock)
+        self.serving = asyncio.create_task(self.serve(sockets=[sock]))
+        """Done when the server has stopped; raises what it died of. `running` awaits it."""
+
+    def stop(self) -> None:
+        """Finish: open requests are let go, then `serve` returns."""
+        self.should_exit = True
+        self._simulator.stopping.set()
+        self._stop.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    async def main_loop(self) -> None:
+        """Keep uvicorn's Date header current, once a second, until `stop`."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 1.0)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals alone: uvicorn would raise them again after a clean stop and so decide the exit status."""
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket on `host`; port 0 takes a free one. Raises OSError where it is taken."""
+    # asyncio sets TCP_NODELAY only on sockets that say they are TCP; without it every answer takes 40 ms longer,
+    # because its head and its body are two writes.
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _url(sock: socket.socket) -> str:
+    host, port, *_ = sock.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@asynccontextmanager
+async def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Server]:
+    """The simulator in this event loop, listening. Raises OSError where the port is taken."""
+    server = Server(simulator, bind(host, port))
+    listening = asyncio.create_task(server.listening.wait())
+    try:
+        await asyncio.wait((server.serving, listening), return_when=asyncio.FIRST_COMPLETED)
+        if server.serving.done():
+            await server.serving  # raises what went wrong
+        yield server
+    finally:
+        listening.cancel()
+        server.stop()
+        await server.serving

@@ -1,0 +1,201 @@
+"""What each fault looks like on the wire.
+
+Each function in `SPOIL` answers one request. Those that break the connection itself need its transport, which
+`simulator.server` puts into the ASGI scope: ASGI has no word for "close now".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from simulator.faults import Fault, FaultName
+from simulator.host import Host, answer
+
+TRANSPORT = "simulator.transport"
+"""Extension of the ASGI scope that holds the connection's asyncio transport."""
+
+_PORTAL = """<!DOCTYPE html>
+<html lang="en-US">
+<head><title>{title}</title><meta charset="UTF-8" /></head>
+<body><h1>{title}</h1><p>{text}</p></body>
+</html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request to be spoilt, and everything that takes."""
+
+    fault: Fault
+    host: Host
+    app: ASGIApp
+    scope: Scope
+    receive: Receive
+    send: Send
+    stopping: asyncio.Event
+
+    async def reply(self, response: Response) -> None:
+        """Answer with `response`."""
+        await response(self.scope, self.receive, self.send)
+
+    async def genuine(self) -> tuple[Message, bytes]:
+        """The start message and the body that the host would have sent."""
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self.app(self.scope, self.receive, keep)
+        return messages[0], b"".join(message.get("body", b"") for message in messages[1:])
+
+    async def gone(self, timeout: float | None = None) -> bool:
+        """Wait until the client has left or the simulator stops; False if `timeout` seconds came first."""
+        waits = [asyncio.ensure_future(self._left()), asyncio.ensure_future(self.stopping.wait())]
+        try:
+            done, _ = await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        return bool(done)
+
+    async def cut(self) -> None:
+        """Close the connection now, whatever was not sent yet."""
+        self.transport.abort()
+        await self._left()  # uvicorn has noticed too: otherwise it would answer 500 on our behalf
+
+    async def _left(self) -> bool:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        return True
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The connection. Only `simulator.server` provides it."""
+        transport = self.scope.get("extensions", {}).get(TRANSPORT)
+        if transport is None:
+            raise RuntimeError(f"the fault {self.fault.fault!r} needs the simulator's own server (simulator.server)")
+        assert isinstance(transport, asyncio.Transport)
+        return transport
+
+
+async def _too_many(exchange: Exchange) -> None:
+    headers = {**exchange.host.headers, "retry-after": str(exchange.fault.retry_after)}
+    await exchange.reply(answer(exchange.host.too_many, 429, headers))
+
+
+async def _too_many_without_pause(exchange: Exchange) -> None:
+    await exchange.reply(answer(exchange.host.too_many, 429, exchange.host.headers))
+
+
+async def _too_many_html(exchange: Exchange) -> None:
+    name = exchange.fault.host
+    title = f"Access denied | {name} used Cloudflare to restrict access"
+    page = _PORTAL.format(title=title, text="Error 1015: you are being rate limited.")
+    await exchange.reply(HTMLResponse(page, 429, {"retry-after": str(exchange.fault.retry_after)}))
+
+
+async def _banned(exchange: Exchange) -> None:
+    headers = {**exchange.host.headers, "retry-after": str(exchange.fault.retry_after)}
+    await exchange.reply(answer(exchange.host.banned or exchange.host.too_many, 418, headers))
+
+
+async def _server_error(exchange: Exchange) -> None:
+    await exchange.reply(answer(exchange.host.server_error, 500))
+
+
+async def _hang(exchange: Exchange) -> None:
+    await exchange.gone()
+    await exchange.cut()
+
+
+async def _slow(exchange: Exchange) -> None:
+    if await exchange.gone(exchange.fault.seconds):
+        await exchange.cut()
+    else:
+        await exchange.app(exchange.scope, exchange.receive, exchange.send)
+
+
+async def _html(exchange: Exchange) -> None:
+    await exchange.reply(HTMLResponse(_PORTAL.format(title="Just a moment...", text="Checking your browser.")))
+
+
+async def _truncated(exchange: Exchange) -> None:
+    start, body = await exchange.genuine()
+    await exchange.send(start)  # with the whole body's content-length
+    await exchange.send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+    exchange.transport.close()  # after what was written has gone out
+    await exchange.gone()
+    await exchange.cut()  # if the client did not read it all until we stop
+
+
+async def _truncated_json(exchange: Exchange) -> None:
+    start, body = await exchange.genuine()
+    await _resend(exchange, start, body[: len(body) // 2])
+
+
+async def _wrong_types(exchange: Exchange) -> None:
+    start, body = await exchange.genuine()
+    await _resend(exchange, start, json.dumps(_spoilt(json.loads(body), exchange.host.figures)).encode())
+
+
+async def _empty(exchange: Exchange) -> None:
+    await exchange.reply(Response(b"", media_type="application/json"))
+
+
+async def _error_in_200(exchange: Exchange) -> None:
+    await exchange.reply(answer(exchange.host.error_in_200))
+
+
+async def _refuse(exchange: Exchange) -> None:
+    await exchange.cut()  # closed before the first byte is as near as it gets: all hosts share one listening port
+
+
+SPOIL: dict[FaultName, Callable[[Exchange], Awaitable[None]]] = {
+    "429": _too_many,
+    "429_no_retry_after": _too_many_without_pause,
+    "429_html": _too_many_html,
+    "418": _banned,
+    "500": _server_error,
+    "hang": _hang,
+    "slow": _slow,
+    "html": _html,
+    "truncated": _truncated,
+    "truncated_json": _truncated_json,
+    "wrong_types": _wrong_types,
+    "empty": _empty,
+    "error_in_200": _error_in_200,
+    "refuse": _refuse,
+}
+
+
+async def _resend(exchange: Exchange, start: Message, body: bytes) -> None:
+    """Send `body` under the headers of `start`, with the length that it has."""
+    headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+    headers.append((b"content-length", str(len(body)).encode()))
+    await exchange.send({**start, "headers": headers})
+    await exchange.send({"type": "http.response.body", "body": body})
+
+
+def _spoilt(body: Any, figures: Collection[str]) -> Any:
+    """`body` with the first figure replaced by an object. Where there is none, the whole body becomes a string."""
+    for figure in figures:
+        if _replace(body, figure):
+            return body
+    return json.dumps(body)
+
+
+def _replace(node: Any, key: str) -> bool:
+    if isinstance(node, dict):
+        if key in node:
+            node[key] = {"value": node[key]}
+            return True
+        return any(_replace(child, key) for child in node.values())
+    return isinstance(node, list) and any(_replace(child, key) for child in node)

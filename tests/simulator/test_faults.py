@@ -1,0 +1,215 @@
+"""Each fault, as a client meets it on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from simulator.app import Simulator
+from simulator.faults import FAULT_NAMES, Fault
+from simulator.hosts import HOSTS
+from simulator.server import Server, running
+from simulator.wire import SPOIL
+from tests.simulator.conftest import NO_TLS, Ask
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GECKO = "api.coingecko.com"
+REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
+    GECKO: ("/api/v3/coins/markets", {"vs_currency": "usd"}),
+    "api.coinpaprika.com": ("/v1/tickers", {"quotes": "USD"}),
+    "api.coinlore.net": ("/api/tickers/", {}),
+    "data-api.binance.vision": ("/api/v3/ticker/24hr", {"type": "MINI"}),
+    "api.binance.com": ("/api/v3/ticker/price", {}),
+    "api.kraken.com": ("/0/public/Ticker", {"assetVersion": "1"}),
+    "api.exchange.coinbase.com": ("/products/BTC-USD/ticker", {}),
+}
+"""A request of each host that tells a price."""
+
+
+async def spoilt(simulator: Simulator, ask: Ask, fault: str, host: str = GECKO, **more: Any) -> httpx.Response:
+    """The host's answer with the fault."""
+    simulator.faults.set(Fault(host=host, fault=fault, **more))
+    path, params = REQUESTS[host]
+    return await ask(host, path, **params)
+
+
+async def test_every_fault_has_a_form() -> None:
+    """What may be asked for is what can be done."""
+    assert set(SPOIL) == set(FAULT_NAMES)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_429(simulator: Simulator, ask: Ask, host: str) -> None:
+    """`429` is the provider's own refusal, with the pause that was asked for."""
+    answer = await spoilt(simulator, ask, "429", host, retry_after=17)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "17")
+    assert answer.json()
+
+
+async def test_429_of_coingecko(simulator: Simulator, ask: Ask) -> None:
+    """CoinGecko's refusal has the code in `status` and closes the connection."""
+    answer = await spoilt(simulator, ask, "429")
+    assert answer.json()["status"]["error_code"] == 429
+    assert answer.headers["connection"] == "close"
+
+
+async def test_429_no_retry_after(simulator: Simulator, ask: Ask) -> None:
+    """`429_no_retry_after` does not say how long to wait."""
+    answer = await spoilt(simulator, ask, "429_no_retry_after")
+    assert answer.status_code == 429
+    assert "retry-after" not in answer.headers
+
+
+async def test_429_html(simulator: Simulator, ask: Ask) -> None:
+    """`429_html` is Cloudflare's page, with a pause."""
+    answer = await spoilt(simulator, ask, "429_html", retry_after=30)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
+    assert "Access denied | api.coingecko.com used Cloudflare" in answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+async def test_418(simulator: Simulator, ask: Ask) -> None:
+    """`418` is Binance's ban, with a pause."""
+    answer = await spoilt(simulator, ask, "418", "data-api.binance.vision", retry_after=120)
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()["code"]) == (418, "120", -1003)
+
+
+async def test_500(simulator: Simulator, ask: Ask) -> None:
+    """`500` is the provider's own error body."""
+    answer = await spoilt(simulator, ask, "500")
+    assert (answer.status_code, answer.json()) == (500, {"status": 500, "error": "Internal Server Error"})
+
+
+async def test_hang(simulator: Simulator, server: Server) -> None:
+    """`hang` takes the request and never answers."""
+    simulator.faults.set(Fault(host=GECKO, fault="hang"))
+    async with httpx.AsyncClient(base_url=server.url, timeout=0.3, verify=NO_TLS) as impatient:
+        with pytest.raises(httpx.ReadTimeout):
+            await impatient.get("/api/v3/ping", headers={"Host": GECKO})
+
+
+@pytest.mark.parametrize("fault", [Fault(host=GECKO, fault="hang"), Fault(host=GECKO, fault="slow", seconds=3600)])
+async def test_stopping_ends_what_hangs(fault: Fault) -> None:
+    """A simulator that is told to stop lets its hanging clients go at once."""
+    simulator = Simulator()
+    simulator.faults.set(fault)
+    async with running(simulator) as server, httpx.AsyncClient(base_url=server.url, verify=NO_TLS) as client:
+        waiting = asyncio.create_task(client.get("/api/v3/ping", headers={"Host": GECKO}))
+        async with asyncio.timeout(2):
+            while not simulator.tally.by_host():  # noqa: ASYNC110 - there is no event for "a request came in"
+                await asyncio.sleep(0)
+            server.stop()
+            await server.serving
+        with pytest.raises(httpx.TransportError):
+            await waiting
+
+
+async def test_slow(simulator: Simulator, ask: Ask) -> None:
+    """`slow` gives the real answer after so many seconds."""
+    start = asyncio.get_running_loop().time()
+    answer = await spoilt(simulator, ask, "slow", seconds=0.2)
+    assert asyncio.get_running_loop().time() - start >= 0.2
+    assert answer.json()[0]["id"] == "bitcoin"
+
+
+async def test_html(simulator: Simulator, ask: Ask) -> None:
+    """`html` is a page with status 200, as a captive portal sends it."""
+    answer = await spoilt(simulator, ask, "html")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert answer.text.startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_truncated(simulator: Simulator, ask: Ask, host: str) -> None:
+    """`truncated` announces the whole body and closes in the middle of it."""
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+        await spoilt(simulator, ask, "truncated", host)
+
+
+async def test_truncated_bytes_are_the_beginning_of_the_body(simulator: Simulator, client: httpx.AsyncClient) -> None:
+    """What a truncated answer does send is half of what it announces."""
+    simulator.faults.set(Fault(host=GECKO, fault="truncated"))
+    whole = b'{"gecko_says":"(V3) To the Moon!"}'
+    async with client.stream("GET", "/api/v3/ping", headers={"Host": GECKO}) as answer:
+        chunks = answer.aiter_raw()
+        assert answer.headers["content-length"] == str(len(whole))
+        assert await anext(chunks) == whole[: len(whole) // 2]
+        with pytest.raises(httpx.RemoteProtocolError):
+            await anext(chunks)
+
+
+async def test_truncated_json(simulator: Simulator, ask: Ask) -> None:
+    """`truncated_json` is complete as HTTP and cut as JSON."""
+    answer = await spoilt(simulator, ask, "truncated_json")
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.content.startswith(b'[{"id":"bitcoin"')
+    with pytest.raises(json.JSONDecodeError):
+        answer.json()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_wrong_types(simulator: Simulator, ask: Ask, host: str) -> None:
+    """`wrong_types` is the real answer but for one figure, which is an object."""
+    path, params = REQUESTS[host]
+    real = (await ask(host, path, **params)).json()
+    answer = await spoilt(simulator, ask, "wrong_types", host)
+    assert answer.status_code == 200
+    spoilt_ones: list[object] = []
+
+    def heal(row: dict[str, Any]) -> Any:
+        if row.keys() == {"value"}:
+            spoilt_ones.append(row)
+            return row["value"]
+        return row
+
+    assert json.loads(answer.content, object_hook=heal) == real
+    assert len(spoilt_ones) == 1
+
+
+async def test_wrong_types_of_an_answer_without_figures(simulator: Simulator, ask: Ask) -> None:
+    """An answer that has no figure becomes a string as a whole."""
+    simulator.faults.set(Fault(host=GECKO, fault="wrong_types"))
+    assert isinstance((await ask(GECKO, "/api/v3/ping")).json(), str)
+
+
+async def test_empty(simulator: Simulator, ask: Ask) -> None:
+    """`empty` is a 200 that claims JSON and has no body."""
+    answer = await spoilt(simulator, ask, "empty")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("host", "key"),
+    [(GECKO, "status"), ("api.coinpaprika.com", "error"), ("api.kraken.com", "error"), ("api.binance.com", "code")],
+)
+async def test_error_in_200(simulator: Simulator, ask: Ask, host: str, key: str) -> None:
+    """`error_in_200` is the provider's own error under status 200."""
+    answer = await spoilt(simulator, ask, "error_in_200", host)
+    assert answer.status_code == 200
+    assert key in answer.json()
+
+
+async def test_refuse(simulator: Simulator, ask: Ask) -> None:
+    """`refuse` closes the connection before the first byte, and only this one."""
+    with pytest.raises(httpx.TransportError):
+        await spoilt(simulator, ask, "refuse", count=1)
+    assert (await ask(GECKO, "/api/v3/ping")).status_code == 200
+
+
+async def test_count(simulator: Simulator, ask: Ask) -> None:
+    """A counted fault spoils so many requests and is gone."""
+    simulator.faults.set(Fault(host=GECKO, fault="500", count=2))
+    assert [(await ask(GECKO, "/api/v3/ping")).status_code for _ in range(3)] == [500, 500, 200]
+    assert simulator.faults.in_force() == []
+
+
+async def test_other_hosts_are_well(simulator: Simulator, ask: Ask) -> None:
+    """A fault is one host's own, even between two names of one provider."""
+    await spoilt(simulator, ask, "500", "api.binance.com")
+    assert (await ask("data-api.binance.vision", "/api/v3/ping")).status_code == 200
