@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from shared.budget import Budgets
 from shared.bus import Bus, open_redis
 from shared.catalog import CATEGORIES, SERVICES, SYSTEM, of_category
 from shared.channels import Channels
-from shared.errors import BusError, EnvelopeError, FencedError, NoSourceError
+from shared.errors import BusError, FencedError, NoSourceError
 from shared.lease import Lease
 from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload, SystemNotice

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from shared.budget import Budget
 from shared.errors import ProviderError
+from workers.answers import ListedCoin, Ticker
 
 T = TypeVar("T")
+
+Parsers = Mapping[str, Callable[[bytes], Any]]
+
+_MAX = sys.float_info.max
+Amount = Annotated[float, Meta(ge=0, le=_MAX)]
+"""A price, supply or volume: finite and not negative (numbers written as strings let `nan` and `inf` through)."""
+Change = Annotated[float, Meta(ge=-_MAX, le=_MAX)]
+"""A finite number of either sign."""
+Moment = Annotated[datetime, Meta(tz=True)]
+"""An ISO 8601 time that says its zone."""
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""A whole number that a float holds exactly: a rank, a number of trades, milliseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
-    """One GET of a provider: where, and how its body becomes an answer. `parse` is pure and raises ProviderError only."""
+    """One GET of a provider: where, and how its body becomes an answer."""
 
     path: str
     parse: Callable[[bytes], T]
+    """Pure; raises ProviderError only."""
     params: Mapping[str, str] = field(default_factory=dict)
     cost: int = 1
     """Units of the provider's budget."""
@@ -40,7 +56,7 @@ class Provider(Protocol):
     name: str
     base_url: str
     budget: Budget
-    parsers: Mapping[str, Callable[[bytes], Any]]
+    parsers: ClassVar[Parsers]
     """Every `parse` of this provider by the name its recordings have in `tests/recorded/<name>/`."""
 
     def headers(self) -> Mapping[str, str]:
@@ -48,19 +64,76 @@ class Provider(Protocol):
         ...
 
 
-def decode(provider: str, body: bytes, kind: type[T]) -> T:
-    """JSON `body` as `kind`, numbers also from strings. Raises ProviderError naming the field that does not fit."""
+class Aggregator(Provider, Protocol):
+    """A provider that lists coins with their market values, over all exchanges."""
+
+    refresh: float
+    """Seconds after which it is worth asking again: its own cache, or what its limit allows around the clock."""
+
+    async def listing(self, ask: Ask, wanted: int | tuple[str, ...]) -> tuple[ListedCoin, ...]:
+        """The `wanted` first coins by market value, or those with these CoinGecko ids; more where it can't choose.
+
+        Best market value first. Raises ProviderError.
+        """
+        ...
+
+
+class Exchange(Provider, Protocol):
+    """A provider that has the prices of its own trades."""
+
+    async def tickers(self, ask: Ask, symbols: tuple[str, ...]) -> tuple[Ticker, ...]:
+        """Dollar pairs of those of `symbols` (upper case) that it trades, and of USDT. Raises ProviderError."""
+        ...
+
+
+class StatusError(ProviderError):
+    """The upstream answered with an HTTP status that is an error."""
+
+    def __init__(self, provider: str, status: int, *, retry_after: float | None = None) -> None:
+        self.status = status
+        super().__init__(provider, f"HTTP {status}", retry_after=retry_after)
+
+
+def decode(provider: str, body: bytes, kind: type[T], *, lax: bool = False) -> T:
+    """JSON `body` as `kind`; with `lax`, numbers also from strings.
+
+    Raises ProviderError naming the field that does not fit.
+    """
     try:
-        return msgspec.json.decode(body, type=kind, strict=False)
+        return msgspec.json.decode(body, type=kind, strict=not lax)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `")
-        raise ProviderError(provider, reason, field=path.rstrip("`") or None) from None
+        raise misfit(provider, error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProviderError(provider, f"not JSON: {error}") from None
+        raise ProviderError(provider, f"not JSON: {_reason(error)}") from None
 
 
-def finite(provider: str, name: str, value: float | None) -> float | None:
-    """`value` if it is a finite number or None. Raises ProviderError otherwise (lax JSON lets `nan` through)."""
-    if value is not None and not math.isfinite(value):
-        raise ProviderError(provider, f"not a finite number: {value}", field=name)
-    return value
+def decode_map(provider: str, rows: Mapping[str, msgspec.Raw], kind: type[T], path: str) -> dict[str, T]:
+    """Every row of a JSON object as `kind`, numbers also from strings.
+
+    Raises ProviderError naming the field with the row's own key: msgspec alone would say `[...]` for it.
+    """
+    decoder = msgspec.json.Decoder(kind, strict=False)
+    result: dict[str, T] = {}
+    for key, raw in rows.items():
+        try:
+            result[key] = decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            raise misfit(provider, error, f"{path}.{key}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ProviderError(provider, f"not JSON: {_reason(error)}", field=f"{path}.{key}") from None
+    return result
+
+
+def misfit(provider: str, error: msgspec.ValidationError, root: str = "$") -> ProviderError:
+    """A validation error as a ProviderError; `root` is the path of what was validated."""
+    reason, _, path = str(error).partition(" - at `")
+    return ProviderError(provider, reason, field=root + path.rstrip("`").removeprefix("$"))
+
+
+def known(value: float | None) -> float | None:
+    """`value`, or None for zero: that is how several upstreams say that they don't know."""
+    return value or None
+
+
+def _reason(error: Exception) -> str:
+    return "bytes that are not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)

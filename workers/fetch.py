@@ -1,0 +1,171 @@
+"""Fetcher: one GET of a provider, within its budget and a deadline; every failure becomes a ProviderError."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+import httpx
+
+from shared.budget import Budgets
+from shared.errors import BusError, ProviderError, RateBudgetError
+from shared.settings import Settings
+from workers.provider import Ask, Provider, Request, StatusError
+
+T = TypeVar("T")
+
+_USER_AGENT = "coinwire/2.0 (market data relay; one fetcher a provider and cluster)"
+_ACCEPT = "application/json, text/plain;q=0.9, */*;q=0.1"
+_MAX_BODY = 8 << 20  # bytes, unpacked: three times the largest answer known (CoinPaprika's); beyond it ProviderError
+_MAX_REDIRECTS = 3  # a missing slash takes one; more is a loop, and a ProviderError
+_MAX_PAUSE = {429: 3600.0, 418: 3 * 86400.0}
+"""Seconds of Retry-After that we obey at most: a 429 that asks for more is an error of theirs, while Binance's bans
+(418) last up to three days. Beyond it the provider is simply asked again."""
+_KEEP_OPEN = 30.0  # s an idle connection is kept: longer than the 5 s between two cycles, so that each needs no new TLS
+_BACKSTOP = 60.0  # s a socket may be silent: never reached, as every ask has a nearer deadline
+
+
+class Fetcher:
+    """Makes the `Ask` of each provider."""
+
+    def __init__(self, client: httpx.AsyncClient, budgets: Budgets, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives unix seconds; a Retry-After that is a date is held against it."""
+        self._client = client
+        self._budgets = budgets
+        self._clock = clock
+
+    def asker(self, provider: Provider, seconds: float) -> Ask:
+        """The Ask of `provider` for one attempt: all its requests together end within `seconds` from now.
+
+        It raises ProviderError, RateBudgetError, and BusError where Redis can't count the call.
+        """
+        until = asyncio.get_running_loop().time() + seconds
+
+        async def ask(request: Request[T]) -> T:
+            wait = await self._budgets.spend(provider.name, provider.budget, request.cost)
+            if wait > 0:
+                raise RateBudgetError(provider.name, f"not asked: budget spent for {wait:.0f} s", retry_after=wait)
+            try:
+                async with asyncio.timeout_at(until):
+                    body = await self._get(provider, request)
+            except TimeoutError:
+                raise ProviderError(provider.name, f"no answer within {seconds:.1f} s") from None
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+                # Only the kind: the text may hold the URL.
+                raise ProviderError(provider.name, f"connection: {type(error).__name__}") from None
+            return request.parse(body)
+
+        return ask
+
+    async def _get(self, provider: Provider, request: Request[T]) -> bytes:
+        headers = {"User-Agent": _USER_AGENT, "Accept": _ACCEPT, **provider.headers()}
+        http = self._client.build_request(
+            "GET", provider.base_url + request.path, params=request.params or None, headers=headers
+        )
+        for _ in range(_MAX_REDIRECTS + 1):
+            async with self._sent(http) as response:
+                if response.next_request is None:
+                    return await self._body_of(provider.name, response)
+                http = _followed(provider.name, response.next_request, http)
+        raise ProviderError(provider.name, f"more than {_MAX_REDIRECTS} redirects")
+
+    @contextlib.asynccontextmanager
+    async def _sent(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        response = await self._client.send(request, stream=True, follow_redirects=False)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _body_of(self, name: str, response: httpx.Response) -> bytes:
+        if response.status_code != 200:
+            raise await self._refused(name, response)
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > _MAX_BODY:
+                raise ProviderError(name, f"answer larger than {_MAX_BODY >> 20} MiB")
+        if not body.strip():
+            raise ProviderError(name, "empty answer")
+        if "html" in response.headers.get("content-type", "").lower() or body.lstrip().startswith(b"<"):
+            raise ProviderError(name, "HTML instead of data")
+        return bytes(body)
+
+    async def _refused(self, name: str, response: httpx.Response) -> StatusError:
+        status = response.status_code
+        pause = self._retry_after(response.headers.get("retry-after"), _MAX_PAUSE.get(status, _MAX_PAUSE[429]))
+        if pause is not None and status in _MAX_PAUSE:
+            # Without Redis the pool's own pause still holds; the answer matters more than the failed note of it.
+            with contextlib.suppress(BusError):
+                await self._budgets.block(name, pause)
+        return StatusError(name, status, retry_after=pause)
+
+    def _retry_after(self, value: str | None, most: float) -> float | None:
+        """Seconds of a Retry-After header, capped; None where it is absent, past, or neither number nor date."""
+        if value is None:
+            return None
+        try:
+            seconds = float(value)
+        except ValueError:
+            try:
+                moment = parsedate_to_datetime(value)
+            except ValueError:
+                return None
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - self._clock()
+        return min(seconds, most) if seconds > 0 else None
+
+
+def _followed(name: str, target: httpx.Request, origin: httpx.Request) -> httpx.Request:
+    """The next request of a redirect; only within the host, for our key goes with it."""
+    if (target.url.scheme, target.url.netloc) != (origin.url.scheme, origin.url.netloc):
+        raise ProviderError(name, "redirect to another host")
+    return target
+
+
+class SimulatorTransport(httpx.AsyncBaseTransport):
+    """Sends every request to the simulator, which tells providers apart by the Host header it finds unchanged."""
+
+    def __init__(self, address: str) -> None:
+        """`address` is the simulator's, like `http://127.0.0.1:7870`."""
+        self._address = httpx.URL(address)
+        # No proxy and no .netrc: the simulator is on this machine or in this compose network.
+        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(keepalive_expiry=_KEEP_OPEN))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As httpx has it."""
+        address = self._address
+        url = request.url.copy_with(scheme=address.scheme, host=address.host, port=address.port)
+        return await self._inner.handle_async_request(
+            httpx.Request(
+                request.method, url, headers=request.headers, stream=request.stream, extensions=request.extensions
+            )
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
+def open_client(settings: Settings) -> httpx.AsyncClient:
+    """The HTTP client of a worker: to the upstreams, or to the simulator where one is set. The caller closes it."""
+    timeout = httpx.Timeout(_BACKSTOP)
+    if settings.simulator_url is not None:
+        transport = SimulatorTransport(settings.simulator_url)
+        return httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
+    return httpx.AsyncClient(timeout=timeout, limits=httpx.Limits(max_connections=100, keepalive_expiry=_KEEP_OPEN))
+
+
+def source_label(name: str, settings: Settings) -> str:
+    """How a payload's `source` calls a provider: what the simulator produced says so."""
+    return f"{name} (simulated)" if settings.simulator_url is not None else name
+
+
+def provider_keys(settings: Settings) -> dict[str, str]:
+    """The operator's API keys by provider, for `load_provider`."""
+    key = settings.coingecko_demo_key
+    return {"coingecko": key.get_secret_value()} if key is not None else {}

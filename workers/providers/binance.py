@@ -1,0 +1,108 @@
+"""Binance spot, its public market data host: https://developers.binance.com/docs/binance-spot-api-docs/faqs/market_data_only
+
+One unknown symbol fails the whole call (HTTP 400, code -1121), so the list of symbols is read first, once an hour.
+Numbers are strings, times milliseconds. Symbols that are no longer traded stay in the list at zero.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import msgspec
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.answers import Ticker
+from workers.provider import Amount, Ask, Count, Parsers, Request, StatusError, decode, known
+
+NAME = "binance"
+_QUOTE = "USDT"
+_LIST_AGE = 3600.0  # s after which the list of symbols is read again: listings and delistings are rare
+_LIST_WEIGHT = 4
+
+
+class _Price(Struct):
+    symbol: str
+    price: Amount
+
+
+class _Day(Struct):
+    symbol: str
+    lastPrice: Amount
+    openPrice: Amount
+    closeTime: Count
+    count: Count
+
+
+def parse_prices(body: bytes) -> frozenset[str]:
+    """Coins with a live USDT pair, out of /ticker/price. Raises ProviderError."""
+    rows = decode(NAME, body, list[_Price], lax=True)
+    coins = frozenset(row.symbol.removesuffix(_QUOTE) for row in rows if row.symbol.endswith(_QUOTE) and row.price)
+    if not coins:
+        raise ProviderError(NAME, f"no {_QUOTE} pair in the answer")
+    return coins
+
+
+def parse_day(body: bytes) -> tuple[Ticker, ...]:
+    """The USDT rows of /ticker/24hr that were traded in these 24 h. Raises ProviderError."""
+    rows = decode(NAME, body, list[_Day], lax=True)
+    if not rows:
+        raise ProviderError(NAME, "no pair in the answer")
+    return tuple(
+        Ticker(
+            base=row.symbol.removesuffix(_QUOTE),
+            quote=_QUOTE,
+            price=row.lastPrice,
+            change=(row.lastPrice / opened - 1) * 100 if (opened := known(row.openPrice)) else None,
+            as_of=row.closeTime / 1000,
+        )
+        for row in rows
+        if row.symbol.endswith(_QUOTE) and row.lastPrice and row.count
+    )
+
+
+class Binance:
+    """The exchange whose prices move every cycle."""
+
+    name = NAME
+    base_url = "https://data-api.binance.vision"
+    budget = Budget(1200, 60.0)  # weight; their own limit is 6000, and 12 cycles of 100 coins take 480
+    parsers: ClassVar[Parsers] = {"prices": parse_prices, "day": parse_day}
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._listed: frozenset[str] | None = None
+        self._listed_at = 0.0
+
+    def headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    async def tickers(self, ask: Ask, symbols: tuple[str, ...]) -> tuple[Ticker, ...]:
+        """See Exchange. One call, and another once an hour. Prices are in USDT, which has no pair with itself."""
+        listed = await self._symbols(ask)
+        wanted = [symbol + _QUOTE for symbol in dict.fromkeys(symbols) if symbol in listed]
+        if not wanted:
+            return ()
+        # Compact: it takes the list as one JSON value and refuses spaces.
+        params = {"symbols": msgspec.json.encode(wanted).decode(), "type": "MINI"}
+        try:
+            return await ask(Request("/api/v3/ticker/24hr", parse_day, params, cost=_weight(len(wanted))))
+        except StatusError as error:
+            if error.status == 400:
+                self._listed = None  # a symbol was dropped since
+            raise
+
+    async def _symbols(self, ask: Ask) -> frozenset[str]:
+        if self._listed is None or self._clock() - self._listed_at >= _LIST_AGE:
+            self._listed = await ask(Request("/api/v3/ticker/price", parse_prices, cost=_LIST_WEIGHT))
+            self._listed_at = self._clock()
+        return self._listed
+
+
+def _weight(symbols: int) -> int:
+    """What /ticker/24hr costs for so many symbols."""
+    return 2 if symbols <= 20 else 40 if symbols <= 100 else 80

@@ -1,0 +1,83 @@
+"""CoinGecko v3: https://docs.coingecko.com/v3.0.1/reference/coins-markets
+
+Works without a key, for so many calls an address that nobody says how many; answers are cached for 60 s. An id that
+it does not know is absent from the answer. Numbers are JSON numbers, any of them may be null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.answers import ListedCoin
+from workers.provider import Amount, Ask, Change, Moment, Parsers, Request, decode, known
+
+NAME = "coingecko"
+_PAGE = 250  # rows an answer may have at most; the settings ask for no more
+_KEYLESS = Budget(5, 60.0)  # the number is not published; five a minute never was too many
+_WITH_KEY = Budget(30, 60.0)  # the demo plan's older figure; newer pages say 100
+
+
+class _Row(Struct):
+    id: str
+    symbol: str
+    name: str
+    current_price: Amount | None = None
+    market_cap: Amount | None = None
+    total_volume: Amount | None = None
+    circulating_supply: Amount | None = None
+    price_change_percentage_24h: Change | None = None
+    last_updated: Moment | None = None
+
+
+def parse_markets(body: bytes) -> tuple[ListedCoin, ...]:
+    """The rows of /coins/markets. Raises ProviderError."""
+    rows = decode(NAME, body, list[_Row])
+    if not rows:
+        raise ProviderError(NAME, "no coin in the answer")
+    return tuple(
+        ListedCoin(
+            coin_id=row.id,
+            symbol=row.symbol.upper(),
+            name=row.name,
+            price=known(row.current_price),
+            volume=known(row.total_volume),
+            market_cap=known(row.market_cap),
+            supply=known(row.circulating_supply),
+            change=row.price_change_percentage_24h,
+            as_of=row.last_updated.timestamp() if row.last_updated else None,
+        )
+        for row in rows
+    )
+
+
+class CoinGecko:
+    """The primary list: its ids are ours."""
+
+    name = NAME
+    base_url = "https://api.coingecko.com/api/v3"
+    refresh = 60.0
+    parsers: ClassVar[Parsers] = {"markets": parse_markets}
+
+    def __init__(self, key: str | None = None) -> None:
+        """`key` is a demo key, for a larger budget."""
+        self.budget = _WITH_KEY if key else _KEYLESS
+        self._headers = {"x-cg-demo-api-key": key} if key else {}
+
+    def headers(self) -> Mapping[str, str]:
+        """The demo key, where there is one: without a key the header must be absent."""
+        return self._headers
+
+    async def listing(self, ask: Ask, wanted: int | tuple[str, ...]) -> tuple[ListedCoin, ...]:
+        """See Aggregator. One call of `wanted` coins."""
+        params = {"vs_currency": "usd", "order": "market_cap_desc", "page": "1", "sparkline": "false"}
+        if isinstance(wanted, int):
+            params["per_page"] = str(min(wanted, _PAGE))
+        else:
+            params["per_page"] = str(min(len(wanted), _PAGE))
+            params["ids"] = ",".join(wanted)  # with a space after the comma it silently drops ids
+        return await ask(Request("/coins/markets", parse_markets, params))

@@ -1,0 +1,83 @@
+"""CoinLore: https://www.coinlore.com/cryptocurrency-data-api
+
+Most figures are strings, some are numbers, and which they are differs between its paths; unknown is `""` or zero.
+It does not say when a figure is from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.answers import ListedCoin
+from workers.provider import Amount, Ask, Change, Count, Parsers, Request, decode, known
+
+NAME = "coinlore"
+_PAGE = 100  # rows an answer has at most
+_MOST_PAGES = 3  # covers every count of coins that the settings allow
+
+
+class _Row(Struct):
+    symbol: str
+    name: str
+    rank: Count
+    price_usd: Amount | Literal[""] | None = None
+    percent_change_24h: Change | Literal[""] | None = None
+    market_cap_usd: Amount | Literal[""] | None = None
+    volume24: Amount | Literal[""] | None = None
+    csupply: Amount | Literal[""] | None = None
+
+
+class _Page(Struct):
+    data: list[_Row]
+
+
+def parse_tickers(body: bytes) -> tuple[ListedCoin, ...]:
+    """One page of /tickers/. Raises ProviderError."""
+    rows = decode(NAME, body, _Page, lax=True).data
+    if not rows:
+        raise ProviderError(NAME, "no coin in the answer", field="$.data")
+    return tuple(_coin(row) for row in sorted(rows, key=lambda row: row.rank))
+
+
+def _coin(row: _Row) -> ListedCoin:
+    return ListedCoin(
+        coin_id=None,  # its ids are numbers of its own, and its `nameid` is only often CoinGecko's id
+        symbol=row.symbol.upper(),
+        name=row.name,
+        price=known(row.price_usd or None),
+        volume=known(row.volume24 or None),
+        market_cap=known(row.market_cap_usd or None),
+        supply=known(row.csupply or None),
+        change=None if row.percent_change_24h == "" else row.percent_change_24h,
+        as_of=None,
+    )
+
+
+class CoinLore:
+    """The last fallback for the list."""
+
+    name = NAME
+    base_url = "https://api.coinlore.net/api"
+    budget = Budget(3, 3.0)  # one a second on average, as nothing is documented; three, as one listing may take three
+    refresh = 60.0
+    parsers: ClassVar[Parsers] = {"tickers": parse_tickers}
+
+    def headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    async def listing(self, ask: Ask, wanted: int | tuple[str, ...]) -> tuple[ListedCoin, ...]:
+        """See Aggregator. A call a hundred coins; for ids, the first three hundred are looked through."""
+        pages = min(-(-wanted // _PAGE), _MOST_PAGES) if isinstance(wanted, int) else _MOST_PAGES
+        coins: dict[tuple[str, str], ListedCoin] = {}
+        for page in range(pages):
+            params = {"start": str(page * _PAGE), "limit": str(_PAGE)}
+            for coin in await ask(Request("/tickers/", parse_tickers, params)):
+                # Ranks move between two pages: the same coin may be on both.
+                coins.setdefault((coin.symbol, coin.name), coin)
+        return tuple(coins.values())

@@ -1,0 +1,69 @@
+"""Kraken, public market data: https://docs.kraken.com/api/docs/rest-api/get-ticker-information
+
+Errors come with HTTP 200. Numbers are strings; a last price of zero is a pair without trades. `o` is today's open, so
+no 24 h change can be made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.answers import Ticker
+from workers.provider import Amount, Ask, Parsers, Request, decode, decode_map
+
+NAME = "kraken"
+_QUOTE = "USD"
+_ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
+"""Kraken's own spelling → the field's."""
+
+
+class _Pair(Struct):
+    c: tuple[Amount, Amount]
+    """Last trade: price, volume."""
+
+
+class _Answer(Struct):
+    error: list[str]
+    result: dict[str, msgspec.Raw] = {}
+
+
+def parse_ticker(body: bytes) -> tuple[Ticker, ...]:
+    """The USD pairs of /Ticker with `assetVersion=1`. Raises ProviderError."""
+    answer = decode(NAME, body, _Answer)
+    if answer.error:
+        raise ProviderError(NAME, f"error in the answer: {answer.error[0][:80]}")
+    pairs = decode_map(NAME, answer.result, _Pair, "$.result")
+    tickers = []
+    for key, pair in pairs.items():
+        base, _, quote = key.partition("/")
+        price = pair.c[0]
+        if quote == _QUOTE and price:
+            tickers.append(Ticker(base=_ALIASES.get(base, base), quote=quote, price=price, change=None, as_of=None))
+    if not tickers:
+        raise ProviderError(NAME, f"no {_QUOTE} pair in the answer", field="$.result")
+    return tuple(tickers)
+
+
+class Kraken:
+    """The fallback for prices, in true dollars, and the rate of USDT."""
+
+    name = NAME
+    base_url = "https://api.kraken.com/0/public"
+    budget = Budget(1, 1.0)  # what is known to be safe for one address
+    parsers: ClassVar[Parsers] = {"ticker": parse_ticker}
+
+    def headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    async def tickers(self, ask: Ask, symbols: tuple[str, ...]) -> tuple[Ticker, ...]:
+        """See Exchange. One call for all pairs: one unknown pair would fail a call that names them."""
+        wanted = {*symbols, "USDT"}
+        answer = await ask(Request("/Ticker", parse_ticker, {"assetVersion": "1"}))
+        return tuple(ticker for ticker in answer if ticker.base in wanted)
