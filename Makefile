@@ -1,0 +1,94 @@
+# The only entry point, for people and for CI. `make` alone lists the targets.
+# A bare clone needs Python 3.11 or newer and make; everything else goes into .venv.
+
+PYTHON ?= python3
+SERVICE ?= market_data
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+NODE_STAMP := tests/node/node_modules/.installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+## Run it
+
+.PHONY: demo
+demo: $(STAMP) ## everything on this machine against the simulator; PORT=8000 moves it, Ctrl-C stops it
+	@$(BIN)/python -m launcher demo
+
+.PHONY: run
+run: $(STAMP) ## the same against the real upstreams
+	@$(BIN)/python -m launcher run
+
+.PHONY: tail
+tail: $(STAMP) ## print a service's Redis channel: make tail SERVICE=market_data (JSON=1 for raw messages)
+	@$(BIN)/python -m launcher.tail $(SERVICE) $(if $(JSON),--json)
+
+## Work on it
+
+.PHONY: check
+check: lint test test-slow ## all that CI runs
+
+.PHONY: test
+test: $(STAMP) node-modules ## the tests, without the slow ones: under three minutes
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(STAMP) node-modules ## the slow tests: whole clusters, killed, paused and cut
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## ruff, mypy --strict, who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(STAMP) ## rewrite the sources as ruff formats them
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: install
+install: $(STAMP) ## make .venv from requirements.lock
+
+.PHONY: lock
+lock: ## write requirements.lock anew from pyproject.toml
+	@$(require_python)
+	$(PYTHON) .ci/lock.py
+
+.PHONY: node-modules
+node-modules: $(NODE_STAMP) ## what the JavaScript tests need, where npm is installed
+
+.PHONY: clean
+clean: ## remove everything that is made: .venv, caches, the demo's data
+	rm -rf .venv .coinwire .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/node/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^## / { printf "\n%s\n", substr($$0, 4) } \
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+define require_python
+$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || { \
+	echo "coinwire needs Python 3.11 or newer, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+	exit 1; }
+endef
+
+# Made from nothing whenever the lock changes: what is no longer locked is then no longer there.
+$(STAMP): requirements.lock
+	@$(require_python)
+	@echo "making .venv from requirements.lock"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+$(NODE_STAMP): tests/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix tests/node --silent --no-audit --no-fund && touch $@; \
+	else \
+		echo "npm is not installed: the tests of JavaScript clients are skipped"; \
+	fi

@@ -1,0 +1,89 @@
+"""Which processes a cluster on this machine consists of, and what each is told by its environment."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.cluster import Part
+from launcher.ports import LOOPBACK, fault_of, free_ports, reachable
+from launcher.redis_server import RedisServer, find_redis_server
+from launcher.state import State
+from shared.bus import open_redis
+from shared.errors import CoinwireError
+from shared.settings import Settings
+from workers.category import RUNNABLE
+
+DEMO, RUN = "demo", "run"
+
+_GATEWAYS = 2  # the least that shows what a cluster is: the same updates on both, clients of both in either's stats
+
+
+class PortError(CoinwireError):
+    """A gateway could not listen on its port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to start, in this order, and where its Redis is."""
+
+    parts: tuple[Part, ...]
+    redis_url: str
+
+
+def make_plan(settings: Settings, mode: str, state: State, *, colour: bool) -> Plan:
+    """The plan of `make demo` or `make run`. Starts nothing.
+
+    Raises PortError where a gateway's port is taken, RedisServerError where Redis is needed and there is none,
+    SettingsError where REDIS_URL is malformed.
+    """
+    ports = gateway_ports(settings.host, settings.port)
+    redis_port, simulator_port = free_ports(2)
+    parts: list[Part] = []
+    common = {"PYTHONUNBUFFERED": "1", **({"FORCE_COLOR": "1"} if colour else {})}
+
+    if settings.redis_url is not None:
+        open_redis(settings)  # connects to nothing; a malformed address is told now, once, and not by every part
+        redis_url = settings.redis_url.get_secret_value()
+    else:
+        find_redis_server()
+        folder = state.redis_folder(mode)
+        redis_url = RedisServer(folder, redis_port).url
+        parts.append(_part("redis", "launcher.redis", "--port", redis_port, "--folder", folder, stops_last=True))
+    common["REDIS_URL"] = redis_url
+
+    simulated = mode == DEMO or settings.simulator_url is not None
+    if mode == DEMO:
+        parts.append(_part("simulator", "simulator", "--port", simulator_port, env=common))
+        common["SIMULATOR_URL"] = f"http://{LOOPBACK}:{simulator_port}"
+
+    parts += [_part(category, "workers", category, env=common) for category in RUNNABLE]
+    if "drain_seconds" not in settings.model_fields_set:
+        common["DRAIN_SECONDS"] = "0"  # draining is for a load balancer to notice, and there is none here
+    parts += [
+        _part(f"gateway-{number}", "gateway", env={**common, "PORT": str(port)})
+        for number, port in enumerate(ports, start=1)
+    ]
+    addresses = [f"http://{reachable(settings.host)}:{port}" for port in ports]
+    parts.append(_part("coinwire", "launcher.watch", *addresses, *(["--simulated"] if simulated else []), env=common))
+    return Plan(tuple(parts), redis_url)
+
+
+def gateway_ports(host: str, port: int) -> list[int]:
+    """`port` and those after it, one a gateway; free ones for 0. Raises PortError naming the one that is taken."""
+    if port == 0:
+        return free_ports(_GATEWAYS)
+    ports = list(range(port, port + _GATEWAYS))
+    for wanted in ports:
+        fault = fault_of(host, wanted) if wanted <= 65535 else "there is no such port"
+        if fault:
+            raise PortError(f"can't listen on {host}:{wanted}: {fault}. PORT={port + 10} moves both gateways")
+    return ports
+
+
+def _part(
+    name: str, module: str, *arguments: str | int | Path, env: dict[str, str] | None = None, stops_last: bool = False
+) -> Part:
+    command = (sys.executable, "-m", module, *(str(argument) for argument in arguments))
+    return Part(name, command, dict(env or {}), stops_last=stops_last)

@@ -1,0 +1,80 @@
+"""`python -m launcher.redis --port N --folder F`: a redis-server that is started again whenever it dies.
+
+Stands in for what a supervisor does in production, so that a Redis killed under the demo comes back on its port.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from launcher.redis_server import RedisServer, RedisServerError
+
+_FIRST_PAUSE = 0.5  # s before a restart: long enough to be seen by clients, short enough not to be waited for
+_LONGEST_PAUSE = 5.0  # s between attempts that fail one after the other
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT. Status 2 where the server can't be started at all."""
+    parser = argparse.ArgumentParser(prog="launcher.redis", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    server = RedisServer(options.folder, options.port)
+    try:
+        try:
+            server.start()
+        except RedisServerError as error:
+            print(f"coinwire: {error}", file=sys.stderr)
+            return 2
+        _say(f"redis-server listens on {server.url}")
+        while True:
+            _keep(server)
+    finally:
+        server.stop()
+
+
+def _keep(server: RedisServer) -> None:
+    """Return once the server has died and is back."""
+    if server.process is None:
+        raise RedisServerError("redis-server was never started")
+    status = server.process.wait()
+    died_at, pause = time.monotonic(), _FIRST_PAUSE
+    _say(f"redis-server died ({exit_reason(status)}): starting it again on port {server.port}")
+    told = False
+    while True:
+        time.sleep(pause)
+        try:
+            server.start()
+        except RedisServerError as error:
+            if not told:
+                _say(f"redis-server does not come back yet: {error}")
+            told, pause = True, min(2 * pause, _LONGEST_PAUSE)
+        else:
+            _say(f"redis-server back after {time.monotonic() - died_at:.1f} s")
+            return
+
+
+def exit_reason(status: int) -> str:
+    """An exit status as a person says it: `status 1`, `killed by SIGKILL`."""
+    return f"status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # stopping once is enough
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise SystemExit(0)
+
+
+def _say(line: str) -> None:
+    print(time.strftime("%H:%M:%S", time.gmtime()), line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

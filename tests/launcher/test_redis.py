@@ -1,0 +1,81 @@
+"""`python -m launcher.redis`: a redis-server that comes back."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from launcher.ports import fault_of, free_ports
+from tests.launcher.conftest import Command, Start, alive
+
+
+def ask(port: int, command: str) -> str:
+    """What the Redis on `port` answers to one inline command."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(command.encode() + b"\r\n")
+        return connection.recv(65536).decode()
+
+
+def server_pid(port: int) -> int:
+    """The process that listens on `port`, as it says itself."""
+    found = re.search(r"process_id:(\d+)", ask(port, "INFO server"))
+    assert found
+    return int(found[1])
+
+
+@pytest.fixture
+def port() -> int:
+    """A port for the server."""
+    return free_ports(1)[0]
+
+
+@pytest.fixture
+def keeper(start: Start, tmp_path: Path, port: int) -> Command:
+    """A keeper whose server listens."""
+    command = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data")
+    command.line(f"redis-server listens on redis://127.0.0.1:{port}/0")
+    return command
+
+
+def test_a_killed_server_is_back_on_its_port(keeper: Command, port: int) -> None:
+    """A redis-server that is killed is started again on the same port, and both are told once."""
+    first = server_pid(port)
+    os.kill(first, signal.SIGKILL)
+    keeper.line(rf"redis-server died \(killed by SIGKILL\): starting it again on port {port}")
+    keeper.line(r"redis-server back after \d+\.\d s")
+    assert server_pid(port) != first
+    assert len(keeper.lines) == 3
+
+
+def test_data_outlive_a_stop(keeper: Command, start: Start, port: int, tmp_path: Path) -> None:
+    """What was written before a stop is there after the next start."""
+    assert ask(port, "SET kept yes") == "+OK\r\n"
+    keeper.process.terminate()
+    assert keeper.wait() == 0
+    again = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data")
+    again.line("listens")
+    assert ask(port, "GET kept") == "$3\r\nyes\r\n"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_server_and_keeper(keeper: Command, port: int, signum: int) -> None:
+    """SIGTERM and Ctrl-C stop the server with its keeper, with status 0."""
+    server = server_pid(port)
+    keeper.process.send_signal(signum)
+    assert keeper.wait() == 0
+    assert not alive(server)
+    assert fault_of("127.0.0.1", port) is None
+
+
+def test_a_taken_port_is_said_and_status_2(start: Start, tmp_path: Path, port: int) -> None:
+    """A server that can't be started at all ends its keeper with one line and status 2."""
+    with socket.create_server(("127.0.0.1", port)):
+        keeper = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data")
+        assert keeper.wait() == 2
+    (line,) = keeper.lines
+    assert "redis-server exited" in line

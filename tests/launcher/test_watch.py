@@ -1,0 +1,79 @@
+"""`python -m launcher.watch`: who says what to open, and when a gateway is not ready any more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from launcher.ports import free_ports, reachable
+from launcher.watch import fault_of, invitation
+from tests.launcher.conftest import Start
+
+
+class Health(BaseHTTPRequestHandler):
+    """Answers every GET with the server's status of the moment."""
+
+    status = 503
+
+    def do_GET(self) -> None:
+        self.send_response(type(self).status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def health() -> Iterator[tuple[str, type[Health]]]:
+    """A server that stands for a gateway: its URL, and the class whose `status` it answers with."""
+
+    class Own(Health):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", Own
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_it_invites_once_all_are_ready_and_tells_of_changes(health: tuple[str, type[Health]], start: Start) -> None:
+    """Nothing is said before every gateway is ready; after that, each change is told once."""
+    url, gateway = health
+    watch = start("launcher.watch", url, "--simulated")
+    gateway.status = 200
+    watch.line("ready. What to open")
+    watch.line("Ctrl-C")
+    gateway.status = 503
+    watch.line(f"{url} is not ready: HTTP 503")
+    gateway.status = 200
+    watch.line(f"{url} is ready again")
+    assert len(watch.lines) == len(invitation([url], simulated=True)) + 2
+
+
+def test_a_gateway_that_is_not_there_is_not_ready() -> None:
+    """No listener is a fault with a reason, not an exception."""
+    assert fault_of(f"http://127.0.0.1:{free_ports(1)[0]}")
+
+
+def test_the_invitation_names_what_there_is_to_open() -> None:
+    """Both sockets, the documentation, the statistics, the Redis channel, and whether figures are simulated."""
+    text = "\n".join(invitation(["http://127.0.0.1:7860", "http://127.0.0.1:7861"], simulated=True))
+    for part in ("ws://127.0.0.1:7860/ws/", "ws://127.0.0.1:7861/ws/", "/docs", "/ws/stats", "make tail", "simulated"):
+        assert part in text
+    assert "simulated" not in "\n".join(invitation(["http://127.0.0.1:7860"], simulated=False))
+
+
+@pytest.mark.parametrize(
+    ("host", "written"),
+    [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("::", "[::1]"), ("gateway", "gateway")],  # noqa: S104
+)
+def test_urls_name_a_host_that_can_be_reached(host: str, written: str) -> None:
+    """An address to listen on everywhere is written as loopback, IPv6 in brackets."""
+    assert reachable(host) == written
