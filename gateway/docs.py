@@ -1,7 +1,0 @@
-"""`/docs`, `/openapi.json`, `/asyncapi.json`."""
-
-from __future__ import annotations
-
-from starlette.routing import BaseRoute
-
-ROUTES: list[BaseRoute] = []

@@ -1,0 +1,69 @@
+"""`/docs`, `/openapi.json`, `/asyncapi.json`: made from what the gateway runs on, when first asked for.
+
+The handlers are plain functions: Starlette runs them in a thread, so that making a document delays no broadcast.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from gateway import rest
+from gateway.docs import asyncapi, openapi, page
+
+VERSION = "2.0.0"
+"""Of both APIs: the project's."""
+
+_BRIEFLY = {"Cache-Control": "no-cache"}  # after an upgrade nobody should read about the version before
+_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with the content
+
+
+@cache
+def _openapi() -> bytes:
+    return msgspec.json.encode(openapi.document((*rest.ROUTES, *ROUTES), VERSION))
+
+
+@cache
+def _asyncapi() -> bytes:
+    return msgspec.json.encode(asyncapi.document(VERSION))
+
+
+@cache
+def _page() -> str:
+    return page.render(asyncapi.document(VERSION))
+
+
+def openapi_json(_request: Request) -> Response:
+    """The HTTP API as OpenAPI 3.1."""
+    return Response(_openapi(), media_type="application/json", headers=_BRIEFLY)
+
+
+def asyncapi_json(_request: Request) -> Response:
+    """The WebSocket API as AsyncAPI 3.0."""
+    return Response(_asyncapi(), media_type="application/json", headers=_BRIEFLY)
+
+
+def docs(_request: Request) -> Response:
+    """A page that documents the REST and the WebSocket API."""
+    return HTMLResponse(_page(), headers=_BRIEFLY | page.SECURITY)
+
+
+def asset(request: Request) -> Response:
+    """A style sheet or script of the page."""
+    name = request.path_params["name"]
+    if name not in page.ASSETS:
+        return rest.failure(404, f"Nothing at {request.url.path}", documentation="/docs")
+    current = request.query_params.get("v") == page.fingerprint(name)
+    return FileResponse(page.ASSETS[name], headers=(_FOR_EVER if current else _BRIEFLY) | page.NO_SNIFFING)
+
+
+ROUTES: list[BaseRoute] = [
+    Route("/docs", docs),
+    Route("/docs/assets/{name}", asset),
+    Route("/openapi.json", openapi_json),
+    Route("/asyncapi.json", asyncapi_json),
+]

@@ -1,0 +1,145 @@
+"""The HTTP API as OpenAPI 3.1, made from the routes and constants that the gateway runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from inspect import getdoc
+from typing import Any
+
+import msgspec
+from starlette.routing import Route
+
+from gateway import rest
+from gateway.docs import shapes
+from gateway.endpoints import ENDPOINTS
+
+_SCHEMA = "#/components/schemas/{name}"
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One response: what it means, and its body: a Struct as JSON, or text of a media type."""
+
+    description: str
+    body: Any = None
+    media_type: str = _JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What can't be read off a route: its group, answers and parameters."""
+
+    tag: str
+    answers: dict[int, Answer]
+    parameters: tuple[dict[str, Any], ...] = ()
+    headers: dict[int, dict[str, str]] = field(default_factory=dict)
+
+
+def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": {"type": "integer", **schema}}
+
+
+_BAD, _AWAY = "A parameter is not what it must be", "Redis can't be reached"
+_HANDSHAKE = Operation(
+    "WebSocket handshakes",
+    {
+        101: Answer("The connection is a WebSocket from here on: see `/asyncapi.json`"),
+        426: Answer("Asked for as a page, not as a WebSocket", shapes.Failure),
+        503: Answer("This gateway takes no new connections: it is full or about to stop", shapes.Failure),
+    },
+    headers={426: {"Upgrade": "`websocket`"}, 503: {"Retry-After": "seconds"}},
+)
+
+OPERATIONS: dict[str, Operation] = {
+    "/ws/stats": Operation(
+        "Cluster",
+        {
+            200: Answer("Counts of the whole cluster, and a page of its clients", shapes.Success[shapes.Stats]),
+            400: Answer(_BAD, shapes.Failure),
+            503: Answer(_AWAY, shapes.Failure),
+        },
+        (
+            _query("limit", "Clients listed", minimum=0, maximum=rest.LARGEST_PAGE, default=rest.DEFAULT_PAGE),
+            _query("cursor", "`next_cursor` of the page before", minimum=0, maximum=2**53, default=0),
+        ),
+    ),
+    "/ws/services": Operation("Catalogue", {200: Answer("The catalogue", shapes.Success[shapes.Catalogue])}),
+    "/ws/endpoints": Operation("Catalogue", {200: Answer("The paths", shapes.Success[shapes.EndpointList])}),
+    "/health/live": Operation("Operation", {200: Answer("It does", shapes.Live)}),
+    "/health/ready": Operation(
+        "Operation",
+        {200: Answer("They should", shapes.Readiness), 503: Answer("They should go elsewhere", shapes.Readiness)},
+    ),
+    "/metrics": Operation("Operation", {200: Answer("Prometheus text format", str, "text/plain")}),
+    "/docs": Operation("Documentation", {200: Answer("A page for people", str, "text/html")}),
+    "/docs/assets/{name}": Operation(
+        "Documentation",
+        {200: Answer("The file"), 404: Answer("There is no such file", shapes.Failure)},
+        ({"name": "name", "in": "path", "required": True, "schema": {"type": "string"}},),
+    ),
+    "/openapi.json": Operation("Documentation", {200: Answer("OpenAPI 3.1", dict[str, Any])}),
+    "/asyncapi.json": Operation("Documentation", {200: Answer("AsyncAPI 3.0", dict[str, Any])}),
+    **dict.fromkeys(ENDPOINTS, _HANDSHAKE),
+}
+"""By path. A route without an entry is missing from the document, which a test reports."""
+
+TAGS = {
+    "Cluster": "Who is connected, to whichever replica.",
+    "Catalogue": "What can be subscribed, and where.",
+    "Operation": "For balancers and monitoring.",
+    "Documentation": "This page and the documents behind it.",
+    "WebSocket handshakes": "The same paths as above, as HTTP sees them.",
+}
+
+
+def document(routes: Iterable[object], version: str) -> dict[str, Any]:
+    """The OpenAPI document of `routes`."""
+    answers = [answer for entry in OPERATIONS.values() for answer in entry.answers.values()]
+    bodies = list(dict.fromkeys(answer.body for answer in answers if answer.body is not None))
+    schemas, components = msgspec.json.schema_components(bodies, ref_template=_SCHEMA)
+    schema_of = dict(zip(bodies, schemas, strict=True))
+    paths = {
+        route.path: {"get": _operation(route, OPERATIONS[route.path], schema_of)}
+        | ({"x-websocket": True} if route.path in ENDPOINTS else {})
+        for route in routes
+        if isinstance(route, Route) and route.path in OPERATIONS
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "coinwire HTTP API",
+            "version": version,
+            "description": "Statistics, catalogue and health of a cluster that streams crypto data over WebSockets. "
+            "Read-only, public, without cookies.",
+        },
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": dict(sorted(paths.items(), key=lambda item: list(OPERATIONS).index(item[0]))),
+        "components": {"schemas": components},
+    }
+
+
+def _operation(route: Route, entry: Operation, schema_of: dict[Any, Any]) -> dict[str, Any]:
+    endpoint = ENDPOINTS.get(route.path)
+    operation: dict[str, Any] = {
+        "operationId": (route.path.strip("/").replace("/", "_") if endpoint else route.name),
+        "tags": [entry.tag],
+        "summary": endpoint.description if endpoint else (getdoc(route.endpoint) or "").replace("`", ""),
+        "responses": {str(status): _response(entry, status, schema_of) for status in entry.answers},
+    }
+    if entry.parameters:
+        operation["parameters"] = list(entry.parameters)
+    return operation
+
+
+def _response(entry: Operation, status: int, schema_of: dict[Any, Any]) -> dict[str, Any]:
+    answer = entry.answers[status]
+    response: dict[str, Any] = {"description": answer.description}
+    if answer.body is not None:
+        response["content"] = {answer.media_type: {"schema": schema_of[answer.body]}}
+    if status in entry.headers:
+        response["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in entry.headers[status].items()
+        }
+    return response
