@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from shared.budget import Budget, Budgets
@@ -252,7 +253,7 @@ async def test_a_budget_is_shared_by_the_cluster(settings: Settings, redis: Redi
 
 async def test_without_redis_nothing_is_asked(upstream: Upstream, settings: Settings) -> None:
     """Whoever can't count must not ask: that is Redis's failure, not the provider's."""
-    lost = open_redis(settings.model_copy(update={"redis_url": type(settings.redis_url)("redis://127.0.0.1:1/0")}))
+    lost = open_redis(settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")}))
     async with httpx.AsyncClient() as client:
         with pytest.raises(BusError):
             await get(Fetcher(client, Budgets(lost, Channels("x"))), upstream)

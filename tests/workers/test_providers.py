@@ -28,7 +28,7 @@ NO_ANSWERS = (
     b'{"code": -1121, "msg": "Invalid symbol."}',
     b'{"status": {"error_code": 429, "error_message": "You have exceeded the Rate Limit"}}',
 )
-WRONG = ({}, [], "x", "nan", "-inf", "", True, None, -1, 1e300, [None], {"value": 1}, 10**40, "1e999")
+WRONG: tuple[Any, ...] = ({}, [], "x", "nan", "-inf", "", True, None, -1, 1e300, [None], {"value": 1}, 10**40, "1e999")
 
 
 def parser_of(path: Path) -> Callable[[bytes], Any]:

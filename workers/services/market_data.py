@@ -80,7 +80,11 @@ class MarketDataService:
         return self.lists, self.exchanges
 
     async def collect(self, now: float, deadline: float) -> MarketData:
-        """See Service. Raises NoSourceError where no price is known; a source that fails is missed only later."""
+        """See Service. Raises NoSourceError where no price is known, or where none of the sources is well.
+
+        A source that fails is missed only later; but when neither an exchange answers nor a list that is due, what
+        they said before is not published once more as if it were news.
+        """
         end = self._clock() + deadline
         results = await asyncio.gather(
             self._refresh_listing(now, deadline), self._refresh_quotes(now, deadline), return_exceptions=True
@@ -91,6 +95,8 @@ class MarketDataService:
                 errors += result.errors
             elif isinstance(result, BaseException):
                 raise result
+        if all(isinstance(result, NoSourceError) for result in results):
+            raise NoSourceError("market_data", errors)
         data = self._combined(now)
         answered = results[1] if isinstance(results[1], str) else None
         left = end - self._clock()
