@@ -25,6 +25,7 @@ async def work(arguments: list[str]) -> int:
         settings = load_settings()
         configure_logs(settings, category)
         worker = Category(settings, category)
+        worker.serve_metrics()
     except SettingsError as error:
         sys.stderr.write(f"workers: {error}\n")
         return 2

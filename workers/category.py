@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from shared.budget import Budgets
 from shared.bus import Bus, open_redis
 from shared.catalog import CATEGORIES, SERVICES, SYSTEM, of_category
 from shared.channels import Channels
-from shared.errors import BusError, FencedError, NoSourceError
+from shared.errors import BusError, FencedError, NoSourceError, SettingsError
 from shared.lease import Lease
 from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload, SystemNotice
@@ -49,11 +50,11 @@ class Category:
         self._redis = open_redis(settings)
         channels = Channels(settings.redis_prefix)
         self._bus = Bus(self._redis, channels, settings.history_length)
-        self._lease = Lease(self._redis, channels, name, settings.lease_seconds)
+        self.lease = Lease(self._redis, channels, name, settings.lease_seconds)
         self._client = open_client(settings)
         self._registry = open_registry()
         self._metrics = WorkerMetrics(self._registry)
-        self._metrics.leading.set_function(lambda: float(bool(self._lease.fence)))
+        self._metrics.leading.set_function(lambda: float(bool(self.lease.fence)))
         self._notices: deque[SystemNotice] = deque(maxlen=_PENDING_NOTICES)
         self._stop = asyncio.Event()
         self.jobs = Jobs()
@@ -78,17 +79,25 @@ class Category:
             SystemNotice(event=event, message=message, about=about, source=source, timestamp=now_iso())
         )
 
+    def serve_metrics(self) -> None:
+        """Serve `/metrics` from a thread of its own, if a port is set. Raises SettingsError where that is taken."""
+        port = self._settings.worker_metrics_port
+        if not port:
+            return
+        try:
+            start_http_server(port, addr=self._settings.host, registry=self._registry)
+        except OSError as error:
+            raise SettingsError(f"WORKER_METRICS_PORT: can't listen on {port}: {error.strerror}") from None
+
     async def run(self) -> int:
         """Collect and publish until a signal or a death. Returns the exit status: 0 after a signal."""
         loop = asyncio.get_running_loop()
         for sig in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(sig, self._stop.set)
-        if self._settings.worker_metrics_port:
-            start_http_server(self._settings.worker_metrics_port, addr=self._settings.host, registry=self._registry)
-        holding = asyncio.create_task(self._lease.hold())
+        holding = asyncio.create_task(self.lease.hold())
         stopping = asyncio.create_task(self._stop.wait())
         self.jobs.start()
-        log.info("worker started", lease=self._lease.name, jobs=[job.id for job in self.jobs.jobs.values()])
+        log.info("worker started", lease=self.lease.name, jobs=[job.id for job in self.jobs.jobs.values()])
         await asyncio.wait([holding, stopping], return_when=asyncio.FIRST_COMPLETED)
         died = holding.done()
         if died:
@@ -97,21 +106,25 @@ class Category:
         for task in (holding, stopping):
             task.cancel()
         await asyncio.gather(holding, stopping, return_exceptions=True)
+        await self.aclose()
+        log.info("worker stopped", lease=self.lease.name)
+        return 1 if died else 0
+
+    async def aclose(self) -> None:
+        """Close the connections."""
         await self._client.aclose()
         await self._redis.aclose()
-        log.info("worker stopped", lease=self._lease.name)
-        return 1 if died else 0
 
     # What collectors use.
 
     @property
     def fence(self) -> int:
         """The fence to publish with, 0 while another worker leads."""
-        return self._lease.fence
+        return self.lease.fence
 
-    async def publish(self, name: str, payload: Payload) -> None:
-        """Put an update on the bus. Raises BusError."""
-        await self._bus.publish(name, msgspec.to_builtins(payload), fence=self.fence)
+    async def publish(self, name: str, payload: Payload, fence: int) -> None:
+        """Put an update on the bus; refused if a newer holder of the lease has published. Raises BusError."""
+        await self._bus.publish(name, msgspec.to_builtins(payload), fence=fence)
         self._metrics.published.labels(name).inc()
 
     async def publish_notices(self) -> None:
@@ -142,7 +155,10 @@ class Category:
 class Collector:
     """One service's cycles: collect, publish, and say so when that stays without result."""
 
-    def __init__(self, name: str, service: Service, category: Category) -> None:
+    def __init__(
+        self, name: str, service: Service, category: Category, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._name = name
         self._service = service
         self._category = category
@@ -152,15 +168,16 @@ class Collector:
 
     async def cycle(self) -> bool:
         """Run once. Returns whether there was nothing to complain of."""
-        if not self._category.fence:
-            self._last_update = None  # another worker leads: its updates are not ours to judge
+        fence = self._category.fence
+        if not fence:
+            self._last_update, self._stale = None, False  # another worker leads: its updates are not ours to judge
             return True
-        began = time.monotonic()
+        began = self._clock()
         if self._last_update is None:
             self._last_update = began
         try:
             payload = await self._service.collect(time.time(), self._interval * _CYCLE_SHARE)
-            await self._category.publish(self._name, payload)
+            await self._category.publish(self._name, payload, fence)
         except NoSourceError:
             self._no_update("no_source")
             return False
@@ -178,7 +195,7 @@ class Collector:
             await self._category.publish_notices()
 
     def _updated(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if self._stale and self._last_update is not None:
             self._stale = False
             self._category.tell_recovered(self._name, now - self._last_update)
@@ -186,7 +203,7 @@ class Collector:
 
     def _no_update(self, reason: str) -> None:
         self._category.failed(self._name, reason)
-        silent = time.monotonic() - (self._last_update or time.monotonic())
+        silent = 0.0 if self._last_update is None else self._clock() - self._last_update
         if not self._stale and silent >= _STALE_AFTER * self._interval - 1:
             self._stale = True
             self._category.tell_stale(self._name, silent)

@@ -1,0 +1,173 @@
+"""A worker's cycles, with a service written for the test and a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+
+from launcher.redis_server import free_port
+from shared.bus import Bus, open_redis
+from shared.channels import Channels
+from shared.envelope import Envelope
+from shared.errors import NoSourceError, SettingsError
+from shared.payloads import News, Payload
+from shared.settings import Settings
+from shared.timestamps import now_iso
+from tests.waiting import until
+from workers.category import Category, Collector
+from workers.jobs import Jobs
+
+
+@dataclass
+class Headlines:
+    """A service that answers with numbered headlines, or not at all."""
+
+    fails: bool = False
+    collected: int = 0
+    during: Callable[[], None] = field(default=lambda: None)
+
+    async def collect(self, now: float, deadline: float) -> Payload:
+        self.collected += 1
+        self.during()
+        if self.fails:
+            raise NoSourceError("news", [])
+        return News(articles=[], sources=[str(self.collected)], categories=[], timestamp=now_iso())
+
+
+@dataclass
+class Bench:
+    """A category that holds its lease, one collector, and what came out on the bus."""
+
+    settings: Settings
+    category: Category
+    service: Headlines
+    collector: Collector
+
+    async def published(self, service: str) -> list[Envelope]:
+        """Everything in a service's stream."""
+        redis = open_redis(self.settings)
+        entries = await redis.xrange(Channels(self.settings.redis_prefix).stream(service))
+        await redis.aclose()
+        return [Envelope.unpack(fields[b"m"]) for _, fields in entries]
+
+
+@pytest.fixture
+async def bench(settings: Settings) -> AsyncIterator[Bench]:
+    category = Category(settings.model_copy(update={"lease_seconds": 30.0}), "data_collection")
+    holding = asyncio.create_task(category.lease.hold())
+    await until(lambda: category.fence > 0, 5)
+    service = Headlines()
+    yield Bench(settings, category, service, Collector("news", service, category))
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
+    await category.aclose()
+
+
+async def test_a_cycle_publishes_what_the_service_collected(bench: Bench) -> None:
+    """One cycle is one update, with the payload as its data."""
+    assert await bench.collector.cycle()
+    (update,) = await bench.published("news")
+    assert msgspec.convert(update.data, News).sources == ["1"]
+    assert (update.service, update.type, update.seq) == ("news", "update", 1)
+
+
+async def test_a_worker_without_the_lease_asks_nobody(bench: Bench, settings: Settings) -> None:
+    """The second worker of a category stands by: it collects nothing and publishes nothing."""
+    standby = Category(settings, "data_collection")
+    service = Headlines()
+    assert await Collector("news", service, standby).cycle()
+    assert service.collected == 0
+    assert await bench.published("news") == []
+    await standby.aclose()
+
+
+async def test_a_paused_worker_cannot_publish_over_its_successor(bench: Bench, settings: Settings) -> None:
+    """What a worker collected before another took over and published is refused."""
+    redis = open_redis(settings)
+    newer = Bus(redis, Channels(settings.redis_prefix), 10)
+    await newer.publish("news", {"by": "the successor"}, fence=bench.category.fence + 1)
+    assert not await bench.collector.cycle()
+    assert [update.data for update in await bench.published("news")] == [{"by": "the successor"}]
+    await redis.aclose()
+
+
+async def test_a_service_without_sources_turns_stale_once_and_recovers(bench: Bench) -> None:
+    """After three intervals without an update `system` says so, once; and again when updates are back."""
+    clock = [1000.0]
+    collector = Collector("news", bench.service, bench.category, clock=lambda: clock[0])
+    bench.service.fails = True
+    for _ in range(6):
+        assert not await collector.cycle()
+        clock[0] += 60
+    bench.service.fails = False
+    assert await collector.cycle()
+    notices = [update.data for update in await bench.published("system")]
+    assert [(notice["event"], notice["about"]) for notice in notices] == [
+        ("service_stale", "news"),
+        ("service_recovered", "news"),
+    ]
+    assert len(await bench.published("news")) == 1
+
+
+async def test_a_cycle_that_takes_longer_than_its_interval_is_not_doubled() -> None:
+    """While a job runs it is not started again; it runs again once it has ended."""
+    jobs = Jobs()
+    running, most, runs = 0, 0, 0
+    go_on = asyncio.Event()
+
+    async def cycle() -> bool:
+        nonlocal running, most, runs
+        running += 1
+        runs += 1
+        most = max(most, running)
+        await go_on.wait()
+        running -= 1
+        return True
+
+    job = jobs.add("news", 0.1, cycle)
+    jobs.start()
+    await until(lambda: running == 1, 5)
+    began = asyncio.get_running_loop().time()
+    await until(lambda: asyncio.get_running_loop().time() - began > 0.5, 5)
+    assert (runs, most, job.status) == (1, 1, "running")
+    go_on.set()
+    await until(lambda: runs >= 3, 5)
+    jobs.stop()
+    assert most == 1
+    assert job.failures == 0
+    assert job.last_duration is not None
+
+
+async def test_failed_runs_are_counted_until_one_succeeds() -> None:
+    """`failures` counts runs since the last good one; `next_run` says when the next is."""
+    jobs = Jobs()
+    outcomes = iter([False, False, True])
+    seen: list[int] = []
+
+    async def cycle() -> bool:
+        seen.append(job.failures)
+        return next(outcomes, True)
+
+    job = jobs.add("news", 0.05, cycle)
+    jobs.start()
+    await until(lambda: len(seen) >= 4, 5)
+    assert jobs.next_run("news") is not None
+    jobs.stop()
+    assert seen[:4] == [0, 1, 2, 0]
+
+
+async def test_a_taken_metrics_port_is_a_settings_error(settings: Settings) -> None:
+    """WORKER_METRICS_PORT that somebody listens on is one readable line."""
+    with contextlib.ExitStack() as stack:
+        port = free_port()
+        server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", port)
+        stack.callback(server.close)
+        worker = Category(settings.model_copy(update={"worker_metrics_port": port}), "data_collection")
+        with pytest.raises(SettingsError, match="WORKER_METRICS_PORT"):
+            worker.serve_metrics()
+        await worker.aclose()
