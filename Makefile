@@ -38,6 +38,10 @@ test: $(STAMP) node-modules ## the tests, without the slow ones: under three min
 test-slow: $(STAMP) node-modules ## the slow tests: whole clusters, killed, paused and cut
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+.PHONY: bench
+bench: $(STAMP) ## what a broadcast costs, as a ratio to ASGI's websocket.send (ARGS="--clients 500")
+	$(BIN)/python -m benchmarks.broadcast $(ARGS)
+
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy --strict, who may import whom
 	$(BIN)/ruff check

@@ -52,7 +52,7 @@ def read() -> None:
         if requirement.marker and "extra" not in own and not requirement.marker.evaluate():
             continue
         marker = " and ".join(dict.fromkeys(part for part in (above, "" if "extra" in own else own) if part))
-        name = canonicalize_name(requirement.name)
+        name = str(canonicalize_name(requirement.name))
         if (name, marker) in seen:
             continue
         seen.add((name, marker))

@@ -56,8 +56,12 @@ def create_app(node: Node) -> Starlette:
 async def connect(websocket: WebSocket) -> None:
     """Accept a client and serve it until it leaves."""
     node: Node = websocket.state.node
+    endpoint = ENDPOINTS.get(websocket.scope["path"])
+    if endpoint is None:  # a route's pattern also matches its path with a line feed after it
+        await refuse_unknown(websocket)
+        return
     reason = node.refusal
-    number = node.presence.next_number() if reason is None else None
+    number = node.next_number() if reason is None else None
     if number is None:
         reason = reason or "not ready"
         node.metrics.refused.labels(reason).inc()
@@ -65,7 +69,6 @@ async def connect(websocket: WebSocket) -> None:
         response.headers["Retry-After"] = "1"
         await websocket.send_denial_response(response)
         return
-    endpoint = ENDPOINTS[websocket.scope["path"]]
     binary = MSGPACK in websocket.scope["subprotocols"]
     session = Session(
         cast(FrameProtocol, websocket.scope["extensions"][EXTENSION]),
@@ -99,6 +102,8 @@ async def not_found(request: Request, _error: Exception) -> Response:
     return rest.failure(404, f"Nothing at {request.url.path}", documentation="/docs")
 
 
-async def method_not_allowed(request: Request, _error: Exception) -> Response:
+async def method_not_allowed(request: Request, error: Exception) -> Response:
     """Anything but reading."""
-    return rest.failure(405, f"{request.method} is not allowed here: this API is read-only")
+    response = rest.failure(405, f"{request.method} is not allowed here: this API is read-only")
+    response.headers.update(getattr(error, "headers", None) or {})  # Allow
+    return response

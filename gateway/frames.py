@@ -112,14 +112,16 @@ class Update:
         self._frames: dict[Form, Frame] = {}
 
     def frame(self, form: Form) -> Frame:
-        """The one frame of this form, built when first wanted."""
+        """The one frame of this form, built when first wanted. Raises Fault where the data has no such form."""
         made = self._frames.get(form)
         if made is None:
-            made = self._frames[form] = self._build(form)
+            made = self._build(form)
+            if self._envelope is not None:
+                self._frames[form] = made
         return made
 
     def shrink(self) -> None:
-        """Keep only the bytes from the bus: a frame wanted later is built again."""
+        """Keep only the bytes from the bus: a frame wanted later is built again, and not kept."""
         self._envelope = None
         self._frames.clear()
 

@@ -61,6 +61,7 @@ class Node:
         self.port = settings.port
         self._redis = open_redis(settings)
         channels = Channels(settings.redis_prefix)
+        bus_metrics = BusMetrics(self.registry)
         self.presence = Presence(self._redis, channels, self.name)
         self.hub = Hub(CHANNEL_NAMES, settings.history_length, self.metrics)
         self.relay = Relay(
@@ -70,11 +71,13 @@ class Node:
                 CHANNEL_NAMES,
                 self.name,
                 deadline=settings.delivery_deadline,
-                metrics=BusMetrics(self.registry),
+                metrics=bus_metrics,
             ),
             self.hub,
+            bus_metrics,
         )
         self._sessions: set[Session] = set()
+        self._number: int | None = None
         self._draining = False
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,6 +93,10 @@ class Node:
             reasons.append("draining")
         if not self.relay.proven:
             reasons.append("delivery from Redis is not proven")
+        if self._number is None:
+            self._number = self.presence.next_number()
+            if self._number is None:
+                reasons.append("no client numbers yet")
         return reasons
 
     @property
@@ -100,6 +107,11 @@ class Node:
         if len(self._sessions) >= self.settings.max_connections:
             return "full"
         return None
+
+    def next_number(self) -> int | None:
+        """The number of a new client, or None while Redis has not handed any over yet."""
+        number, self._number = self._number, None
+        return self.presence.next_number() if number is None else number
 
     @contextlib.contextmanager
     def serving(self, session: Session) -> Iterator[None]:

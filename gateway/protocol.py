@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -93,16 +94,22 @@ def parse_command(message: Any) -> Command:
     """A decoded message as a command. Raises Fault."""
     if not isinstance(message, dict):
         raise Fault("invalid_message", f"A message must be a JSON object, not {_kind(message)}")
-    command_id = message.get("id")
-    if command_id is not None and (isinstance(command_id, bool) or not isinstance(command_id, str | int)):
-        raise Fault("invalid_message", f"id must be a string or an integer, not {_kind(command_id)}")
-    if isinstance(command_id, int) and command_id not in _ECHOED_INTEGERS:
-        raise Fault("invalid_message", "id must fit in 64 bits")
+    command_id = id_of(message)
+    if command_id is None and message.get("id") is not None:
+        raise Fault("invalid_message", f"id must be a string or a 64-bit integer, not {_echo(message['id'])}")
     try:
         return _parse(message, command_id)
     except Fault as fault:
         fault.id = command_id
         raise
+
+
+def id_of(message: Any) -> str | int | None:
+    """The `id` to echo in the reply; None where `message` has none, or one that can't be echoed."""
+    found = message.get("id") if isinstance(message, dict) else None
+    if isinstance(found, str) or (isinstance(found, int) and type(found) is not bool and found in _ECHOED_INTEGERS):
+        return found
+    return None
 
 
 def _parse(message: dict[Any, Any], command_id: str | int | None) -> Command:
@@ -167,7 +174,7 @@ class CommandRate:
         if self._tokens < 1:
             self._refused += 1
             wait = (1 - self._tokens) / COMMANDS_A_SECOND
-            raise Fault("rate_limited", "Too many commands", retry_after_ms=max(1, round(wait * 1000)))
+            raise Fault("rate_limited", "Too many commands", retry_after_ms=max(1, math.ceil(wait * 1000)))
         self._tokens -= 1
 
 
@@ -177,5 +184,9 @@ def _kind(value: Any) -> str:
 
 
 def _echo(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
+    if isinstance(value, int) and value not in _ECHOED_INTEGERS:
+        return "a number"  # Python refuses to print the longest
+    if not isinstance(value, str | int | float):
+        return _kind(value)  # to print a structure may nest too deeply
+    text = str(value)
     return text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "…"

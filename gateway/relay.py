@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from gateway.frames import Update
+import structlog
+
+from gateway.frames import Form, Update
 from gateway.hub import Hub
+from gateway.protocol import Fault
 from shared.bus import Subscription
 from shared.envelope import Envelope
+from shared.metrics import BusMetrics
+
+log = structlog.get_logger()
 
 
 class Relay:
     """Carries every update from the subscription to the hub, in order."""
 
-    def __init__(self, subscription: Subscription, hub: Hub) -> None:
+    def __init__(self, subscription: Subscription, hub: Hub, metrics: BusMetrics) -> None:
         self._subscription = subscription
         self._hub = hub
+        self._metrics = metrics
 
     @property
     def proven(self) -> bool:
@@ -25,4 +32,12 @@ class Relay:
         await self._subscription.run(self._relay)
 
     def _relay(self, envelope: Envelope, raw: bytes) -> None:
-        self._hub.broadcast(Update(envelope, raw))
+        update = Update(envelope, raw)
+        try:  # others may write to Redis too, and what has no JSON must not take the gateway down
+            update.frame(Form.TEXT)
+            update.frame(Form.PACKED)
+        except Fault as fault:
+            self._metrics.malformed.labels(envelope.service).inc()
+            log.warning("update dropped: it can't be sent", service=envelope.service, reason=str(fault))
+            return
+        self._hub.broadcast(update)

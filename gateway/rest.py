@@ -38,7 +38,7 @@ async def stats(request: Request) -> Response:
     except ValueError as error:
         return failure(400, str(error))
     try:
-        found = await request.state.node.presence.stats(after, limit)
+        found = await request.state.node.presence.stats(after, max(limit, 1))
     except BusError:
         return failure(503, "Presence is not available: Redis can't be reached")
     data = {
@@ -50,11 +50,11 @@ async def stats(request: Request) -> Response:
                 "last_activity": client.last_activity,
                 "subscriptions": list(client.subscriptions),
             }
-            for client in found.clients
+            for client in found.clients[:limit]  # of limit=0: the counts alone
         ],
         "subscription_counts": found.subscription_counts,
     }
-    if found.next_cursor is not None:
+    if limit and found.next_cursor is not None:
         data["next_cursor"] = str(found.next_cursor)
     return success(data)
 

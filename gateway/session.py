@@ -13,7 +13,7 @@ from gateway.endpoints import Endpoint, expand
 from gateway.frames import Form, decode_binary, decode_text, encode
 from gateway.hub import Hub
 from gateway.outbox import Outbox
-from gateway.protocol import CloseCode, Command, CommandRate, Fault, notice, parse_command
+from gateway.protocol import CloseCode, Command, CommandRate, Fault, id_of, notice, parse_command
 from gateway.ws_protocol import FrameProtocol
 from shared.bus import Position
 from shared.catalog import ALL, CATEGORIES, SYSTEM, of_category
@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 _BATCH = 16  # missed updates offered at once: enough to fill a socket, too few to fill an outbox
 _AHEAD = 2.0  # s to wait for an update that the client has seen on another gateway: a bus delay is milliseconds
+_STALLED = 30.0  # s for a client to read a batch of missed updates; slower than that it will not catch up: close 4008
 
 
 class Session:
@@ -125,14 +126,16 @@ class Session:
     # What is answered.
 
     async def _answer(self, event: Any) -> None:
+        message = None
         try:
+            message = self._decode(event)
             self._rate.take()
-            command = parse_command(self._decode(event))
+            command = parse_command(message)
             self._metrics.commands.labels(command.action).inc()
             await self._carry_out(command)
         except Fault as fault:
             self._metrics.errors.labels(fault.code).inc()
-            self._say("error", fault.data)
+            self._say("error", fault.data, id_of(message))
             if self._rate.hopeless:
                 self.close(CloseCode.POLICY, "rate limited, and kept on")
 

@@ -63,7 +63,7 @@ async def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:
     waiting = asyncio.ensure_future(interrupted.wait())
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    while not task.done():  # again and again: a cancel that meets an arriving answer was seen to get lost
+    while not task.done():  # Python 3.11's wait_for, which redis-py sends with, loses a cancel that meets a result
         task.cancel()
         await asyncio.wait({task}, timeout=0.05)
     with contextlib.suppress(asyncio.CancelledError):

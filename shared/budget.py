@@ -8,7 +8,7 @@ from math import ceil
 
 from redis.asyncio import Redis
 
-from shared.bus.redis_client import REDIS_FAULTS
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline
 from shared.channels import Channels
 from shared.errors import BusError
 
@@ -35,7 +35,9 @@ class Budgets:
         Raises BusError if Redis is away: whoever can't count must not ask.
         """
         try:
-            wait = await self._spend(keys=self._keys(provider), args=[budget.units, ceil(budget.seconds * 1000), cost])
+            async with command_deadline():
+                args = [budget.units, ceil(budget.seconds * 1000), cost]
+                wait = await self._spend(keys=self._keys(provider), args=args)
         except REDIS_FAULTS as error:
             raise BusError(f"budget of {provider}: {type(error).__name__}") from error
         return int(wait) / 1000
@@ -43,7 +45,8 @@ class Budgets:
     async def block(self, provider: str, seconds: float) -> None:
         """Let nobody in the cluster ask `provider` for `seconds`: it said so (Retry-After). Raises BusError."""
         try:
-            await self._redis.set(self._keys(provider)[1], "1", px=max(1, ceil(seconds * 1000)))
+            async with command_deadline():
+                await self._redis.set(self._keys(provider)[1], "1", px=max(1, ceil(seconds * 1000)))
         except REDIS_FAULTS as error:
             raise BusError(f"block of {provider}: {type(error).__name__}") from error
 

@@ -12,7 +12,7 @@ from importlib import resources
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus.redis_client import REDIS_FAULTS
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline
 from shared.channels import Channels
 
 log = structlog.get_logger()
@@ -44,7 +44,8 @@ class Lease:
     async def refresh(self) -> int:
         """Ask once: take the lease or keep it. Returns `fence`. Raises redis-py's errors (`REDIS_FAULTS`)."""
         asked = self._clock()
-        fence = int(await self._take(keys=self._keys, args=[self.owner, int(self._seconds * 1000)]))
+        async with command_deadline():
+            fence = int(await self._take(keys=self._keys, args=[self.owner, int(self._seconds * 1000)]))
         self._fence = fence
         # Counted from before the question, so that we stop before Redis lets another in.
         self._until = asked + self._seconds if fence else float("-inf")

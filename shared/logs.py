@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import os
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -29,6 +30,11 @@ def mask(text: str, secrets: tuple[str, ...] = ()) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     return _URL_KEYS.sub(r"\1***", _URL_CREDENTIALS.sub("***@", text))
+
+
+def _wants_colour() -> bool:
+    # The two variables are conventions of the terminal, not settings of ours.
+    return not os.environ.get("NO_COLOR") and (bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty())
 
 
 def configure_logs(settings: Settings, process: str) -> None:
@@ -63,7 +69,7 @@ def configure_logs(settings: Settings, process: str) -> None:
     if as_json:
         last = [name_process, structlog.processors.JSONRenderer()]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+        last = [structlog.dev.ConsoleRenderer(colors=_wants_colour(), pad_event_to=0)]
     structlog.configure(
         processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

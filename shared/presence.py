@@ -16,7 +16,7 @@ import msgpack
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus.redis_client import REDIS_FAULTS
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline
 from shared.channels import Channels
 from shared.errors import BusError
 
@@ -152,7 +152,8 @@ class Presence:
         try:
             if not self._spare:
                 floor = self._free[-1] if self._free else 0
-                highest = int(await self._take(keys=[self._channels.client_numbers], args=[floor, _BLOCK]))
+                async with command_deadline():
+                    highest = int(await self._take(keys=[self._channels.client_numbers], args=[floor, _BLOCK]))
                 self._spare = range(highest + 1, highest + 1 + _BLOCK)
             await self._write()
             self._others = Counter()
@@ -169,7 +170,7 @@ class Presence:
         gone, self._gone, self._changed = self._gone, {}, set()
         details, order = self._channels.presence(self._node), self._channels.presence_order(self._node)
         counts = self._channels.presence_counts(self._node)
-        async with self._redis.pipeline(transaction=True) as pipeline:
+        async with command_deadline(), self._redis.pipeline(transaction=True) as pipeline:
             if whole:
                 pipeline.delete(details, order)
             elif gone:
@@ -188,16 +189,18 @@ class Presence:
 
     async def _read_counts(self) -> dict[str, Counter[str]]:
         """The counts of every gateway that is alive."""
-        members: set[Any] = await self._redis.smembers(self._channels.nodes)
+        async with command_deadline():
+            members: set[Any] = await self._redis.smembers(self._channels.nodes)
         nodes = sorted(node.decode() for node in members)
-        async with self._redis.pipeline(transaction=False) as pipeline:
+        async with command_deadline(), self._redis.pipeline(transaction=False) as pipeline:
             for node in nodes:
                 pipeline.hgetall(self._channels.presence_counts(node))
             answers = await pipeline.execute()
         alive = {node: answer for node, answer in zip(nodes, answers, strict=True) if answer}
         dead = set(nodes) - set(alive)
         if dead:
-            await self._redis.srem(self._channels.nodes, *dead)
+            async with command_deadline():
+                await self._redis.srem(self._channels.nodes, *dead)
         return {
             node: Counter({key.decode(): int(count) for key, count in answer.items()}) for node, answer in alive.items()
         }
@@ -209,7 +212,7 @@ class Presence:
         """
         try:
             others = {node: counts for node, counts in (await self._read_counts()).items() if node != self._node}
-            async with self._redis.pipeline(transaction=False) as pipeline:
+            async with command_deadline(), self._redis.pipeline(transaction=False) as pipeline:
                 for node in others:
                     pipeline.zrangebyscore(
                         self._channels.presence_order(node),
@@ -228,7 +231,7 @@ class Presence:
             ours = ((record.number, record.client_id, self._node) for record in self._clients.values())
             order = sorted([*theirs, *(entry for entry in ours if entry[0] > after)])
             chosen = order[:limit]
-            async with self._redis.pipeline(transaction=False) as pipeline:
+            async with command_deadline(), self._redis.pipeline(transaction=False) as pipeline:
                 for _, client_id, node in chosen:
                     if node != self._node:
                         pipeline.hget(self._channels.presence(node), client_id)
@@ -252,7 +255,7 @@ class Presence:
             self._channels.presence_counts(self._node),
         )
         try:
-            async with self._redis.pipeline(transaction=True) as pipeline:
+            async with command_deadline(), self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.delete(*keys)
                 pipeline.srem(self._channels.nodes, self._node)
                 await pipeline.execute()

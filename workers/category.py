@@ -102,7 +102,7 @@ class Category:
         died = holding.done()
         if died:
             log.critical("worker stops: its lease died", exc_info=holding.exception())
-        self.jobs.stop()
+        await self.jobs.stop()
         for task in (holding, stopping):
             task.cancel()
         await asyncio.gather(holding, stopping, return_exceptions=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -36,8 +37,9 @@ class Jobs:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._running: set[asyncio.Task[bool]] = set()
 
-    def add(self, service: str, interval: float, cycle: Callable[[], Awaitable[bool]]) -> Job:
+    def add(self, service: str, interval: float, cycle: Callable[[], Coroutine[Any, Any, bool]]) -> Job:
         """Run `cycle` every `interval` seconds once started; it returns whether it succeeded.
 
         A cycle that still runs when the next is due makes that one skipped, not doubled.
@@ -49,9 +51,14 @@ class Jobs:
             job.status, job.last_started = "running", time.time()
             began = time.monotonic()
             succeeded = False
+            running = asyncio.ensure_future(cycle())
+            self._running.add(running)
             try:
-                succeeded = await cycle()
+                # Waited for, not awaited: a cycle that `stop` cancels is no error that APScheduler should report.
+                await asyncio.wait([running])
+                succeeded = not running.cancelled() and running.result()
             finally:
+                self._running.discard(running)
                 job.last_duration = time.monotonic() - began
                 job.status = "waiting" if succeeded else "failed"
                 job.failures = 0 if succeeded else job.failures + 1
@@ -77,7 +84,12 @@ class Jobs:
         """Start the clock; needs a running event loop."""
         self._scheduler.start()
 
-    def stop(self) -> None:
-        """Plan nothing more; cycles that run are cancelled."""
+    async def stop(self) -> None:
+        """Plan nothing more, cancel the cycles that run, and wait for their end."""
+        self._scheduler.remove_all_jobs()
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)

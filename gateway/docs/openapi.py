@@ -90,7 +90,7 @@ TAGS = {
     "Catalogue": "What can be subscribed, and where.",
     "Operation": "For balancers and monitoring.",
     "Documentation": "This page and the documents behind it.",
-    "WebSocket handshakes": "The same paths as above, as HTTP sees them.",
+    "WebSocket handshakes": "The paths of the WebSocket API, as HTTP sees them.",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared.bus.redis_client import REDIS_FAULTS
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline
 from shared.channels import Channels
 from shared.envelope import pack_draft
 from shared.errors import BusError, FencedError
@@ -41,19 +41,19 @@ class Bus:
         """
         known = self._positions.get(service, Position("", 0))
         names = self._channels
+        keys = [names.meta(service), names.stream(service), names.last(service)]
+        args: list[Any] = [
+            names.channel(service),
+            fence,
+            pack_draft(service, data, now_iso()),
+            self._history_length,
+            secrets.token_hex(8),
+            known.epoch,
+            known.seq,
+        ]
         try:
-            epoch, seq = await self._publish(
-                keys=[names.meta(service), names.stream(service), names.last(service)],
-                args=[
-                    names.channel(service),
-                    fence,
-                    pack_draft(service, data, now_iso()),
-                    self._history_length,
-                    secrets.token_hex(8),
-                    known.epoch,
-                    known.seq,
-                ],
-            )
+            async with command_deadline():
+                epoch, seq = await self._publish(keys=keys, args=args)
         except ResponseError as error:
             if str(error).startswith("FENCED"):
                 raise FencedError(f"{service}: {error}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -17,6 +19,15 @@ _CONNECT_SECONDS = 3.0  # loopback or one datacentre: beyond it the host is gone
 _COMMAND_SECONDS = 5.0  # our longest command reads a stream of some MB
 
 
+def command_deadline() -> asyncio.Timeout:
+    """How long one exchange with Redis may take: `async with command_deadline(): ...`. Raises TimeoutError beyond it.
+
+    Not redis-py's `socket_timeout`: with it every command goes through `asyncio.wait_for`, which on Python 3.11
+    swallows a cancellation that arrives as the command completes, and a task that loses its cancellation never ends.
+    """
+    return asyncio.timeout(_COMMAND_SECONDS)
+
+
 def open_redis(settings: Settings) -> Redis:
     """A client for REDIS_URL; does no I/O. Raises SettingsError where the URL is missing or malformed, without it.
 
@@ -29,7 +40,7 @@ def open_redis(settings: Settings) -> Redis:
         client: Redis = Redis.from_url(
             settings.redis_url.get_secret_value(),
             socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=_COMMAND_SECONDS,
+            socket_timeout=None,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
             driver_info=None,

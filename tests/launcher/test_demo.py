@@ -85,7 +85,7 @@ def test_prices_move_on_both_gateways(demo: Command) -> None:
         assert one["data"] == other["data"]
         assert "simulated" in one["data"]["source"]  # type: ignore[index]
         later = update(left)
-        assert later["meta"]["seq"] == one["meta"]["seq"] + 1  # type: ignore[index,operator]
+        assert later["meta"]["seq"] == one["meta"]["seq"] + 1  # type: ignore[index]
         assert later["data"]["prices"] != one["data"]["prices"]  # type: ignore[index]
 
 

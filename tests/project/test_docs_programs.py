@@ -19,6 +19,7 @@ from shared.channels import Channels
 from shared.settings import Settings
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "read-a-channel.md"
+README = Path(__file__).parents[2] / "README.md"
 DEADLINE = 20.0
 SERVICE = "market_data"
 
@@ -80,6 +81,11 @@ def prices(bitcoin: float) -> dict[str, object]:
 def test_the_first_program_has_ten_lines() -> None:
     """A channel is read in ten lines, the blank ones not counted."""
     assert len([text for text in programs()[0].splitlines() if text]) <= 10
+
+
+def test_the_readme_prints_the_same_ten_lines() -> None:
+    """The README's program for Redis is the one of the how-to page."""
+    assert programs()[0] in README.read_text()
 
 
 async def test_the_short_program_prints_what_is_published(

@@ -28,7 +28,7 @@ def test_the_example_holds_the_defaults(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.delenv(name.upper(), raising=False)
     env = tmp_path / ".env"
     env.write_text("".join(f"{name}={value}\n" for name, value in lines().items()))
-    assert Settings(_env_file=env) == Settings(_env_file=None)
+    assert Settings(_env_file=env) == Settings(_env_file=None)  # type: ignore[call-arg]
 
 
 def test_every_setting_has_its_line_of_explanation() -> None:

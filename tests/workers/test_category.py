@@ -137,7 +137,7 @@ async def test_a_cycle_that_takes_longer_than_its_interval_is_not_doubled() -> N
     assert (runs, most, job.status) == (1, 1, "running")
     go_on.set()
     await until(lambda: runs >= 3, 5)
-    jobs.stop()
+    await jobs.stop()
     assert most == 1
     assert job.failures == 0
     assert job.last_duration is not None
@@ -157,7 +157,7 @@ async def test_failed_runs_are_counted_until_one_succeeds() -> None:
     jobs.start()
     await until(lambda: len(seen) >= 4, 5)
     assert jobs.next_run("news") is not None
-    jobs.stop()
+    await jobs.stop()
     assert seen[:4] == [0, 1, 2, 0]
 
 

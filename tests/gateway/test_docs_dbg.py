@@ -1,0 +1,498 @@
+"""`/docs`, `/openapi.json` and `/asyncapi.json`: complete, well-formed, and true of a running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tomllib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgpack
+import msgspec
+import pytest
+import websockets
+from jsonschema import Draft7Validator, Draft202012Validator  # type: ignore[import-untyped]
+from pydantic import SecretStr
+from starlette.routing import Route
+
+from gateway.app import create_app
+from gateway.docs import VERSION, asyncapi, page
+from gateway.docs.commands import COMMANDS
+from gateway.docs.examples import from_schema
+from gateway.docs.openapi import OPERATIONS
+from gateway.endpoints import ENDPOINTS
+from gateway.node import Node
+from gateway.protocol import ACTIONS, ERROR_CODES, MESSAGE_TYPES, CloseCode, parse_command
+from shared.bus import Bus, open_redis
+from shared.catalog import CHANNEL_NAMES, SERVICES
+from shared.channels import Channels
+from shared.payloads import SystemNotice
+from shared.settings import Settings
+
+_DEADLINE = 10.0
+
+
+class Gateway:
+    """One running gateway, and a bus to publish on."""
+
+    def __init__(self, node: Node, bus: Bus) -> None:
+        self.node = node
+        self.bus = bus
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=_DEADLINE)
+
+    async def document(self, name: str) -> dict[str, Any]:
+        """`openapi` or `asyncapi`, as served."""
+        answer = await self.http.get(f"/{name}.json")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/json"
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def exchange(self, path: str, *commands: Any, subprotocol: str | None = None) -> list[dict[str, Any]]:
+        """Everything that a client of `path` hears until its last command, a ping of ours, is answered."""
+        heard: list[dict[str, Any]] = []
+        protocols = [websockets.Subprotocol(subprotocol)] if subprotocol else None
+        async with websockets.connect(f"ws://127.0.0.1:{self.node.port}{path}", subprotocols=protocols) as socket:
+            for command in (*commands, {"action": "ping", "data": {"last": True}}):
+                await socket.send(msgpack.packb(command) if subprotocol else json.dumps(command))
+            async with asyncio.timeout(_DEADLINE):
+                while not heard or heard[-1]["data"] != {"last": True}:
+                    message = await socket.recv()
+                    heard.append(msgpack.unpackb(message) if isinstance(message, bytes) else json.loads(message))
+        return heard
+
+
+@pytest.fixture
+async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """A gateway that is ready, and has heard one update of every service."""
+    node = Node(settings)
+    listener = node.bind()
+    running = asyncio.create_task(node.run(listener))
+    redis = open_redis(settings)
+    found = Gateway(node, Bus(redis, Channels(settings.redis_prefix), 100))
+    try:
+        await _until_ready(found, running)
+        messages = (await found.document("asyncapi"))["components"]["messages"]
+        for service in CHANNEL_NAMES:
+            await found.bus.publish(service, messages[f"update_{service}"]["examples"][0]["payload"]["data"])
+        await _until_heard(found)
+        yield found
+    finally:
+        await found.http.aclose()
+        node.stop("test")
+        d,_=await asyncio.wait([running],timeout=15)
+        if not d:
+            import sys, io
+            f=open(f"/tmp/hang.txt","a")
+            for t in asyncio.all_tasks():
+                print("TASK",t,"cancelling",t.cancelling(),file=f); t.print_stack(file=f)
+            f.close()
+            running.cancel()
+        assert await running == 0
+        await redis.aclose()
+
+
+async def _until_ready(gateway: Gateway, running: asyncio.Task[int]) -> None:
+    async with asyncio.timeout(_DEADLINE):
+        while not running.done() and (await gateway.http.get("/health/ready")).status_code != 200:
+            pass
+
+
+async def _until_heard(gateway: Gateway) -> None:
+    async with asyncio.timeout(_DEADLINE), aclosing(_listen(gateway)) as services:
+        missing = set(CHANNEL_NAMES)
+        while missing:
+            missing.discard(await anext(services))
+
+
+async def _listen(gateway: Gateway) -> AsyncGenerator[str]:
+    async with websockets.connect(f"ws://127.0.0.1:{gateway.node.port}/ws") as socket:
+        await socket.send(json.dumps({"action": "subscribe", "service": ["all", "system"]}))
+        async for message in socket:
+            heard = json.loads(message)
+            if heard["type"] == "update":
+                yield heard["service"]
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for part in value.values():
+            yield from _references(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _references(part)
+
+
+def _resolve(document: dict[str, Any], reference: str) -> Any:
+    assert reference.startswith("#/")
+    found: Any = document
+    for part in reference[2:].split("/"):
+        found = found[part.replace("~1", "/").replace("~0", "~")]
+    return found
+
+
+def _schemas(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for part in value.values():
+            yield from _schemas(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _schemas(part)
+
+
+def _validate(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+
+
+# OpenAPI.
+
+
+async def test_every_route_is_in_the_openapi_document(gateway: Gateway) -> None:
+    """Every HTTP route of the application is documented, and nothing else is."""
+    routes = {route.path for route in create_app(gateway.node).routes if isinstance(route, Route)}
+    assert set((await gateway.document("openapi"))["paths"]) == routes == set(OPERATIONS)
+
+
+async def test_the_openapi_document_is_well_formed(gateway: Gateway) -> None:
+    """It says 3.1, every reference resolves, operation ids are unique, and path parameters are declared."""
+    document = await gateway.document("openapi")
+    assert document["openapi"].startswith("3.1.")
+    assert document["info"]["title"]
+    assert document["info"]["version"]
+    for reference in _references(document):
+        _resolve(document, reference)
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    operations = {path: item["get"] for path, item in document["paths"].items()}
+    assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
+    for path, operation in operations.items():
+        assert operation["summary"]
+        assert operation["tags"][0] in {tag["name"] for tag in document["tags"]}
+        assert all(answer["description"] for answer in operation["responses"].values())
+        declared = {item["name"] for item in operation.get("parameters", ()) if item["in"] == "path"}
+        assert declared == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+
+
+async def test_the_openapi_document_uses_nothing_that_the_viewer_lacks(gateway: Gateway) -> None:
+    """It keeps to what OpenAPI 3.0 and 3.1 have in common, because Swagger UI 4 reads 3.0."""
+    document = await gateway.document("openapi")
+    for schema in _schemas(document["components"]["schemas"]):
+        assert "const" not in schema
+        assert schema.get("type") != "null"
+        assert "prefixItems" not in schema
+        assert "$defs" not in schema
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/ws/stats", 200),
+        ("/ws/stats?limit=1", 200),
+        ("/ws/stats?limit=many", 400),
+        ("/ws/services", 200),
+        ("/ws/endpoints", 200),
+        ("/health/live", 200),
+        ("/health/ready", 200),
+        ("/metrics", 200),
+        ("/docs", 200),
+        ("/openapi.json", 200),
+        ("/asyncapi.json", 200),
+        ("/ws/market_data", 426),
+    ],
+)
+async def test_http_answers_are_as_documented(gateway: Gateway, address: str, status: int) -> None:
+    """A real answer has a documented status, media type and body."""
+    async with (
+        websockets.connect(f"ws://127.0.0.1:{gateway.node.port}/ws/all") as first,
+        websockets.connect(f"ws://127.0.0.1:{gateway.node.port}/ws") as second,
+    ):
+        await first.recv()
+        await second.recv()
+        await gateway.node.presence.sync()
+        answer = await gateway.http.get(address)
+    assert answer.status_code == status
+    document = await gateway.document("openapi")
+    operation = document["paths"][urlsplit(address).path]["get"]
+    ((media_type, content),) = operation["responses"][str(status)]["content"].items()
+    assert answer.headers["content-type"].split(";")[0] == media_type
+    _validate(document, content["schema"], answer.json() if media_type == "application/json" else answer.text)
+
+
+@pytest.mark.parametrize("path", ["/health/ready", "/ws/stats"])
+async def test_failures_without_redis_are_as_documented(settings: Settings, path: str) -> None:
+    """A gateway without Redis answers 503, with a documented body."""
+    node = Node(settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")}))
+    listener = node.bind()
+    running = asyncio.create_task(node.run(listener))
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=_DEADLINE) as client:
+            answer = await client.get(path)
+            document = (await client.get("/openapi.json")).json()
+    finally:
+        node.stop("test")
+        await running
+    assert answer.status_code == 503
+    content = document["paths"][path]["get"]["responses"]["503"]["content"]
+    _validate(document, content["application/json"]["schema"], answer.json())
+
+
+# AsyncAPI.
+
+
+async def test_the_asyncapi_document_is_well_formed(gateway: Gateway) -> None:
+    """It says 3.0.0, every reference resolves, and operations use messages of their own channel only."""
+    document = await gateway.document("asyncapi")
+    assert document["asyncapi"] == "3.0.0"
+    assert document["info"]["title"]
+    assert document["info"]["version"]
+    for reference in _references(document):
+        _resolve(document, reference)
+    for server in document["servers"].values():
+        assert server["host"] == "{host}"
+        assert server["protocol"] in {"ws", "wss"}
+        assert server["variables"]["host"]["default"]
+    for name, operation in document["operations"].items():
+        channel = operation["channel"]["$ref"]
+        assert operation["action"] in {"send", "receive"}, name
+        reply = operation.get("reply", {"channel": {"$ref": channel}, "messages": []})
+        assert reply["channel"]["$ref"] == channel
+        for message in (*operation["messages"], *reply["messages"]):
+            assert message["$ref"].startswith(f"{channel}/messages/")
+    for schema in document["components"]["schemas"].values():
+        Draft7Validator.check_schema(schema)
+    allowed = {"asyncapi", "id", "info", "servers", "defaultContentType", "channels", "operations", "components"}
+    assert {key for key in document if not key.startswith("x-")} <= allowed
+
+
+async def test_every_message_of_the_asyncapi_document_is_used(gateway: Gateway) -> None:
+    """Each message belongs to a channel and an operation, has a name, a summary, and examples that fit its schema."""
+    document = await gateway.document("asyncapi")
+    messages = document["components"]["messages"]
+    for channel in document["channels"].values():
+        used = {reference.rpartition("/")[2] for reference in _references(channel["messages"])}
+        welcomes = {"welcome", "welcome_master"} - {asyncapi.WELCOMES.get(channel["address"])}
+        assert used == set(messages) - welcomes
+    operated = {reference.rpartition("/")[2] for reference in _references(document["operations"])}
+    assert set(messages) <= operated
+    for message in messages.values():
+        assert message["name"]
+        assert message["summary"]
+        assert message["examples"]
+        Draft7Validator.check_schema(message["payload"])
+        for example in message["examples"]:
+            _validate(document, message["payload"], example["payload"])
+
+
+async def test_the_asyncapi_document_covers_the_protocol(gateway: Gateway) -> None:
+    """Every endpoint, service, action, message type, error code and close code of the code is in it, and no other."""
+    document = await gateway.document("asyncapi")
+    messages = document["components"]["messages"]
+    assert [channel["address"] for channel in document["channels"].values()] == list(ENDPOINTS)
+    assert {m["x-service"]: m["x-interval-seconds"] for m in messages.values() if "x-service" in m} == {
+        name: SERVICES[name].interval if name in SERVICES else None for name in CHANNEL_NAMES
+    }
+    assert tuple(COMMANDS) == ACTIONS
+    assert {message["name"] for message in messages.values()} == {*ACTIONS, *MESSAGE_TYPES}
+    assert tuple(document["x-error-codes"]) == ERROR_CODES
+    assert document["components"]["schemas"]["Error"]["properties"]["code"]["enum"] == sorted(ERROR_CODES)
+    assert document["x-close-codes"].keys() == {str(code.value) for code in CloseCode}
+
+
+async def test_every_channel_says_what_it_takes_and_subscribes(gateway: Gateway) -> None:
+    """A channel names its automatic subscription, the `meta` parameter, and an operation for each action."""
+    document = await gateway.document("asyncapi")
+    for key, channel in document["channels"].items():
+        assert channel["x-subscribes"] == ENDPOINTS[channel["address"]].subscribes
+        assert "meta" in channel["bindings"]["ws"]["query"]["properties"]
+        assert {f"{key}.{action}" for action in ACTIONS} | {f"{key}.stream"} <= set(document["operations"])
+
+
+def test_documented_commands_are_valid() -> None:
+    """The protocol takes every command that the documentation gives as an example."""
+    for action, command in COMMANDS.items():
+        for example in command.examples:
+            assert parse_command(example).action == action
+
+
+@pytest.mark.parametrize("service", CHANNEL_NAMES)
+def test_an_example_can_be_made_of_every_payload(service: str) -> None:
+    """A service that nobody wrote an example for gets one made from its type."""
+    kind = SERVICES[service].payload if service in SERVICES else SystemNotice
+    (schema,), components = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")
+    msgspec.convert(from_schema(schema, components), kind)
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+async def test_real_messages_are_as_documented(gateway: Gateway, path: str) -> None:
+    """Whatever a client of any endpoint hears, in every form, fits the schema of a message of that channel."""
+    document = await gateway.document("asyncapi")
+    commands: list[Any] = [
+        {"action": "subscribe", "service": ["all", "system"], "id": 1},
+        {"action": "subscribe", "service": "news", "since": {"epoch": "gone", "seq": 1}, "id": "two"},
+        {"action": "unsubscribe", "service": "news"},
+        {"action": "get_status", "id": 3},
+        {"action": "ping", "data": {"custom": "data"}},
+        {"action": "ping"},
+        {"action": "buy", "id": 4},
+        {"action": "subscribe"},
+        {"action": "subscribe", "service": "gold"},
+        "not an object",
+    ]
+    channel = next(item for item in document["channels"].values() if item["address"] == path)
+    by_kind: dict[tuple[str, str], dict[str, Any]] = {}
+    for reference in _references(channel["messages"]):
+        payload = _resolve(document, reference)["payload"]
+        kind, service = (payload["properties"].get(name, {}).get("const") for name in ("type", "service"))
+        if kind is not None:
+            by_kind[kind, service] = payload
+    for query, subprotocol in (("", None), ("?meta=1", None), ("", "msgpack")):
+        heard = await gateway.exchange(path + query, *commands, subprotocol=subprotocol)
+        for message in heard:
+            _validate(document, by_kind[message["type"], message["service"]], message)
+        kinds = {message["type"] for message in heard}
+        assert kinds == set(MESSAGE_TYPES) - (set() if path in asyncapi.WELCOMES else {"welcome"})
+        updates = [message for message in heard if message["type"] == "update"]
+        assert {message["service"] for message in updates} == set(CHANNEL_NAMES)
+        assert any("meta" in message for message in updates)  # the `since` above opts in
+
+
+async def test_a_refusal_for_speed_is_as_documented(gateway: Gateway) -> None:
+    """`rate_limited` carries `retry_after_ms`, as documented."""
+    document = await gateway.document("asyncapi")
+    async with websockets.connect(f"ws://127.0.0.1:{gateway.node.port}/ws/data") as socket:
+        for _ in range(60):
+            await socket.send(json.dumps({"action": "ping"}))
+        async with asyncio.timeout(_DEADLINE):
+            heard = [json.loads(await socket.recv()) for _ in range(61)]
+    refused = [message for message in heard if message["type"] == "error"]
+    assert {message["data"]["code"] for message in refused} == {"rate_limited"}
+    for message in refused:
+        assert message["data"]["retry_after_ms"] >= 1
+        _validate(document, document["components"]["messages"]["error"]["payload"], message)
+
+
+# The page.
+
+
+class _Page(HTMLParser):
+    """What matters of a page: what it loads and links, its ids, headings, labels, and anything inline."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.unlabelled: list[str] = []
+        self.inline: list[str] = []
+        self.text = ""
+        self._labels = 0
+        self._script = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.tags.append(tag)
+        self._labels += tag == "label"
+        self._script = tag in {"script", "style"}
+        self.inline += [name for name in values if name.startswith("on") or name == "style"]
+        for name in ("src", "href", "action", "srcset", "poster", "data"):
+            if values.get(name) is not None:
+                (self.links if tag == "a" else self.loads).append(values[name] or "")
+        if values.get("id"):
+            self.ids.append(values["id"] or "")
+        if tag in {"input", "select", "textarea"} and not self._labels:
+            self.unlabelled.append(values.get("id") or tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._labels -= tag == "label"
+        self._script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._script and data.strip():
+            self.inline.append(data)
+        self.text += data
+
+
+async def test_the_page_loads_nothing_from_another_host(gateway: Gateway) -> None:
+    """Every src and href is relative, and what it names is served by this gateway."""
+    shown = _Page((await gateway.http.get("/docs")).text)
+    assert shown.loads
+    for address in (*shown.loads, *shown.links):
+        parts = urlsplit(address)
+        assert not parts.netloc, address
+        assert parts.scheme in {"", "data"}, address
+        if parts.scheme == "" and parts.path:
+            answer = await gateway.http.get(f"/{address}")
+            assert answer.status_code == 200, address
+
+
+async def test_style_sheets_load_nothing_from_another_host(gateway: Gateway) -> None:
+    """Style sheets, ours and Swagger UI's, refer to nothing but data URLs."""
+    for name in page.ASSETS:
+        if name.endswith(".css"):
+            text = (await gateway.http.get(f"/docs/assets/{name}")).text
+            assert "@import" not in text
+            assert all(part.lstrip("\"'").startswith("data:") for part in text.split("url(")[1:])
+
+
+async def test_the_page_forbids_what_it_does_not_need(gateway: Gateway) -> None:
+    """Its Content-Security-Policy allows this host only and no inline script, and there is none."""
+    answer = await gateway.http.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    policy = answer.headers["content-security-policy"]
+    directives = {part.split()[0]: part.split()[1:] for part in policy.split(";")}
+    assert directives["default-src"] == ["'self'"]
+    assert "script-src" not in directives
+    assert directives["connect-src"] == ["'self'", "ws:", "wss:"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert _Page(answer.text).inline == []
+
+
+async def test_the_page_documents_the_whole_websocket_api(gateway: Gateway) -> None:
+    """Without a script it names every endpoint, service, action, message type, error code and close code."""
+    text = _Page((await gateway.http.get("/docs")).text).text
+    codes = [str(code.value) for code in CloseCode]
+    for name in (*ENDPOINTS, *CHANNEL_NAMES, *ACTIONS, *MESSAGE_TYPES, *ERROR_CODES, *codes, "since", "msgpack"):
+        assert name in text
+
+
+async def test_the_page_is_accessible(gateway: Gateway) -> None:
+    """It has a language, a title, one h1, a main part, labels for its controls, and links that lead somewhere."""
+    text = (await gateway.http.get("/docs")).text
+    shown = _Page(text)
+    assert '<html lang="en">' in text
+    assert [shown.tags.count(tag) for tag in ("title", "h1", "main", "nav")] == [1, 1, 1, 1]
+    assert shown.unlabelled == []
+    assert len(shown.ids) == len(set(shown.ids))
+    assert {link[1:] for link in shown.links if link.startswith("#")} <= set(shown.ids)
+
+
+async def test_assets_are_kept_as_long_as_they_are_true(gateway: Gateway) -> None:
+    """An asset asked for by its fingerprint may be kept for ever; by its bare name it is asked for again."""
+    name = "docs.js"
+    known = await gateway.http.get(f"/docs/assets/{name}", params={"v": page.fingerprint(name)})
+    assert "immutable" in known.headers["cache-control"]
+    for address in (f"/docs/assets/{name}", f"/docs/assets/{name}?v=old"):
+        assert (await gateway.http.get(address)).headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("name", ["index.html", "swagger-ui.js.map", "..%2Fpage.py", "%2e%2e/page.py", "page.py"])
+async def test_nothing_but_the_assets_is_served(gateway: Gateway, name: str) -> None:
+    """No other file of the package, and none of ours, can be fetched."""
+    assert (await gateway.http.get(f"/docs/assets/{name}")).status_code == 404
+
+
+def test_the_documents_have_the_version_of_the_project() -> None:
+    """Both documents carry the version of pyproject.toml."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION

@@ -1,0 +1,51 @@
+"""How a worker's jobs end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from tests.waiting import until
+from workers.jobs import Jobs
+
+
+async def test_stopping_in_mid_cycle_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """A cycle that runs when the worker stops is cancelled and waited for; nothing is logged as an error."""
+    jobs = Jobs()
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def cycle() -> bool:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return True
+
+    jobs.add("news", 60, cycle)
+    jobs.start()
+    await asyncio.wait_for(started.wait(), 5)
+    with caplog.at_level(logging.WARNING):
+        await jobs.stop()
+        await until(ended.is_set, 5)
+    assert caplog.records == []
+
+
+async def test_a_cycle_that_raises_is_logged_and_the_job_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """An error that nobody expected is logged with its traceback; the next cycle runs all the same."""
+    jobs = Jobs()
+    runs = 0
+
+    async def cycle() -> bool:
+        nonlocal runs
+        runs += 1
+        raise ZeroDivisionError("a bug")
+
+    job = jobs.add("news", 0.05, cycle)
+    jobs.start()
+    await until(lambda: runs >= 2, 5)
+    await jobs.stop()
+    assert "a bug" in caplog.text
+    assert job.failures >= 1
