@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 
@@ -11,13 +13,22 @@ def open_registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
+class _MakeCounter(Protocol):
+    def __call__(self, name: str, text: str, *labels: str) -> Counter: ...
+
+
+def _counters(registry: CollectorRegistry, part: str) -> _MakeCounter:
+    def counter(name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"coinwire_{part}_{name}", text, labels, registry=registry)
+
+    return counter
+
+
 class BusMetrics:
     """What a subscription counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"coinwire_bus_{name}", text, labels, registry=registry)
-
+        counter = _counters(registry, "bus")
         self.received = counter("received", "Updates taken from the bus", "service")
         self.duplicates = counter("duplicates", "Updates dropped because they had been delivered before", "service")
         self.filled = counter("gap_filled", "Updates read from the stream instead of the channel", "service")
@@ -30,9 +41,7 @@ class GatewayMetrics:
     """What a gateway counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"coinwire_gateway_{name}", text, labels, registry=registry)
-
+        counter = _counters(registry, "gateway")
         self.connections = Gauge("coinwire_gateway_connections", "Open WebSocket connections", registry=registry)
         self.accepted = counter("accepted", "Connections accepted", "endpoint")
         self.refused = counter("refused", "Handshakes refused", "reason")
@@ -49,9 +58,7 @@ class WorkerMetrics:
     """What a worker counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"coinwire_worker_{name}", text, labels, registry=registry)
-
+        counter = _counters(registry, "worker")
         self.published = counter("published", "Updates published", "service")
         self.failed = counter("failed", "Collection cycles that published nothing", "service", "reason")
         self.leading = Gauge("coinwire_worker_leading", "1 while this worker holds its lease", registry=registry)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from shared.errors import NoSourceError, ProviderError
 from shared.payloads import MarketData
@@ -45,22 +45,13 @@ class MarketDataService:
         self._wanted = settings.coins
         self._clock = clock
         keys = provider_keys(settings)
-        self.lists: SourcePool[Aggregator] = SourcePool(
-            "market_data listing",
-            [cast(Aggregator, load_provider(name, keys)) for name in LISTS],
-            fetcher,
-            on_failover=on_failover,
-            clock=clock,
-            chance=chance,
-        )
-        self.exchanges: SourcePool[Exchange] = SourcePool(
-            "market_data prices",
-            [cast(Exchange, load_provider(name, keys)) for name in EXCHANGES],
-            fetcher,
-            on_failover=on_failover,
-            clock=clock,
-            chance=chance,
-        )
+
+        def pool(name: str, providers: tuple[str, ...]) -> SourcePool[Any]:
+            members = [load_provider(provider, keys) for provider in providers]
+            return SourcePool(name, members, fetcher, on_failover=on_failover, clock=clock, chance=chance)
+
+        self.lists: SourcePool[Aggregator] = pool("market_data listing", LISTS)
+        self.exchanges: SourcePool[Exchange] = pool("market_data prices", EXCHANGES)
         self._listings: dict[str, Listing] = {}
         self._quotes: dict[str, Quotes] = {}
         self._known: tuple[Coin, ...] = seed()
