@@ -12,6 +12,8 @@ from shared.bus.redis_client import REDIS_FAULTS, command_deadline
 from shared.channels import Channels
 from shared.errors import BusError
 
+_BLOCK = "if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) end"
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -25,8 +27,8 @@ class Budgets:
     """What the cluster has spent, kept in Redis so that restarts and takeovers don't forget it."""
 
     def __init__(self, redis: Redis, channels: Channels) -> None:
-        self._redis = redis
         self._channels = channels
+        self._block = redis.register_script(_BLOCK)
         self._spend = redis.register_script((resources.files("shared") / "budget.lua").read_text())
 
     async def spend(self, provider: str, budget: Budget, cost: int = 1) -> float:
@@ -43,10 +45,13 @@ class Budgets:
         return int(wait) / 1000
 
     async def block(self, provider: str, seconds: float) -> None:
-        """Let nobody in the cluster ask `provider` for `seconds`: it said so (Retry-After). Raises BusError."""
+        """Let nobody in the cluster ask `provider` for `seconds`: it said so (Retry-After). Raises BusError.
+
+        A longer block that stands already stays as it is.
+        """
         try:
             async with command_deadline():
-                await self._redis.set(self._keys(provider)[1], "1", px=max(1, ceil(seconds * 1000)))
+                await self._block(keys=self._keys(provider)[1:], args=[max(1, ceil(seconds * 1000))])
         except REDIS_FAULTS as error:
             raise BusError(f"block of {provider}: {type(error).__name__}") from error
 

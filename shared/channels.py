@@ -27,7 +27,7 @@ class Channels:
         return f"{self.prefix}:{{{service}}}:stream"
 
     def meta(self, service: str) -> str:
-        """Hash: `epoch`, `seq`, `fence`, and `run_id` of the Redis server that last confirmed the epoch."""
+        """Hash: `epoch`, `seq`, `fence`; and of the last publish the server's `run_id` and the `publisher`."""
         return f"{self.prefix}:{{{service}}}:meta"
 
     def service_of(self, channel: str) -> str | None:

@@ -36,15 +36,21 @@ class Envelope:
     def unpack(cls, raw: bytes) -> Envelope:
         """Read a message as it stands in Redis. Raises EnvelopeError on anything else."""
         try:
-            fields = msgpack.unpackb(raw)
+            fields = msgpack.unpackb(raw, ext_hook=_refuse, timestamp=1)
         except (ValueError, msgpack.UnpackException) as error:  # its format errors are ValueErrors
             raise EnvelopeError(f"not MessagePack: {error}") from error
         if not isinstance(fields, dict):
             raise EnvelopeError(f"not a map but {type(fields).__name__}")
         for name, kind in _FIELD_TYPES.items():
-            if not isinstance(fields.get(name), kind):
+            if type(fields.get(name)) is not kind:  # not isinstance: True is no seq
                 raise EnvelopeError(f"{name} is {type(fields.get(name)).__name__}, not {kind.__name__}")
+        if fields["seq"] < 1:
+            raise EnvelopeError(f"seq is {fields['seq']}")
         return cls(**{name: fields[name] for name in _FIELD_TYPES})
+
+
+def _refuse(code: int, _data: bytes) -> Any:
+    raise ValueError(f"extension type {code}, which JSON has no form for")
 
 
 def pack_draft(service: str, data: dict[str, Any], timestamp: str) -> bytes:

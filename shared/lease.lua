@@ -10,6 +10,6 @@ local fence = tonumber(redis.call('GET', KEYS[2]) or 0)
 if holder and fence > 0 then return fence end
 -- Not below the clock, so that fences still grow after a Redis that lost this counter but not a channel's.
 local clock = redis.call('TIME')
-fence = math.max(fence + 1, clock[1] * 1000 + math.floor(clock[2] / 1000))
+fence = math.max(fence + 1, clock[1] * 1000000 + clock[2])
 redis.call('SET', KEYS[2], string.format('%.0f', fence))
 return fence

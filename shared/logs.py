@@ -15,14 +15,14 @@ from pydantic import SecretStr
 
 from shared.settings import Settings
 
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
-_URL_KEYS = re.compile(r"(?i)\b((?:api_?key|auth_token|x_cg_demo_api_key|key|token)=)[^&\s\"']+")
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")  # greedy: a password may hold an @
+_URL_KEYS = re.compile(r"(?i)\b([\w-]*(?:key|token|secret|password)=)[^&\s\"']+")
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """The values that must never be printed."""
     values = (getattr(settings, name) for name in type(settings).model_fields)
-    return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+    return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr) and value)
 
 
 def mask(text: str, secrets: tuple[str, ...] = ()) -> str:

@@ -29,7 +29,12 @@ _BLOCK = 10_000  # client numbers a gateway takes at a time: a connect costs no 
 _TOTAL = "total"
 
 _TAKE_NUMBERS = """
-local highest = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), tonumber(ARGV[1]))
+local highest = tonumber(redis.call('GET', KEYS[1]) or 0)
+if highest < tonumber(ARGV[1]) then
+  -- Redis lost it, and other gateways may hold higher ones than the asker: go on from the clock (ms), above them all.
+  local clock = redis.call('TIME')
+  highest = math.max(tonumber(ARGV[1]), clock[1] * 1000 + math.floor(clock[2] / 1000))
+end
 redis.call('SET', KEYS[1], string.format('%.0f', highest + tonumber(ARGV[2])))
 return highest
 """
@@ -71,6 +76,7 @@ class Presence:
         self._whole = True  # the next write sends every client: at the start, and after Redis was away
         self._free: range = range(0)
         self._spare: range = range(0)
+        self._highest = 0  # of all numbers that Redis has handed us
         self._take = redis.register_script(_TAKE_NUMBERS)
 
     # What sessions call: none of these waits.
@@ -150,19 +156,25 @@ class Presence:
         """Write what changed, read the others' counts, and refill client numbers. Raises BusError."""
         self._stir.clear()
         try:
-            if not self._spare:
-                floor = self._free[-1] if self._free else 0
-                async with command_deadline():
-                    highest = int(await self._take(keys=[self._channels.client_numbers], args=[floor, _BLOCK]))
-                self._spare = range(highest + 1, highest + 1 + _BLOCK)
+            await self._take_numbers()
             await self._write()
-            self._others = Counter()
+            others = Counter[str]()
             for node, counts in (await self._read_counts()).items():
                 if node != self._node:
-                    self._others.update(counts)
+                    others.update(counts)
+            self._others = others
         except REDIS_FAULTS as error:
             self._whole = True
             raise BusError(f"presence: {type(error).__name__}") from error
+
+    async def _take_numbers(self) -> None:
+        """Refill our numbers if need be; in any case see to it that Redis hands nobody a number twice."""
+        wanted = 0 if self._spare else _BLOCK
+        async with command_deadline():
+            taken = int(await self._take(keys=[self._channels.client_numbers], args=[self._highest, wanted]))
+        if wanted:
+            self._spare = range(taken + 1, taken + 1 + wanted)
+            self._highest = self._spare[-1]
 
     async def _write(self) -> None:
         whole, self._whole = self._whole, False
@@ -185,7 +197,12 @@ class Presence:
             pipeline.sadd(self._channels.nodes, self._node)
             for key in (details, order, counts):
                 pipeline.pexpire(key, _EXPIRES_MS)
-            await pipeline.execute()
+            pipeline.hlen(details)
+            pipeline.zcard(order)
+            clients = len(self._clients)
+            *_, detailed, ordered = await pipeline.execute()
+        if (detailed, ordered) != (clients, clients):  # Redis lost some of what we wrote before
+            self._whole = True
 
     async def _read_counts(self) -> dict[str, Counter[str]]:
         """The counts of every gateway that is alive."""

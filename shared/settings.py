@@ -90,9 +90,11 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process. Raises SettingsError: one line that names each wrong setting, never its value."""
+    """The settings of this process. Raises SettingsError: one line that names each wrong setting, not its value."""
     try:
         return Settings()
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f".env: can't be read ({type(error).__name__})") from None
     except ValidationError as error:
         faults = sorted({f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()})
         raise SettingsError("; ".join(faults)) from None

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 
 def iso(seconds: float) -> str:
     """Unix `seconds` as `2025-11-11T10:30:00.000Z`, rounded down to the millisecond."""
-    moment = datetime.fromtimestamp(int(seconds * 1000) / 1000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def now_iso() -> str:

@@ -31,6 +31,7 @@ class Bus:
         self._channels = channels
         self._history_length = history_length
         self._positions: dict[str, Position] = {}
+        self._name = secrets.token_hex(8)
         self._publish = redis.register_script((resources.files("shared.bus") / "publish.lua").read_text())
 
     async def publish(self, service: str, data: dict[str, Any], *, fence: int = 0) -> Position:
@@ -50,6 +51,7 @@ class Bus:
             secrets.token_hex(8),
             known.epoch,
             known.seq,
+            self._name,
         ]
         try:
             async with command_deadline():
@@ -61,5 +63,7 @@ class Bus:
         except REDIS_FAULTS as error:
             raise BusError(f"publish of {service}: {type(error).__name__}") from error
         position = Position(epoch.decode(), int(seq))
-        self._positions[service] = position
+        known = self._positions.get(service, known)  # another publish may have ended meanwhile, and been later
+        if known.epoch != position.epoch or known.seq < position.seq:
+            self._positions[service] = position
         return position

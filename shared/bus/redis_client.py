@@ -45,6 +45,9 @@ def open_redis(settings: Settings) -> Redis:
             protocol=2,
             driver_info=None,
         )
-    except ValueError:
-        raise SettingsError("REDIS_URL: not a redis://, rediss:// or unix:// address") from None
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # else options fail at first use
+    except (ValueError, TypeError, RedisError):
+        raise SettingsError(
+            "REDIS_URL: not a redis://, rediss:// or unix:// address with options that redis-py knows"
+        ) from None
     return client

@@ -129,7 +129,7 @@ class Subscription:
                 raise BusError(f"nothing delivered for {self._deadline:g} s, not even our own probe")
             elif now - self._heard_at >= quiet and now - probed_at >= quiet:
                 probed_at = now
-                async with asyncio.timeout(self._deadline):
+                async with asyncio.timeout(self._deadline - (now - self._heard_at)):
                     await self._redis.publish(self._probe_channel, b"")
 
     async def _take(self, reply: Any) -> None:

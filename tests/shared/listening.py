@@ -22,7 +22,9 @@ SERVICE = "market_data"
 class Listener:
     """Runs a Subscription and keeps what it delivers. `options` are the Subscription's."""
 
-    def __init__(self, redis: Redis, channels: Channels, services: tuple[str, ...] = (SERVICE,), **options: Any) -> None:
+    def __init__(
+        self, redis: Redis, channels: Channels, services: tuple[str, ...] = (SERVICE,), **options: Any
+    ) -> None:
         self._registry = CollectorRegistry()
         self.subscription = Subscription(
             redis,

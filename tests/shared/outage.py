@@ -22,6 +22,12 @@ def resume(server: RedisServer) -> None:
         os.kill(server.process.pid, signal.SIGCONT)
 
 
+async def restart(server: RedisServer) -> None:
+    """SIGKILL and start again. The loop runs on meanwhile, so that clients see their connections close."""
+    server.kill()
+    await asyncio.to_thread(server.start)
+
+
 class Clock:
     """A clock that only the test moves."""
 

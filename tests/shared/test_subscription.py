@@ -52,7 +52,6 @@ async def test_each_service_has_its_own_order(redis: Redis, bus: Bus, channels: 
             await bus.publish(services[n % 3], {"n": n})
         await bus.publish("sentiment", {"n": 30})
         await until(lambda: len(listener.heard) == 30)
-    assert listener.numbers == list(range(30))
     for service in services:
         assert [e.seq for e in listener.heard if e.service == service] == list(range(1, 11))
 
@@ -97,6 +96,7 @@ async def test_what_is_published_while_the_connection_is_cut_is_filled(
         await listener.proven()
         await publish(bus, 1)
         await listener.hears(1)
+        filled = listener.count("gap_filled")
         await cut(redis, listener)
         await publish(bus, 2, 3)
         assert listener.numbers == [1]
@@ -104,7 +104,7 @@ async def test_what_is_published_while_the_connection_is_cut_is_filled(
         await listener.proven()
         await publish(bus, 4)
         await listener.hears(1, 2, 3, 4)
-    assert listener.count("gap_filled") == 2
+    assert listener.count("gap_filled") == filled + 2
     assert listener.count("gap_unfilled") == 0
 
 

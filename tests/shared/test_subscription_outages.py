@@ -36,7 +36,7 @@ async def test_a_killed_redis_is_waited_for_and_what_it_says_later_is_heard_once
         for first in (4, 6):
             own_server.kill()
             await until(lambda: not listener.subscription.proven)
-            own_server.start()
+            await asyncio.to_thread(own_server.start)
             await publish(bus, first, first + 1)
             await listener.hears(*range(1, first + 2))
             await listener.proven()
@@ -59,7 +59,7 @@ async def test_a_redis_that_lost_everything_is_followed(
         await until(lambda: not listener.subscription.proven)
         for file in own_server.folder.rglob("*.aof"):
             file.unlink()
-        own_server.start()
+        await asyncio.to_thread(own_server.start)
         await publish(bus, 3)
         await listener.hears(1, 2, 3)
         await listener.proven()
@@ -104,8 +104,8 @@ async def test_a_paused_redis_is_noticed_and_nothing_is_lost(
 async def test_a_half_open_connection_is_noticed_within_the_deadline(
     redis: Redis, bus: Bus, channels: Channels, settings: Settings
 ) -> None:
-    """Where nothing arrives any more on an open socket, the probe fails: delivery is not proven, and a new connection is
-    made within the deadline and gets what was missed."""
+    """Where nothing arrives any more on an open socket, the probe fails: delivery is not proven, and a new connection
+    is made within the deadline and gets what was missed."""
     deadline = 1.5
     assert settings.redis_url is not None
     target = int(settings.redis_url.get_secret_value().rsplit(":", 1)[1].partition("/")[0])

@@ -1,0 +1,140 @@
+"""The catalogue and the payload types, against the API document's own tables and samples."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared import payloads
+from shared.catalog import CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_category
+from shared.payloads import MarketData, Payload, WhaleTracking
+from shared.payloads.whale_tracking import WhaleTransaction
+
+DOCUMENT = Path(__file__).parents[3] / "shared" / "seed" / "WEBSOCKET_API_DOCUMENTATION.md"
+
+NAMES = (
+    *("market_data", "explorers", "news", "sentiment", "whale_tracking", "rpc_nodes", "onchain"),
+    *("health_checker", "pool_manager", "scheduler"),
+    *("huggingface", "persistence"),
+)
+
+
+@pytest.fixture(scope="module")
+def document() -> str:
+    """The API document, where this checkout has it beside itself."""
+    if not DOCUMENT.exists():
+        pytest.skip("the API document is not here")
+    return DOCUMENT.read_text()
+
+
+def test_the_twelve_services_stand_in_document_order() -> None:
+    """Seven of data collection, three of monitoring, two of integration; `system` has a channel besides."""
+    assert tuple(SERVICES) == NAMES
+    assert (*NAMES, SYSTEM) == CHANNEL_NAMES
+    assert [len(of_category(category)) for category in CATEGORIES] == [7, 3, 2]
+    assert tuple(name for category in CATEGORIES for name in of_category(category)) == NAMES
+
+
+def test_the_documents_tables_are_the_catalogue(document: str) -> None:
+    """Name, description, interval and dedicated endpoint of each service are the document's, in its order."""
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (\d+) seconds \| `(/ws/\w+)` \|$", document, re.MULTILINE)
+    assert [name for name, *_ in rows] == list(SERVICES)
+    for name, description, interval, endpoint in rows:
+        spec = SERVICES[name]
+        assert (spec.description, spec.interval) == (description, int(interval))
+        assert endpoint in spec.endpoints
+
+
+def test_the_documents_sections_are_the_endpoints(document: str) -> None:
+    """Each dedicated endpoint's section names its interval and its service; aliases are endpoints too."""
+    found = set()
+    for section in re.split(r"^### ", document, flags=re.MULTILINE):
+        path = re.match(r"`(/ws/\w+)`", section)
+        interval = re.search(r"\*\*Update Interval\*\*: (\d+) seconds", section)
+        service = re.search(r'"service": "(\w+)"', section)
+        if path and interval and service:
+            spec = SERVICES[service[1]]
+            aliases = re.findall(r"\*\*Aliases\*\*: `(/ws/\w+)`", section)
+            assert spec.interval == int(interval[1])
+            assert {path[1], *aliases} <= set(spec.endpoints)
+            found.add(service[1])
+    assert found == set(SERVICES) - {"explorers", "rpc_nodes", "onchain"}  # these have no endpoint of their own
+
+
+def samples(document: str) -> dict[str, dict[str, Any]]:
+    """The sample `data` of each service, without what the document elides."""
+    found = {}
+    for block in re.findall(r"```json\n(.*?)```", document, re.DOTALL):
+        whole = re.sub(r"\n[^\n]*: (?:\[\.\.\.\]|\{\.\.\.\}),?(?=\n)", "", block)
+        try:
+            message = json.loads(re.sub(r",(\s*[}\]])", r"\1", whole))
+        except ValueError:
+            continue
+        if message.get("type") == "update":
+            found[message["service"]] = message["data"]
+    return found
+
+
+def test_the_documents_samples_are_payloads(document: str) -> None:
+    """Every sample that the document prints whole decodes into its payload type, and back into itself."""
+    found = samples(document)
+    assert set(found) == set(SERVICES) - {"explorers", "rpc_nodes", "onchain"}
+    for name in set(found) - {"market_data", "whale_tracking"}:
+        payload = msgspec.convert(found[name], SERVICES[name].payload)
+        assert msgspec.to_builtins(payload) == found[name]
+
+
+def test_the_documents_partial_samples_are_parts_of_payloads(document: str) -> None:
+    """Where the document elides or CONTRACT.md adds fields, what it prints fits, field by field."""
+    found = samples(document)
+    empty: dict[str, Any] = {"market_caps": {}, "price_changes": {}}
+    assert msgspec.convert(found["market_data"] | empty, MarketData).prices == {"bitcoin": 45000.0, "ethereum": 3200.0}
+    added = {"chain": "ethereum", "symbol": "ETH", "amount": 1.0, "value_usd": 1e9}
+    whales = found["whale_tracking"] | {"whale_wallets": []}
+    whales["large_transactions"] = [sample | added for sample in whales["large_transactions"]]
+    transaction = msgspec.convert(whales, WhaleTracking).large_transactions[0]
+    assert (transaction.from_, transaction.value) == ("0x...", 1e9)
+    assert msgspec.to_builtins(transaction).keys() == whales["large_transactions"][0].keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_payload_has_a_json_schema_in_words(name: str) -> None:
+    """Each payload type has a description and a schema whose required fields include `timestamp`."""
+    payload = SERVICES[name].payload
+    assert payload.__doc__
+    assert issubclass(payload, Payload)
+    schema = msgspec.json.schema(payload)
+    definition = schema["$defs"][payload.__name__]
+    assert "timestamp" in definition["required"]
+    assert json.loads(json.dumps(schema)) == schema
+
+
+def test_payload_types_are_listed_once_and_frozen() -> None:
+    """What the package exports is what the catalogue uses, and the notice of `system`."""
+    used = {spec.payload.__name__ for spec in SERVICES.values()}
+    assert len(used) == 12
+    assert set(payloads.__all__) == used | {"Payload", "SystemNotice"}
+    for name in payloads.__all__:
+        assert getattr(payloads, name).__struct_config__.frozen
+
+
+@pytest.mark.parametrize(
+    "wrong", ["2025-11-11T10:30:00Z", "2025-11-11 10:30:00.000Z", "2025-11-11T10:30:00.000+00:00", 1]
+)
+def test_times_of_another_form_are_refused(wrong: object) -> None:
+    """A payload's times are UTC with milliseconds and `Z`, as everywhere."""
+    data = {"prices": {}, "volumes": {}, "market_caps": {}, "price_changes": {}, "source": "x", "timestamp": wrong}
+    with pytest.raises(msgspec.ValidationError, match="timestamp"):
+        msgspec.convert(data, MarketData)
+
+
+def test_a_transaction_without_an_addressee_is_null_not_absent() -> None:
+    """Figures that no source gave are `null`: the field itself is always there."""
+    fields = {field.encode_name for field in msgspec.structs.fields(WhaleTransaction)}
+    assert {"from", "to", "chain", "symbol", "amount", "value_usd"} <= fields
+    assert all(field.required for field in msgspec.structs.fields(WhaleTransaction))
