@@ -46,11 +46,10 @@ class Client:
         messages: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(seconds):
-                async for raw in self.connection:
-                    messages.append(json.loads(raw))
-        except websockets.ConnectionClosedError:
-            pass
-        return messages, self.connection.close_code
+                while True:
+                    messages.append(await self.next())
+        except websockets.ConnectionClosed:
+            return messages, self.connection.close_code
 
     async def quiet(self) -> None:
         """Nothing is on its way: a ping is answered by nothing before its pong."""
