@@ -86,11 +86,11 @@ class Proxy:
         except asyncio.CancelledError:
             pass  # the end of the test; asyncio's own callback would call it an error
         finally:
+            writer.transport.abort()
+            back.transport.abort()
             for direction in directions:
                 direction.cancel()
             await asyncio.gather(*directions, return_exceptions=True)
-            writer.transport.abort()
-            back.transport.abort()
 
 
 async def _forward(source: asyncio.StreamReader, target: asyncio.StreamWriter, flows: asyncio.Event) -> None:

@@ -145,7 +145,8 @@ async def test_pauses_before_a_reconnect_are_capped_full_jitter(
     await redis.aclose()
     pauses = [later - earlier for earlier, later in pairwise(tried_at)]
     longest = [share * min(5.0, 0.1 * 2**failures) for failures in range(len(pauses))]
-    assert all(pause >= wanted for pause, wanted in zip(pauses, longest, strict=True))
+    # The loop may wake a clock tick early, and these are floats.
+    assert all(pause >= wanted - 0.001 for pause, wanted in zip(pauses, longest, strict=True))
     assert min(pauses[8:]) < share * 5 + 0.05  # uncapped it would be a second and more
 
 
