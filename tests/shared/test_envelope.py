@@ -95,7 +95,7 @@ def test_whatever_is_json_survives_publish_and_channel(settings: Settings, chann
             runner.run(redis.aclose())
 
 
-@effort(deadline=None, max_examples=500)
+@effort(deadline=None, max_examples=300)
 @given(st.binary())
 @example(b"")
 @example(b"\xc1")
@@ -110,7 +110,7 @@ def test_foreign_bytes_raise_envelope_error_and_nothing_else(raw: bytes) -> None
         Envelope.unpack(raw)
 
 
-@effort(deadline=None, max_examples=500)
+@effort(deadline=None, max_examples=200)
 @given(st.binary().map(lambda tail: msgpack.packb(PAIRS)[:-8] + tail) | documents.map(msgpack.packb))
 @example(msgpack.packb(PAIRS | {"data": {"at": msgpack.Timestamp(1)}}))
 @example(msgpack.packb(PAIRS | {"data": {b"key": b"value"}}))

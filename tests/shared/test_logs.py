@@ -87,9 +87,8 @@ def test_json_is_one_object_a_line() -> None:
 def test_the_level_is_the_least_severe_logged(level: str, seen: int) -> None:
     """LOG_LEVEL holds for our lines and for the libraries'."""
     settings = f"Settings(_env_file=None, log_format={{form!r}}, log_level={level!r})"
-    code = "for name in ('debug', 'info', 'warning', 'error'): getattr({}, name)('line')"
-    assert len(logged("json", code.format("log"), settings)) == seen
-    assert len(logged("json", code.format("logging.getLogger('x')"), settings)) == seen
+    code = "for name in ('debug', 'info', 'warning', 'error'): getattr(log, name)('x'), getattr(library, name)('x')"
+    assert len(logged("json", "library = logging.getLogger('library')\n" + code, settings)) == 2 * seen
 
 
 def test_libraries_that_log_attempts_are_quiet() -> None:
