@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -201,7 +202,12 @@ class Session:
             for update in missed[:_BATCH]:
                 self.outbox.offer(update.frame(self.form.as_recovered()))
                 since = update.position
-            await self.outbox.drained()
+            # Bounded here, for while a session is busy nothing is read, and so no missing pong can end it.
+            try:
+                async with asyncio.timeout(_STALLED):
+                    await self.outbox.drained()
+            except TimeoutError:
+                self.close(CloseCode.SLOW, "too slow: what was missed is not read")
             missed = [] if self._closing else history.since(since)
             if missed is None:
                 self.close(CloseCode.SLOW, "too slow: updates left the history before they could be replayed")

@@ -64,8 +64,8 @@ async def test_a_client_that_pauses_may_go_on(cluster: Cluster) -> None:
     assert (await client.say(action="ping"))["type"] == "pong"
 
 
-async def test_a_client_that_never_reads_is_closed_and_costs_the_others_nothing(cluster: Cluster) -> None:
-    """Its outbox fills, it is dropped within seconds, its presence goes; another client gets every update in order."""
+async def deaf_client(cluster: Cluster, path: str) -> socket.socket:
+    """A client that completes the handshake and reads nothing after it."""
     host, port = "127.0.0.1", cluster.nodes[0].port
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -73,10 +73,16 @@ async def test_a_client_that_never_reads_is_closed_and_costs_the_others_nothing(
     loop = asyncio.get_running_loop()
     await loop.sock_connect(raw, (host, port))
     handshake = (
-        f"GET /ws/news HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     await loop.sock_sendall(raw, handshake.encode())
+    return raw
+
+
+async def test_a_client_that_never_reads_is_closed_and_costs_the_others_nothing(cluster: Cluster) -> None:
+    """Its outbox fills, it is dropped within seconds, its presence goes; another client gets every update in order."""
+    raw = await deaf_client(cluster, "/ws/news")
     await until(lambda: cluster.nodes[0].presence.total_clients == 1)
     reader = await cluster.connect("/ws/news")
     await reader.next()
@@ -111,3 +117,22 @@ async def test_a_full_gateway_refuses_with_503(cluster: Cluster) -> None:
     assert refused.value.response.status_code == 503
     assert "Retry-After" in refused.value.response.headers
     assert "full" in json.loads(refused.value.response.body or b"{}")["data"]["message"]
+
+
+@pytest.mark.slow
+async def test_a_client_that_never_reads_its_replay_is_dropped(cluster: Cluster) -> None:
+    """Half a minute without reading what it asked for ends the connection; nothing of it stays behind."""
+    text = os.urandom(150_000).hex()
+    await cluster.publish("news", 20, text=text)
+    latest = cluster.nodes[0].hub.histories["news"].latest
+    assert latest is not None
+    raw = await deaf_client(cluster, "/ws/data")
+    since = {"epoch": latest.position.epoch, "seq": 1}
+    command = json.dumps({"action": "subscribe", "service": "news", "since": since}).encode()
+    frame = bytes([0x81, 0x80 | len(command)]) + b"\0\0\0\0" + command
+    # The second waits behind the first, so the gateway reads nothing more, pongs neither: no ping can time out.
+    await asyncio.get_running_loop().sock_sendall(raw, frame * 2)
+    await until(lambda: bool(cluster.nodes[0]._sessions))
+    await until(lambda: not cluster.nodes[0]._sessions, 45)
+    assert cluster.nodes[0].presence.total_clients == 0
+    raw.close()
