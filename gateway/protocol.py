@@ -69,13 +69,12 @@ class Fault(CoinwireError):
     def __init__(self, code: ErrorCode, message: str, **helps: Any) -> None:
         self.code = code
         self.helps = helps
-        self.id: str | int | None = None
         super().__init__(message)
 
     @property
     def data(self) -> dict[str, Any]:
         """The `data` of the error message."""
-        return {"message": str(self), "code": self.code, **self.helps} | ({} if self.id is None else {"id": self.id})
+        return {"message": str(self), "code": self.code, **self.helps}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +96,7 @@ def parse_command(message: Any) -> Command:
     command_id = id_of(message)
     if command_id is None and message.get("id") is not None:
         raise Fault("invalid_message", f"id must be a string or a 64-bit integer, not {_echo(message['id'])}")
-    try:
-        return _parse(message, command_id)
-    except Fault as fault:
-        fault.id = command_id
-        raise
+    return _parse(message, command_id)
 
 
 def id_of(message: Any) -> str | int | None:

@@ -129,8 +129,10 @@ class Session:
     async def _answer(self, event: Any) -> None:
         message = None
         try:
-            message = self._decode(event)
-            self._rate.take()
+            try:
+                message = self._decode(event)
+            finally:
+                self._rate.take()  # whatever it was: rubbish counts too
             command = parse_command(message)
             self._metrics.commands.labels(command.action).inc()
             await self._carry_out(command)
@@ -202,17 +204,20 @@ class Session:
             for update in missed[:_BATCH]:
                 self.outbox.offer(update.frame(self.form.as_recovered()))
                 since = update.position
+            await asyncio.sleep(0)  # a client that reads fast would otherwise hold the loop until the last of a thousand
             # Bounded here, for while a session is busy nothing is read, and so no missing pong can end it.
             try:
                 async with asyncio.timeout(_STALLED):
                     await self.outbox.drained()
             except TimeoutError:
                 self.close(CloseCode.SLOW, "too slow: what was missed is not read")
-            missed = [] if self._closing else history.since(since)
+            if self._closing or self._socket.gone:
+                return  # `run` forgets the subscription
+            missed = history.since(since)
             if missed is None:
                 self.close(CloseCode.SLOW, "too slow: updates left the history before they could be replayed")
-        if not self._closing:
-            self._hub.subscribe(self, service)
+                return
+        self._hub.subscribe(self, service)
 
     def _show_meta(self) -> None:
         form = Form.live(binary=self._binary, meta=True)

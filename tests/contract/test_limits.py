@@ -32,7 +32,10 @@ async def test_a_fragmented_message_is_measured_whole(cluster: Cluster) -> None:
     assert await client.rest() == ([], 1009)
 
 
-async def test_a_flood_is_refused_with_how_long_to_wait_and_then_closed_with_1008(cluster: Cluster) -> None:
+@pytest.mark.parametrize(("sent", "answer"), [('{"action":"ping"}', "pong"), ("rubbish", "invalid_json")])
+async def test_a_flood_is_refused_with_how_long_to_wait_and_then_closed_with_1008(
+    cluster: Cluster, sent: str, answer: str
+) -> None:
     """Forty at once are answered; the next are rate_limited with retry_after_ms; who keeps on is closed with 1008.
     Others get their answers meanwhile."""
     flooding = await cluster.connect("/ws/data")
@@ -40,12 +43,12 @@ async def test_a_flood_is_refused_with_how_long_to_wait_and_then_closed_with_100
     await other.next()
     with contextlib.suppress(websockets.ConnectionClosed):  # it may be closed before it has sent them all
         for _ in range(400):
-            await flooding.connection.send('{"action":"ping"}')
+            await flooding.connection.send(sent)
     messages, code = await flooding.rest()
     assert code == 1008
     kinds = [message["data"].get("code", message["type"]) for message in messages]
-    waits = [message["data"]["retry_after_ms"] for message in messages if message["type"] == "error"]
-    assert kinds[:40] == ["pong"] * 40
+    waits = [message["data"]["retry_after_ms"] for message in messages if message["data"].get("code") == "rate_limited"]
+    assert kinds[:40] == [answer] * 40
     assert "rate_limited" in kinds
     assert all(0 < wait <= 1000 for wait in waits)
     await cluster.publish("news", n=1)
