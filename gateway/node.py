@@ -160,6 +160,9 @@ class Node:
         for task in (stopping, *tasks.values()):
             task.cancel()
         await asyncio.gather(stopping, *tasks.values(), return_exceptions=True)
+        for listening in getattr(server, "servers", ()):  # a server that died has not done it
+            listening.close()
+        listener.close()
         with contextlib.suppress(BusError):  # our entries expire by themselves
             await self.presence.leave()
         await self._redis.aclose()

@@ -46,6 +46,7 @@ COMMANDS_A_SECOND = 20.0  # CONTRACT.md: faster than any person or sensible prog
 COMMAND_BURST = 40.0  # CONTRACT.md: a client that reconnects may subscribe to everything one by one
 REFUSALS_BEFORE_CLOSE = 100  # refused commands without ever pausing to refill the burst, then 1008: it does not listen
 
+_ROUNDING = 1e-6  # tokens: what floats lose; without it, retry_after_ms might be waited out and not be enough
 _ECHOED_INTEGERS = range(-(2**63), 2**64)  # what MessagePack can carry
 _LONGEST_ECHO = 100  # characters of a wrong name repeated in an error: enough to recognise it
 
@@ -166,11 +167,11 @@ class CommandRate:
         self._at = now
         if self._tokens >= COMMAND_BURST:
             self._refused = 0
-        if self._tokens < 1:
+        if self._tokens < 1 - _ROUNDING:
             self._refused += 1
             wait = (1 - self._tokens) / COMMANDS_A_SECOND
             raise Fault("rate_limited", "Too many commands", retry_after_ms=max(1, math.ceil(wait * 1000)))
-        self._tokens -= 1
+        self._tokens = max(0.0, self._tokens - 1)
 
 
 def _kind(value: Any) -> str:

@@ -204,7 +204,7 @@ class Session:
             for update in missed[:_BATCH]:
                 self.outbox.offer(update.frame(self.form.as_recovered()))
                 since = update.position
-            await asyncio.sleep(0)  # a client that reads fast would otherwise hold the loop until the last of a thousand
+            await asyncio.sleep(0)  # else a client that reads fast holds the loop until the last of a thousand
             # Bounded here, for while a session is busy nothing is read, and so no missing pong can end it.
             try:
                 async with asyncio.timeout(_STALLED):

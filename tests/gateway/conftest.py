@@ -1,0 +1,28 @@
+"""The cluster of the contract's tests, and what listens for errors that nobody was to see."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.contract.conftest import cluster
+
+__all__ = ["cluster", "no_errors"]
+
+
+@pytest.fixture
+def no_errors(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """At the end, neither uvicorn nor asyncio has logged an error: what a client does wrong is none of ours."""
+    caplog.set_level(logging.WARNING)
+    return caplog
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> object:
+    """Look at the log while the test still counts."""
+    outcome = yield
+    caplog = getattr(item, "funcargs", {}).get("no_errors")
+    if caplog is not None:
+        assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+    return outcome

@@ -1,0 +1,108 @@
+"""The HTTP side, where the contract's tests do not look; and a gateway on its way out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import pytest
+import websockets
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.node import Node
+from shared.bus import open_redis
+from shared.channels import Channels
+from shared.settings import Settings
+from tests.contract.conftest import Cluster
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("no_errors")
+
+
+async def test_a_limit_of_zero_lists_nobody(cluster: Cluster) -> None:
+    """Only the counts, and no cursor that would lead nowhere."""
+    await cluster.connect("/ws/data")
+    answer = await cluster.http.get(cluster.url("/ws/stats?limit=0"))
+    data = answer.json()["data"]
+    assert (answer.status_code, data["clients"], data["total_connections"]) == (200, [], 1)
+    assert "next_cursor" not in data
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+async def test_405_says_what_is_allowed(cluster: Cluster, method: str) -> None:
+    """This API is read-only: GET, and HEAD with it."""
+    answer = await cluster.http.request(method, cluster.url("/ws/stats"))
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD"}
+    assert answer.json()["status"] == "error"
+
+
+async def test_metrics_are_prometheus_own_format(cluster: Cluster) -> None:
+    """Its parser reads them; connections, closes and errors are where they should be."""
+    client = await cluster.connect("/ws/data")
+    await client.say(action="nope")
+    text = (await cluster.http.get(cluster.url("/metrics"))).text
+    found = {sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples}
+    assert found["coinwire_gateway_connections"].value == 1
+    assert found["coinwire_gateway_errors_total"].labels == {"code": "unknown_action"}
+    assert found["coinwire_gateway_accepted_total"].labels == {"endpoint": "/ws/data"}
+
+
+async def test_who_is_ready_takes_clients(settings: Settings) -> None:
+    """From the first moment on that a gateway says it is ready, no handshake is refused for want of a number."""
+    node = Node(settings)
+    assert node.unready
+    running = asyncio.create_task(node.run(node.bind()))
+    await until(lambda: not node.unready)
+    assert node.next_number() is not None
+    async with websockets.connect(f"ws://127.0.0.1:{node.port}/ws/data") as socket:
+        assert json.loads(await socket.recv())["type"] == "connection_established"
+    node.stop("the test is over")
+    assert await running == 0
+
+
+async def test_a_draining_gateway_serves_its_clients_and_takes_no_more(settings: Settings) -> None:
+    """Not ready at once, so that a balancer looks elsewhere; old clients go on until DRAIN_SECONDS are over; then
+    nothing of it is left in Redis, and its port is free."""
+    node = Node(settings.model_copy(update={"drain_seconds": 1.5}))
+    running = asyncio.create_task(node.run(node.bind()))
+    await until(lambda: not node.unready)
+    url = f"127.0.0.1:{node.port}"
+    async with httpx.AsyncClient() as http, websockets.connect(f"ws://{url}/ws/data") as socket:
+        await socket.recv()
+        node.stop("the test")
+        await until(lambda: node.refusal == "draining")
+        answer = await http.get(f"http://{url}/health/ready")
+        assert (answer.status_code, answer.json()["reasons"]) == (503, ["draining"])
+        assert (await http.get(f"http://{url}/health/live")).status_code == 200
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(f"ws://{url}/ws/data")
+        assert refused.value.response.status_code == 503
+        assert refused.value.response.headers["Retry-After"] == "1"
+        await socket.send('{"action":"ping"}')
+        assert json.loads(await socket.recv())["type"] == "pong"
+        refusals = (await http.get(f"http://{url}/metrics")).text
+        assert 'coinwire_gateway_refused_total{reason="draining"} 1.0' in refusals
+        await socket.wait_closed()
+        assert socket.close_code == 1012
+    assert await running == 0
+    redis = open_redis(settings)
+    prefix = Channels(settings.redis_prefix).presence(node.name).removesuffix(":clients")
+    assert await redis.keys(prefix.replace("{", "*").replace("}", "*") + "*") == []
+    await redis.aclose()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", node.port)
+
+
+@pytest.mark.parametrize("task", ["presence", "server"])
+async def test_whatever_dies_takes_the_gateway_down(settings: Settings, task: str) -> None:
+    """Exit status 1: never a process that lives on without one of its parts."""
+    node = Node(settings)
+    running = asyncio.create_task(node.run(node.bind()))
+    await until(lambda: not node.unready)
+    name = {"presence": "Presence.run", "server": "Server.serve"}[task]
+    dying = [each for each in asyncio.all_tasks() if getattr(each.get_coro(), "__qualname__", "") == name]
+    assert len(dying) == 1
+    dying[0].cancel()
+    assert await asyncio.wait_for(running, 10) == 1

@@ -1,0 +1,198 @@
+"""From the bus to the client: poison, epochs, replays under way, and what a history keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import msgpack
+import pytest
+
+from gateway.frames import Form, Update
+from gateway.history import History
+from gateway.session import Session
+from shared.bus import Bus, Position, open_redis
+from shared.channels import Channels
+from shared.envelope import Envelope, pack_draft
+from tests.contract.conftest import Client, Cluster
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("no_errors")
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+POISON = {"deep": nested(1010)}
+"""MessagePack carries 1023 levels, JSON as many as Python's stack has left: fewer than these."""
+
+
+async def test_an_update_that_cannot_be_sent_is_dropped_and_counted(cluster: Cluster) -> None:
+    """Anybody may publish: what has no JSON, or no MessagePack, takes no gateway down and reaches nobody."""
+    client = await cluster.connect("/ws/news")
+    await client.next()
+    await cluster.bus.publish("news", {"n": 1})
+    await cluster.bus.publish("news", POISON)
+    await cluster.bus.publish("news", {"n": 3})
+    assert [(await client.next())["data"] for _ in range(2)] == [{"n": 1}, {"n": 3}]
+    metrics = (await cluster.http.get(cluster.url("/metrics"))).text
+    assert 'coinwire_bus_malformed_total{service="news"} 1.0' in metrics
+
+
+async def test_a_dropped_update_is_a_hole_that_no_recovery_hides(cluster: Cluster) -> None:
+    """Who was before it gets a snapshot, for not everything since can be given; who was after it recovers."""
+    first = await cluster.bus.publish("news", {"n": 1})
+    await cluster.bus.publish("news", POISON)
+    await cluster.publish("news", 2)
+    for seq, recovered in ((1, False), (3, True)):
+        client = await cluster.connect("/ws/data")
+        told = await client.say(action="subscribe", service="news", since={"epoch": first.epoch, "seq": seq})
+        assert told["data"]["recovered"] is recovered
+        assert (await client.next())["meta"]["seq"] == 4
+
+
+async def test_updates_published_during_a_replay_come_after_it_once(cluster: Cluster) -> None:
+    """What is old is marked recovered, what is new is not; nothing is missing, doubled or out of order."""
+    for n in range(1, 60):
+        await cluster.bus.publish("news", {"n": n, "text": "x" * 100_000})
+    await cluster.publish("news", n=60)
+    first = cluster.nodes[0].hub.histories["news"].latest
+    assert first is not None
+    client = await cluster.connect("/ws/data", max_queue=1)
+    told = await client.say(action="subscribe", service="news", since=dict(first.position._asdict(), seq=1))
+    assert told["data"]["recovered"] is True
+
+    async def publish() -> None:
+        for n in range(61, 91):
+            await cluster.bus.publish("news", {"n": n})
+
+    publishing = asyncio.create_task(publish())
+    heard = [await client.next() for _ in range(89)]
+    await publishing
+    assert [update["meta"]["seq"] for update in heard] == list(range(2, 91))
+    assert [update["data"]["n"] for update in heard] == list(range(2, 91))
+    marks = ["recovered" in update["meta"] for update in heard]
+    assert marks == sorted(marks, reverse=True)
+    await client.quiet()
+
+
+async def test_other_services_go_on_during_a_replay(cluster: Cluster) -> None:
+    """A client that waits for one service's past still gets the others' present."""
+    await cluster.publish("news", n=1)
+    latest = cluster.nodes[0].hub.histories["news"].latest
+    assert latest is not None
+    client = await cluster.connect("/ws/sentiment?meta=1")
+    await client.next()
+    ahead = json.dumps({"action": "subscribe", "service": "news", "since": {"epoch": latest.position.epoch, "seq": 50}})
+    await client.connection.send(ahead)
+    await until(lambda: bool(cluster.nodes[0].hub.histories["news"]._waiting))
+    await cluster.bus.publish("sentiment", {"now": True})
+    assert (await client.next())["data"] == {"now": True}
+    assert (await client.next())["data"]["recovered"] is False
+    assert (await client.next())["meta"]["snapshot"] is True
+    assert not cluster.nodes[0].hub.histories["news"]._waiting
+
+
+async def test_a_client_that_leaves_while_it_waits_leaves_nothing(cluster: Cluster) -> None:
+    """Its session ends within the bound of that wait, its subscription with it."""
+    await cluster.publish("news", n=1)
+    node = cluster.nodes[0]
+    history = node.hub.histories["news"]
+    assert history.latest is not None
+    client = await cluster.connect("/ws/data")
+    since = {"epoch": history.latest.position.epoch, "seq": 50}
+    await client.connection.send(json.dumps({"action": "subscribe", "service": "news", "since": since}))
+    await until(lambda: bool(history._waiting))
+    await client.connection.close()
+    await until(lambda: not node._sessions, 5)
+    assert not history._waiting
+    assert not any(node.hub._outboxes["news"].values())
+
+
+async def heard_seq(client: Client) -> tuple[str, int]:
+    meta = (await client.next())["meta"]
+    return meta["epoch"], meta["seq"]
+
+
+async def test_a_new_epoch_counts_from_one(cluster: Cluster) -> None:
+    """When Redis has lost its past, clients see another epoch; what they had of the old one proves nothing."""
+    client = await cluster.connect("/ws/news?meta=1")
+    await client.next()
+    old = await cluster.bus.publish("news", {"n": 1})
+    assert await heard_seq(client) == old
+    redis = open_redis(cluster.settings)
+    channels = Channels(cluster.settings.redis_prefix)
+    await redis.delete(channels.meta("news"), channels.stream("news"), channels.last("news"))
+    new = await Bus(redis, channels, 100).publish("news", {"n": 2})
+    await redis.aclose()
+    assert await heard_seq(client) == (new.epoch, 1)
+    assert new.epoch != old.epoch
+    told = await client.say(action="subscribe", service="news", since=old._asdict())
+    assert told["data"]["recovered"] is False
+    assert await heard_seq(client) == new
+
+
+async def test_since_turns_meta_on_for_every_subscription(cluster: Cluster) -> None:
+    """A client that once said `since` can read positions; from then on all its updates have them."""
+    client = await cluster.connect("/ws/sentiment")
+    await client.next()
+    await cluster.publish("sentiment", n=1)
+    assert "meta" not in await client.next()
+    await client.say(action="subscribe", service="news", since={"epoch": "none", "seq": 0})
+    await cluster.publish("sentiment", n=2)
+    assert (await client.next())["meta"]["seq"] == 2
+
+
+async def test_one_frame_serves_every_client_of_a_form(cluster: Cluster) -> None:
+    """However many get an update, it is encoded once for those with meta and once for those without."""
+    paths = ["/ws/news"] * 3 + ["/ws/news?meta=1"] * 3
+    clients = [await cluster.connect(path) for path in paths]
+    for client in clients:
+        await client.next()
+    await cluster.publish("news", n=1)
+    for client in clients:
+        await client.next()
+    latest = cluster.nodes[0].hub.histories["news"].latest
+    assert latest is not None
+    assert set(latest._frames) == {Form.TEXT, Form.PACKED, Form.TEXT_META}
+    sessions: set[Session] = cluster.nodes[0]._sessions
+    assert len({id(latest.frame(session.form)) for session in sessions}) == 2
+
+
+def update(seq: int, epoch: str = "e") -> Update:
+    raw = pack_draft("news", {"n": seq}, "t")
+    raw += msgpack.packb("epoch") + msgpack.packb(epoch) + msgpack.packb("seq") + msgpack.packb(seq)
+    return Update(Envelope.unpack(raw), raw)
+
+
+def test_frames_of_old_updates_are_made_again_and_not_kept() -> None:
+    """A replay of everything costs time once, not memory for as long as the history lasts."""
+    history = History(100)
+    for seq in range(1, 101):
+        history.append(update(seq))
+    missed = history.since(Position("e", 0))
+    assert missed is not None
+    wires = [each.frame(Form.TEXT_RECOVERED).wire for each in missed]
+    assert all(b'"n":%d}' % seq in wire for seq, wire in enumerate(wires, start=1))
+    assert [len(each._frames) for each in missed] == [0] * 84 + [1] * 16
+
+
+def test_a_history_is_bounded_and_without_holes() -> None:
+    """It keeps the newest; a hole or another epoch ends what can be proven."""
+    history = History(3)
+    for seq in (1, 2, 3, 4):
+        history.append(update(seq))
+    assert history.since(Position("e", 0)) is None
+    assert [each.position.seq for each in history.since(Position("e", 1)) or ()] == [2, 3, 4]
+    assert history.since(Position("e", 4)) == []
+    assert history.since(Position("e", 5)) is None
+    history.append(update(6))
+    assert history.since(Position("e", 4)) is None
+    history.append(update(1, "f"))
+    assert history.since(Position("e", 6)) is None
+    assert [each.position.seq for each in history.since(Position("f", 0)) or ()] == [1]
