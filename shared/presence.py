@@ -206,9 +206,7 @@ class Presence:
 
     async def _read_counts(self) -> dict[str, Counter[str]]:
         """The counts of every gateway that is alive."""
-        async with command_deadline():
-            members: set[Any] = await self._redis.smembers(self._channels.nodes)
-        nodes = sorted(node.decode() for node in members)
+        nodes = await self._nodes()
         async with command_deadline(), self._redis.pipeline(transaction=False) as pipeline:
             for node in nodes:
                 pipeline.hgetall(self._channels.presence_counts(node))
@@ -218,9 +216,13 @@ class Presence:
         if dead:
             async with command_deadline():
                 await self._redis.srem(self._channels.nodes, *dead)
-        return {
-            node: Counter({key.decode(): int(count) for key, count in answer.items()}) for node, answer in alive.items()
-        }
+        return {node: _counter(answer) for node, answer in alive.items()}
+
+    async def _nodes(self) -> list[str]:
+        """Every gateway that is alive, or was lately."""
+        async with command_deadline():
+            members: set[Any] = await self._redis.smembers(self._channels.nodes)
+        return sorted(node.decode() for node in members)
 
     async def stats(self, after: int, limit: int) -> ClusterStats:
         """Counts, and the first `limit` clients whose number is above `after`. Raises BusError if Redis is away.
@@ -228,21 +230,19 @@ class Presence:
         Our own clients come from memory, the others' from Redis as of their last write.
         """
         try:
-            others = {node: counts for node, counts in (await self._read_counts()).items() if node != self._node}
-            async with command_deadline(), self._redis.pipeline(transaction=False) as pipeline:
-                for node in others:
-                    pipeline.zrangebyscore(
-                        self._channels.presence_order(node),
-                        f"({after}",
-                        "+inf",
-                        start=0,
-                        num=limit + 1,
-                        withscores=True,
-                    )
-                pages = await pipeline.execute()
+            nodes = [node for node in await self._nodes() if node != self._node]
+            # One transaction, as a gateway's write is one: the counts are of the moment that the page is of.
+            async with command_deadline(), self._redis.pipeline(transaction=True) as pipeline:
+                for node in nodes:
+                    pipeline.hgetall(self._channels.presence_counts(node))
+                for node in nodes:
+                    order_key = self._channels.presence_order(node)
+                    pipeline.zrangebyscore(order_key, f"({after}", "+inf", start=0, num=limit + 1, withscores=True)
+                answers = await pipeline.execute()
+            together = sum(map(_counter, answers[: len(nodes)]), +self._counts)
             theirs = [
                 (int(number), client_id.decode(), node)
-                for node, page in zip(others, pages, strict=True)
+                for node, page in zip(nodes, answers[len(nodes) :], strict=True)
                 for client_id, number in page
             ]
             ours = ((record.number, record.client_id, self._node) for record in self._clients.values())
@@ -260,7 +260,6 @@ class Presence:
             record = self._clients.get(client_id) if node == self._node else _unpack(number, client_id, next(packed))
             if record is not None:  # else it left between the two reads
                 clients.append(record)
-        together = sum(others.values(), +self._counts)
         next_cursor = chosen[-1][0] if len(order) > limit else None
         return ClusterStats(together[_TOTAL], _services_of(together), clients, next_cursor)
 
@@ -282,6 +281,10 @@ class Presence:
 
 def _services_of(counts: Mapping[str, int]) -> dict[str, int]:
     return {name: count for name, count in sorted(counts.items()) if name != _TOTAL and count > 0}
+
+
+def _counter(answer: Mapping[bytes, bytes]) -> Counter[str]:
+    return Counter({key.decode(): int(count) for key, count in answer.items()})
 
 
 def _pack(record: ClientRecord) -> bytes:

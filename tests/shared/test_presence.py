@@ -117,6 +117,19 @@ async def test_our_own_clients_are_listed_as_of_now(nodes: tuple[Presence, Prese
     assert await listed(b) == []
 
 
+async def test_counts_and_the_page_of_clients_are_of_one_moment(nodes: tuple[Presence, Presence]) -> None:
+    """While another gateway's clients come, stats never count fewer than they list."""
+    a, b = nodes
+    seen = set[int]()
+    for number in range(1, 201):
+        a.put(client(number, "news"))
+        stats, _ = await asyncio.gather(b.stats(0, 500), a.sync())
+        assert stats.total >= len(stats.clients)
+        assert stats.subscription_counts.get("news", 0) >= len(stats.clients)
+        seen.add(stats.total)
+    assert len(seen) > 50
+
+
 async def test_an_empty_cluster_has_stats(nodes: tuple[Presence, Presence]) -> None:
     """Nobody connected is an answer too."""
     await sync(*nodes)
