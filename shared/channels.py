@@ -27,7 +27,7 @@ class Channels:
         return f"{self.prefix}:{{{service}}}:stream"
 
     def meta(self, service: str) -> str:
-        """Hash: `epoch`, `seq`, `fence`; and of the last publish the server's `run_id` and the `publisher`."""
+        """Hash: `epoch`, `seq`, `fence`; of the last publish the server's `run_id` and the `publisher`; `cursor`."""
         return f"{self.prefix}:{{{service}}}:meta"
 
     def service_of(self, channel: str) -> str | None:

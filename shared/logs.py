@@ -17,12 +17,17 @@ from shared.settings import Settings
 
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")  # greedy: a password may hold an @
 _URL_KEYS = re.compile(r"(?i)\b([\w-]*(?:key|token|secret|password)=)[^&\s\"']+")
+_LEAST_SECRET = 8  # characters: shorter paths of nodes (`rpc`, `v1/eth`) are no keys, and common words elsewhere
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """The values that must never be printed."""
     values = (getattr(settings, name) for name in type(settings).model_fields)
-    return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr) and value)
+    whole = [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value]
+    nodes = settings.rpc_nodes.get_secret_value() if settings.rpc_nodes is not None else ""
+    # A node's key is part of its address, in the path or the query.
+    parts = [address.partition("://")[2].partition("/")[2] for address in re.split(r"[\s,]+", nodes)]
+    return (*whole, *(part for part in parts if len(part) >= _LEAST_SECRET))
 
 
 def mask(text: str, secrets: tuple[str, ...] = ()) -> str:

@@ -71,7 +71,20 @@ class Settings(BaseSettings):
         pattern=r"^https?://",
         description="send every provider request there instead; figures are labelled",
     )
+    whale_threshold_usd: float = Field(
+        default=1_000_000, ge=1000, le=1e12, description="USD from which a transfer counts as large"
+    )
+    rpc_nodes: SecretStr | None = Field(
+        default=None, description="chain/name=https://... of each JSON-RPC node, separated by commas; else public ones"
+    )
     coingecko_demo_key: SecretStr | None = Field(default=None, description="free CoinGecko key: a larger budget")
+    coinmarketcap_key: SecretStr | None = Field(default=None, description="CoinMarketCap key: a larger budget")
+    etherscan_key: SecretStr | None = Field(default=None, description="Etherscan V2 key: adds it for Ethereum")
+    blockchair_key: SecretStr | None = Field(default=None, description="Blockchair key: a larger budget")
+    whale_alert_key: SecretStr | None = Field(default=None, description="Whale Alert key: adds its transfers")
+    cryptopanic_key: SecretStr | None = Field(default=None, description="CryptoPanic auth_token: adds its news")
+    reddit_client_id: str | None = Field(default=None, description="of a Reddit app: adds the tone of its posts")
+    reddit_client_secret: SecretStr | None = Field(default=None, description="of the same Reddit app")
 
     @field_validator("coins", mode="before")
     @classmethod

@@ -25,7 +25,7 @@ from shared.settings import Settings
 from shared.timestamps import now_iso
 from workers.fetch import Fetcher, open_client
 from workers.jobs import Jobs
-from workers.services import SERVICES_CODE, Service, ServiceContext, load_service
+from workers.services import SERVICES_CODE, Resuming, Service, ServiceContext, load_service
 
 log = structlog.get_logger()
 
@@ -56,6 +56,7 @@ class Category:
         self._metrics = WorkerMetrics(self._registry)
         self._metrics.leading.set_function(lambda: float(bool(self.lease.fence)))
         self._notices: deque[SystemNotice] = deque(maxlen=_PENDING_NOTICES)
+        self._latest: dict[str, tuple[float, Payload]] = {}
         self._stop = asyncio.Event()
         self.jobs = Jobs()
         fetcher = Fetcher(self._client, Budgets(self._redis, channels))
@@ -68,7 +69,12 @@ class Category:
             text = f"{pool}: {before or 'nothing'} gave way to {after or 'nothing'}: {reason}"
             self._notice("source_failed_over", service, text, after)
 
-        return ServiceContext(settings=self._settings, fetcher=fetcher, on_failover=on_failover)
+        return ServiceContext(settings=self._settings, fetcher=fetcher, on_failover=on_failover, latest=self.latest)
+
+    def latest(self, name: str, seconds: float) -> Payload | None:
+        """What was published last of service `name`, if that was at most `seconds` ago."""
+        at, payload = self._latest.get(name, (0.0, None))
+        return payload if time.monotonic() - at <= seconds else None
 
     def _add(self, name: str, service: Service) -> None:
         collector = Collector(name, service, self)
@@ -122,10 +128,15 @@ class Category:
         """The fence to publish with, 0 while another worker leads."""
         return self.lease.fence
 
-    async def publish(self, name: str, payload: Payload, fence: int) -> None:
+    async def publish(self, name: str, payload: Payload, fence: int, cursor: bytes | None = None) -> None:
         """Put an update on the bus; refused if a newer holder of the lease has published. Raises BusError."""
-        await self._bus.publish(name, msgspec.to_builtins(payload), fence=fence)
+        await self._bus.publish(name, msgspec.to_builtins(payload), fence=fence, cursor=cursor)
+        self._latest[name] = time.monotonic(), payload
         self._metrics.published.labels(name).inc()
+
+    async def cursor_of(self, name: str) -> bytes | None:
+        """Where the last update of service `name` ended, whoever published it. Raises BusError."""
+        return await self._bus.cursor_of(name)
 
     async def publish_notices(self) -> None:
         """Put what happened in this cycle on the `system` channel; kept for the next cycle where Redis is away."""
@@ -165,19 +176,20 @@ class Collector:
         self._interval = SERVICES[name].interval
         self._last_update: float | None = None
         self._stale = False
+        self._resumed = False
 
     async def cycle(self) -> bool:
         """Run once. Returns whether there was nothing to complain of."""
         fence = self._category.fence
         if not fence:
             self._last_update, self._stale = None, False  # another worker leads: its updates are not ours to judge
+            self._resumed = False
             return True
         began = self._clock()
         if self._last_update is None:
             self._last_update = began
         try:
-            payload = await self._service.collect(time.time(), self._interval * _CYCLE_SHARE)
-            await self._category.publish(self._name, payload, fence)
+            await self._collect_and_publish(fence)
         except NoSourceError:
             self._no_update("no_source")
             return False
@@ -193,6 +205,17 @@ class Collector:
             return True
         finally:
             await self._category.publish_notices()
+
+    async def _collect_and_publish(self, fence: int) -> None:
+        service = self._service
+        resuming = service if isinstance(service, Resuming) else None
+        if resuming is not None and not self._resumed:
+            resuming.resume(await self._category.cursor_of(self._name))
+        self._resumed = False  # until the update is confirmed: only Redis knows what was published
+        payload = await service.collect(time.time(), self._interval * _CYCLE_SHARE)
+        cursor = resuming.cursor if resuming is not None else None
+        await self._category.publish(self._name, payload, fence, cursor)
+        self._resumed = True
 
     def _updated(self) -> None:
         now = self._clock()

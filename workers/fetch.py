@@ -1,14 +1,16 @@
-"""Fetcher: one GET of a provider, within its budget and a deadline; every failure becomes a ProviderError."""
+"""Fetcher: one call of a provider, within its budget and a deadline; every failure becomes a ProviderError."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
@@ -19,15 +21,24 @@ from workers.provider import Ask, Provider, Request, StatusError
 
 T = TypeVar("T")
 
-_USER_AGENT = "coinwire/2.0 (market data relay; one fetcher a provider and cluster)"
+_USER_AGENT = "coinwire/2.0 (cryptocurrency data relay; one fetcher a provider and cluster)"
 _ACCEPT = "application/json, text/plain;q=0.9, */*;q=0.1"
-_MAX_BODY = 8 << 20  # bytes, unpacked: three times the largest answer known (CoinPaprika's); beyond it ProviderError
+_REMEMBERED = 64  # answers kept for conditional requests: several times our feeds; the least used is asked for anew
 _MAX_REDIRECTS = 3  # a missing slash takes one; more is a loop, and a ProviderError
 _MAX_PAUSE = {429: 3600.0, 418: 3 * 86400.0}
 """Seconds of Retry-After that we obey at most: a 429 that asks for more is an error of theirs, while Binance's bans
 (418) last up to three days. Beyond it the provider is simply asked again."""
 _KEEP_OPEN = 30.0  # s an idle connection is kept: longer than the 5 s between two cycles, so that each needs no new TLS
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _BACKSTOP = 60.0  # s a socket may be silent: never reached, as every ask has a nearer deadline
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """An answer, and the headers that ask whether it still holds."""
+
+    validators: Mapping[str, str]
+    answer: Any
 
 
 class Fetcher:
@@ -38,6 +49,7 @@ class Fetcher:
         self._client = client
         self._budgets = budgets
         self._clock = clock
+        self._remembered: OrderedDict[Hashable, _Remembered] = OrderedDict()
 
     def asker(self, provider: Provider, seconds: float) -> Ask:
         """The Ask of `provider` for one attempt: all its requests together end within `seconds` from now.
@@ -52,25 +64,52 @@ class Fetcher:
                 raise RateBudgetError(provider.name, f"not asked: budget spent for {wait:.0f} s", retry_after=wait)
             try:
                 async with asyncio.timeout_at(until):
-                    body = await self._get(provider, request)
+                    return await self._answer(provider, request)
             except TimeoutError:
                 raise ProviderError(provider.name, f"no answer within {seconds:.1f} s") from None
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
                 # Only the kind: the text may hold the URL.
                 raise ProviderError(provider.name, f"connection: {type(error).__name__}") from None
-            return request.parse(body)
 
         return ask
 
-    async def _get(self, provider: Provider, request: Request[T]) -> bytes:
-        headers = {"User-Agent": _USER_AGENT, "Accept": _ACCEPT, **provider.headers()}
+    async def _answer(self, provider: Provider, request: Request[T]) -> T:
+        key = (provider.name, request.base_url, request.path, tuple(request.params.items()), request.body)
+        before = self._remembered.get(key) if request.conditional else None
+        async with self._got(provider, request, before.validators if before else {}) as response:
+            if before is not None and response.status_code == 304:
+                self._remembered.move_to_end(key)
+                known: T = before.answer
+                return known
+            answer = request.parse(await self._body_of(provider.name, request, response))
+            validators = _validators(response.headers)
+        if request.conditional and validators:
+            self._remembered[key] = _Remembered(validators, answer)
+            self._remembered.move_to_end(key)
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.popitem(last=False)
+        return answer
+
+    @contextlib.asynccontextmanager
+    async def _got(
+        self, provider: Provider, request: Request[Any], validators: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
+        """The response to `request`, its body still to be read, after redirects."""
+        headers = {"User-Agent": _USER_AGENT, "Accept": _ACCEPT, **provider.headers(), **validators}
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
         http = self._client.build_request(
-            "GET", provider.base_url + request.path, params=request.params or None, headers=headers
+            "GET" if request.body is None else "POST",
+            (request.base_url or provider.base_url) + request.path,
+            params=request.params or None,
+            headers={**headers, **request.headers},
+            content=request.body,
         )
         for _ in range(_MAX_REDIRECTS + 1):
             async with self._sent(http) as response:
                 if response.next_request is None:
-                    return await self._body_of(provider.name, response)
+                    yield response
+                    return
                 http = _followed(provider.name, response.next_request, http)
         raise ProviderError(provider.name, f"more than {_MAX_REDIRECTS} redirects")
 
@@ -82,17 +121,18 @@ class Fetcher:
         finally:
             await response.aclose()
 
-    async def _body_of(self, name: str, response: httpx.Response) -> bytes:
+    async def _body_of(self, name: str, request: Request[Any], response: httpx.Response) -> bytes:
         if response.status_code != 200:
             raise await self._refused(name, response)
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk
-            if len(body) > _MAX_BODY:
-                raise ProviderError(name, f"answer larger than {_MAX_BODY >> 20} MiB")
+            if len(body) > request.limit:
+                raise ProviderError(name, f"answer larger than {request.limit / (1 << 20):.3g} MiB")
         if not body.strip():
             raise ProviderError(name, "empty answer")
-        if "html" in response.headers.get("content-type", "").lower() or body.lstrip().startswith(b"<"):
+        typed_html = "html" in response.headers.get("content-type", "").lower()
+        if typed_html or (body.lstrip().startswith(b"<") and not request.markup):
             raise ProviderError(name, "HTML instead of data")
         return bytes(body)
 
@@ -120,6 +160,12 @@ class Fetcher:
         return min(seconds, most) if seconds > 0 else None
 
 
+def _validators(headers: httpx.Headers) -> dict[str, str]:
+    """What to send next time so that an answer that has not changed need not be sent again."""
+    pairs = {"If-None-Match": headers.get("etag"), "If-Modified-Since": headers.get("last-modified")}
+    return {name: value for name, value in pairs.items() if value}
+
+
 def _followed(name: str, target: httpx.Request, origin: httpx.Request) -> httpx.Request:
     """The next request of a redirect; only within the host, for our key goes with it."""
     if (target.url.scheme, target.url.netloc) != (origin.url.scheme, origin.url.netloc):
@@ -128,7 +174,10 @@ def _followed(name: str, target: httpx.Request, origin: httpx.Request) -> httpx.
 
 
 class SimulatorTransport(httpx.AsyncBaseTransport):
-    """Sends every request to the simulator, which tells providers apart by the Host header it finds unchanged."""
+    """Sends every request to the simulator, which tells providers apart by the Host header it finds unchanged.
+
+    What is for this machine already (an operator's own node in RPC_NODES) goes where it says.
+    """
 
     def __init__(self, address: str) -> None:
         """`address` is the simulator's, like `http://127.0.0.1:7870`."""
@@ -138,6 +187,8 @@ class SimulatorTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As httpx has it."""
+        if request.url.host in _LOOPBACK:
+            return await self._inner.handle_async_request(request)
         address = self._address
         url = request.url.copy_with(scheme=address.scheme, host=address.host, port=address.port)
         return await self._inner.handle_async_request(
@@ -167,5 +218,15 @@ def source_label(name: str, settings: Settings) -> str:
 
 def provider_keys(settings: Settings) -> dict[str, str]:
     """The operator's API keys by provider, for `load_provider`."""
-    key = settings.coingecko_demo_key
-    return {"coingecko": key.get_secret_value()} if key is not None else {}
+    keys = {
+        "coingecko": settings.coingecko_demo_key,
+        "coinmarketcap": settings.coinmarketcap_key,
+        "etherscan": settings.etherscan_key,
+        "whale_alert": settings.whale_alert_key,
+        "cryptopanic": settings.cryptopanic_key,
+        "blockchair": settings.blockchair_key,
+    }
+    found = {name: key.get_secret_value() for name, key in keys.items() if key is not None}
+    if settings.reddit_client_id is not None and settings.reddit_client_secret is not None:
+        found["reddit"] = f"{settings.reddit_client_id}:{settings.reddit_client_secret.get_secret_value()}"
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -64,7 +65,7 @@ class SourcePool(Generic[P]):
         """`on_failover(pool, before, now, reason)` is called when `active` changes; `chance` gives 0 ≤ x < 1."""
         self.name = name
         self.sources: tuple[Source[P], ...] = tuple(Source(provider) for provider in providers)
-        self.active: str | None = providers[0].name
+        self.active: str | None = providers[0].name if providers else None
         """The source that answered last, at first the first one; None when none did."""
         self._fetcher = fetcher
         self._on_failover = on_failover
@@ -112,6 +113,35 @@ class SourcePool(Generic[P]):
         if tried or not errors:  # else nobody failed: our own budget merely forbids asking more often
             self._settle(None, skip, errors)
         raise NoSourceError(self.name, errors)
+
+    async def ask_all(self, question: Callable[[P, Ask], Awaitable[T]], deadline: float) -> list[tuple[str, T]]:
+        """Name and answer of every source that has one within `deadline` seconds; all are asked at once.
+
+        For answers that add up instead of standing in for one another: there is no active source, hence no failover.
+        Raises NoSourceError where none has one, with what each said; anything but a ProviderError passes through.
+        """
+        now = self._clock()
+        asked = [source for source in self.sources if source.retry_at <= now]
+        results = await asyncio.gather(
+            *(question(source.provider, self._fetcher.asker(source.provider, deadline)) for source in asked),
+            return_exceptions=True,
+        )
+        answers: list[tuple[str, T]] = []
+        errors: list[ProviderError] = []
+        for source, result in zip(asked, results, strict=True):
+            if isinstance(result, RateBudgetError):
+                errors.append(result)
+            elif isinstance(result, ProviderError):
+                errors.append(result)
+                self._failed(source, result)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                self._answered(source)
+                answers.append((source.provider.name, result))
+        if not answers:
+            raise NoSourceError(self.name, errors)
+        return answers
 
     def _failed(self, source: Source[P], error: ProviderError) -> None:
         now = self._clock()

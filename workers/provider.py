@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -16,6 +16,9 @@ from shared.errors import ProviderError
 from workers.answers import ListedCoin, Ticker
 
 T = TypeVar("T")
+
+MAX_BODY = 8 << 20
+"""Bytes of an answer unless its request says otherwise: three times the largest list of coins known (CoinPaprika's)."""
 
 Parsers = Mapping[str, Callable[[bytes], Any]]
 
@@ -32,7 +35,7 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
-    """One GET of a provider: where, and how its body becomes an answer."""
+    """One GET or POST of a provider: where, and how its body becomes an answer."""
 
     path: str
     parse: Callable[[bytes], T]
@@ -40,6 +43,19 @@ class Request(Generic[T]):
     params: Mapping[str, str] = field(default_factory=dict)
     cost: int = 1
     """Units of the provider's budget."""
+    _: KW_ONLY
+    base_url: str | None = None
+    """Another host of the same provider than its `base_url`."""
+    body: bytes | None = None
+    """Makes it a POST, of JSON unless `headers` say otherwise."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Besides the provider's own; never logged."""
+    markup: bool = False
+    """Whether the answer may begin with `<`, as feeds do; else that is somebody's error page."""
+    conditional: bool = False
+    """Whether to send the ETag or Last-Modified of the answer before; "not modified" gives that answer again."""
+    limit: int = MAX_BODY
+    """Bytes, unpacked, that the body may have; beyond it the call fails."""
 
 
 class Ask(Protocol):
@@ -51,7 +67,10 @@ class Ask(Protocol):
 
 
 class Provider(Protocol):
-    """One upstream. One file, one class, one line in `PROVIDERS`."""
+    """One upstream. One file, one class, one line in `PROVIDERS`.
+
+    One that only works with a key has the class attribute `needs_key = True` and takes the key when it is made.
+    """
 
     name: str
     base_url: str
@@ -83,6 +102,14 @@ class Exchange(Provider, Protocol):
 
     async def tickers(self, ask: Ask, symbols: tuple[str, ...]) -> tuple[Ticker, ...]:
         """Dollar pairs of those of `symbols` (upper case) that it trades, and of USDT. Raises ProviderError."""
+        ...
+
+
+class PriceList(Provider, Protocol):
+    """A provider that has prices by CoinGecko id."""
+
+    async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, float]:
+        """USD of those of `ids` that it knows. Raises ProviderError, also where it knows none."""
         ...
 
 

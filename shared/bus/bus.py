@@ -34,11 +34,14 @@ class Bus:
         self._name = secrets.token_hex(8)
         self._publish = redis.register_script((resources.files("shared.bus") / "publish.lua").read_text())
 
-    async def publish(self, service: str, data: dict[str, Any], *, fence: int = 0) -> Position:
+    async def publish(
+        self, service: str, data: dict[str, Any], *, fence: int = 0, cursor: bytes | None = None
+    ) -> Position:
         """Give `data` the next position of `service`, keep it, and deliver it to every subscriber.
 
-        `fence` is that of the publisher's lease. Raises FencedError if a newer holder has published since, BusError
-        if Redis did not confirm (it may still have happened), EnvelopeError if `data` can't be packed.
+        `fence` is that of the publisher's lease; `cursor` is stored in the same call, for `cursor_of`. Raises
+        FencedError if a newer holder has published since, BusError if Redis did not confirm (it may still have
+        happened), EnvelopeError if `data` can't be packed.
         """
         known = self._positions.get(service, Position("", 0))
         names = self._channels
@@ -52,6 +55,7 @@ class Bus:
             known.epoch,
             known.seq,
             self._name,
+            *([] if cursor is None else [cursor]),
         ]
         try:
             async with command_deadline():
@@ -67,3 +71,12 @@ class Bus:
         if known.epoch != position.epoch or known.seq < position.seq:
             self._positions[service] = position
         return position
+
+    async def cursor_of(self, service: str) -> bytes | None:
+        """What the newest update of `service` that had a cursor came with, or None. Raises BusError."""
+        try:
+            async with command_deadline():
+                cursor: Any = await self._redis.hget(self._channels.meta(service), "cursor")
+        except REDIS_FAULTS as error:
+            raise BusError(f"cursor of {service}: {type(error).__name__}") from error
+        return None if cursor is None else bytes(cursor)

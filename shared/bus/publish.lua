@@ -10,6 +10,7 @@
 -- ARGV[6]  epoch of this publisher's previous publish, '' if it has none
 -- ARGV[7]  seq of that publish
 -- ARGV[8]  name of this publisher
+-- ARGV[9]  optional: the publisher's own note of where this update ended, kept as `cursor` in meta
 -- returns  {epoch, seq}, or the error FENCED
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'fence', 'run_id', 'publisher')
 local epoch, seq, run_id, publisher = meta[1], tonumber(meta[2] or 0), meta[4], meta[5]
@@ -43,6 +44,7 @@ end
 if appended.err then return appended end -- nothing was counted yet
 
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', id, 'fence', ARGV[2], 'run_id', server, 'publisher', ARGV[8])
+if ARGV[9] then redis.call('HSET', KEYS[1], 'cursor', ARGV[9]) end
 redis.call('SET', KEYS[3], message)
 redis.call('PUBLISH', ARGV[1], message)
 return {epoch, seq}

@@ -14,6 +14,7 @@ HOSTS: dict[str, str] = {
     "api.binance.com": "simulator.hosts.binance",
     "api.kraken.com": "simulator.hosts.kraken",
     "api.exchange.coinbase.com": "simulator.hosts.coinbase",
+    "coins.llama.fi": "simulator.hosts.defillama_coins",
 }
 """Host header → the module whose `host(world)` answers for it."""
 

@@ -91,6 +91,19 @@ async def test_meta_says_epoch_seq_and_fence(redis: Redis, bus: Bus, channels: C
     assert (meta[b"seq"], meta[b"fence"]) == (b"1", b"1763900000123")
 
 
+async def test_a_cursor_is_stored_with_its_update(bus: Bus) -> None:
+    """What a publisher notes of where it is belongs to the update it came with; one without a note leaves it."""
+    assert await bus.cursor_of(SERVICE) is None
+    await bus.publish(SERVICE, {"n": 1}, cursor=b"\x00 at 1")
+    await bus.publish(SERVICE, {"n": 2})
+    assert await bus.cursor_of(SERVICE) == b"\x00 at 1"
+    await bus.publish(SERVICE, {"n": 3}, fence=2, cursor=b"at 3")
+    with pytest.raises(FencedError):
+        await bus.publish(SERVICE, {"n": 4}, fence=1, cursor=b"at 4")
+    assert await bus.cursor_of(SERVICE) == b"at 3"
+    assert await bus.cursor_of("news") is None
+
+
 async def test_an_older_fence_is_refused(redis: Redis, bus: Bus, channels: Channels) -> None:
     """Whoever publishes with an older fence, or without one, gets FencedError, and nothing is counted or kept."""
     await bus.publish(SERVICE, {"n": 1}, fence=8)

@@ -40,7 +40,19 @@ GOOD: dict[str, tuple[str, Any]] = {
     "worker_metrics_port": ("9100", 9100),
     "coins": ("bitcoin,ethereum", ("bitcoin", "ethereum")),
     "simulator_url": ("http://127.0.0.1:1", "http://127.0.0.1:1"),
-    "coingecko_demo_key": (SECRET, SecretStr(SECRET)),
+    "whale_threshold_usd": ("5e6", 5e6),
+    "rpc_nodes": (
+        f"ethereum/mine=https://node.example/v3/{SECRET}",
+        SecretStr(f"ethereum/mine=https://node.example/v3/{SECRET}"),
+    ),
+    **{
+        name: (SECRET, SecretStr(SECRET))
+        for name in (
+            *("coingecko_demo_key", "coinmarketcap_key", "etherscan_key", "blockchair_key", "whale_alert_key"),
+            *("cryptopanic_key", "reddit_client_secret"),
+        )
+    },
+    "reddit_client_id": ("app", "app"),
 }
 
 BAD = [
@@ -59,6 +71,7 @@ BAD = [
     *(("LEASE_SECONDS", value) for value in ("0.9", "301", "nan")),
     ("WORKER_METRICS_PORT", "65536"),
     *(("COINS", value) for value in ("0", "251", ",", " , ", ",".join(f"coin{n}" for n in range(251)))),
+    *(("WHALE_THRESHOLD_USD", value) for value in ("999", "1e13", "nan", "a lot")),
     *(("SIMULATOR_URL", value) for value in ("127.0.0.1:1", "ftp://x")),
 ]
 

@@ -31,6 +31,8 @@ class Headlines:
     collected: int = 0
     during: Callable[[], None] = field(default=lambda: None)
 
+    pools = ()
+
     async def collect(self, now: float, deadline: float) -> Payload:
         self.collected += 1
         self.during()
@@ -112,6 +114,65 @@ async def test_a_service_without_sources_turns_stale_once_and_recovers(bench: Be
         ("service_recovered", "news"),
     ]
     assert len(await bench.published("news")) == 1
+
+
+@dataclass
+class Counting(Headlines):
+    """A service that goes on where its last published update ended."""
+
+    at: int = 0
+    resumed: list[bytes | None] = field(default_factory=list)
+
+    @property
+    def cursor(self) -> bytes:
+        return str(self.at).encode()
+
+    def resume(self, cursor: bytes | None) -> None:
+        self.resumed.append(cursor)
+        self.at = int(cursor or 0)
+
+    async def collect(self, now: float, deadline: float) -> Payload:
+        self.at += 1
+        await super().collect(now, deadline)
+        return News(articles=[], sources=[str(self.at)], categories=[], timestamp=now_iso())
+
+
+async def test_a_service_goes_on_where_its_last_update_ended(bench: Bench, settings: Settings) -> None:
+    """A successor resumes from the cursor that was stored with the last update: nothing twice, nothing left out."""
+    first = Counting()
+    collector = Collector("news", first, bench.category)
+    assert await collector.cycle()
+    assert await collector.cycle()
+    assert first.resumed == [None]
+    second = Counting()
+    assert await Collector("news", second, bench.category).cycle()
+    assert second.resumed == [b"2"]
+    assert [update.data["sources"] for update in await bench.published("news")] == [["1"], ["2"], ["3"]]
+
+
+async def test_after_a_failed_cycle_a_service_resumes_from_what_was_published(bench: Bench) -> None:
+    """Whatever a failed cycle went through is gone through again: it was not published."""
+    service = Counting()
+    collector = Collector("news", service, bench.category)
+    assert await collector.cycle()
+    service.fails = True
+    assert not await collector.cycle()
+    assert not await collector.cycle()
+    service.fails = False
+    assert await collector.cycle()
+    assert service.resumed == [None, b"1", b"1"]
+    assert [update.data["sources"] for update in await bench.published("news")] == [["1"], ["2"]]
+
+
+async def test_services_see_what_the_others_published_last(bench: Bench) -> None:
+    """`latest` gives the last payload that was published, while it is young enough; never one that was refused."""
+    assert bench.category.latest("news", 60) is None
+    assert await bench.collector.cycle()
+    payload = bench.category.latest("news", 60)
+    assert isinstance(payload, News)
+    assert payload.sources == ["1"]
+    assert bench.category.latest("news", -1) is None
+    assert bench.category.latest("market_data", 60) is None
 
 
 async def test_a_cycle_that_takes_longer_than_its_interval_is_not_doubled() -> None:

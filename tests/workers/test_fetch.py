@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import time
-from collections.abc import AsyncIterator, Mapping
 from email.utils import formatdate
-from typing import ClassVar
 
 import httpx
 import pytest
@@ -19,71 +16,9 @@ from shared.bus import open_redis
 from shared.channels import Channels
 from shared.errors import BusError, ProviderError, RateBudgetError
 from shared.settings import Settings
+from tests.workers.upstream import OK, SECRET, Upstream, reply
 from workers.fetch import Fetcher, open_client, source_label
-from workers.provider import Parsers, Request, StatusError
-
-OK = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n{"a":1}'
-SECRET = "CG-very-secret"  # noqa: S105
-
-
-def reply(status: str, body: bytes = b"{}", *headers: str) -> bytes:
-    """An HTTP answer with the body's true length."""
-    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-class Upstream:
-    """A provider, and the server on a real socket behind it: sends `answers` in turn, then the last one for ever."""
-
-    name = "acme"
-    parsers: ClassVar[Parsers] = {}
-
-    def __init__(self) -> None:
-        self.budget = Budget(100, 60.0)
-        self.base_url = ""
-        self.answers: list[bytes] = [OK]
-        self.heads: list[str] = []
-        self.hang = False
-        self.released = asyncio.Event()
-
-    def headers(self) -> Mapping[str, str]:
-        return {"x-key": SECRET}
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            self.heads.append(head.decode())
-            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-            writer.write(answer)
-            await writer.drain()
-            if self.hang:
-                await self.released.wait()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client left first
-        finally:
-            writer.close()
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    upstream = Upstream()
-    async with await asyncio.start_server(upstream.serve, "127.0.0.1", 0) as server:
-        upstream.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        yield upstream
-        upstream.released.set()
-
-
-@pytest.fixture
-async def redis(settings: Settings) -> AsyncIterator[Redis]:
-    client = open_redis(settings)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def fetcher(settings: Settings, redis: Redis) -> AsyncIterator[Fetcher]:
-    async with open_client(settings) as client:
-        yield Fetcher(client, Budgets(redis, Channels(settings.redis_prefix)))
+from workers.provider import Request, StatusError
 
 
 async def get(fetcher: Fetcher, upstream: Upstream, *, cost: int = 1, seconds: float = 5.0) -> bytes:

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import TypeVar
-
 import pytest
 
-from shared.budget import Budgets
-from shared.bus import open_redis
-from shared.channels import Channels
 from shared.errors import NoSourceError
 from shared.payloads import MarketData
-from shared.settings import Settings
-from simulator.app import Simulator
-from simulator.faults import Fault, FaultName
-from simulator.server import running
-from workers.fetch import Fetcher, open_client
-from workers.provider import Ask, Provider, Request
-from workers.services import ServiceContext, load_service
+from simulator.faults import FaultName
+from tests.workers.stage import FAULTS, Stage
+from workers.services import load_service
 from workers.services.market_data import MarketDataService
-
-T = TypeVar("T")
 
 HOSTS = {
     "coingecko": "api.coingecko.com",
@@ -34,70 +20,21 @@ HOSTS = {
 }
 
 
-@dataclass
-class Stage:
-    """A service, the simulator it asks, and a clock by hand."""
-
-    simulator: Simulator
-    settings: Settings
-    fetcher: Fetcher
-    now: float
-    asked: Counter[str] = field(default_factory=Counter)
-    failovers: list[tuple[str, str | None, str | None, str]] = field(default_factory=list)
-    service: MarketDataService = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.open()
-
-    def open(self, coins: int | tuple[str, ...] = 20) -> None:
-        """A new service, with no memory."""
-        self.service = MarketDataService(
-            self.settings.model_copy(update={"coins": coins}),
-            self,
-            on_failover=lambda *told: self.failovers.append(told),
-            clock=lambda: self.now,
-            chance=lambda: 0.0,
-        )
-
-    def asker(self, provider: Provider, seconds: float) -> Ask:
-        """As the fetcher's, counted."""
-        inner = self.fetcher.asker(provider, seconds)
-
-        async def ask(request: Request[T]) -> T:
-            self.asked[provider.name] += 1
-            return await inner(request)
-
-        return ask
-
-    def spoil(self, *names: str, fault: FaultName = "500") -> None:
-        for name in names:
-            self.simulator.faults.set(Fault.model_validate({"host": HOSTS[name], "fault": fault}))
-
-    def heal(self, *names: str) -> None:
-        for name in names:
-            self.simulator.faults.clear(HOSTS[name])
-
-    async def collect(self, later: float = 0.0, deadline: float = 4.0) -> MarketData:
-        """One cycle, `later` seconds after the one before."""
-        self.now += later
-        self.simulator.clock.advance(later)
-        return await self.service.collect(self.now, deadline)
-
-
-@pytest.fixture
-async def stage(settings: Settings) -> AsyncIterator[Stage]:
-    simulator = Simulator()
-    redis = open_redis(settings)
-    async with running(simulator) as server:
-        simulated = settings.model_copy(update={"simulator_url": server.url})
-        async with open_client(simulated) as client:
-            fetcher = Fetcher(client, Budgets(redis, Channels(settings.redis_prefix)))
-            yield Stage(simulator, simulated, fetcher, simulator.clock.now())
-    await redis.aclose()
+async def collect(stage: Stage, later: float = 0.0, deadline: float = 4.0) -> MarketData:
+    """One cycle of market_data for 20 coins."""
+    if not hasattr(stage, "service"):
+        stage.open("market_data", coins=20)
+    data: MarketData = await stage.collect(later, deadline)
+    return data
 
 
 def sources(data: MarketData) -> list[str]:
     return data.source.replace(" (simulated)", "").split(", ")
+
+
+def _service(stage: Stage) -> MarketDataService:
+    assert isinstance(stage.service, MarketDataService)
+    return stage.service
 
 
 def known(figures: dict[str, float | None]) -> int:
@@ -106,7 +43,7 @@ def known(figures: dict[str, float | None]) -> int:
 
 async def test_a_whole_market(stage: Stage) -> None:
     """With all sources well, every figure of every coin is there, and says that it is simulated."""
-    data = await stage.collect()
+    data = await collect(stage)
     assert data.source == "coingecko (simulated), binance (simulated)"
     assert len(data.prices) == 20
     for figures in (data.prices, data.volumes, data.market_caps, data.price_changes):
@@ -117,15 +54,15 @@ async def test_a_whole_market(stage: Stage) -> None:
 
 async def test_the_list_is_asked_once_a_minute_and_the_exchange_every_cycle(stage: Stage) -> None:
     """Prices move with each cycle; CoinGecko, whose cache lasts 60 s, is asked when that is over."""
-    prices = [(await stage.collect(later)).prices["bitcoin"] for later in (0, 5, 5, 45, 5)]
+    prices = [(await collect(stage, later)).prices["bitcoin"] for later in (0, 5, 5, 45, 5)]
     assert len(set(prices)) == 5
     assert stage.asked == {"coingecko": 2, "binance": 6}  # one of Binance's was its list of symbols
 
 
 async def test_coins_may_be_named(stage: Stage) -> None:
     """Named coins are published, in their order, known or not; Tether's rate is asked for along with them."""
-    stage.open(("solana", "no-such-coin", "bitcoin"))
-    data = await stage.collect()
+    stage.open("market_data", coins=("solana", "no-such-coin", "bitcoin"))
+    data = await collect(stage)
     assert list(data.prices) == ["solana", "no-such-coin", "bitcoin"]
     assert data.prices["no-such-coin"] is None
     assert sources(data) == ["coingecko", "binance"]
@@ -137,8 +74,8 @@ async def test_coins_may_be_named(stage: Stage) -> None:
 )
 async def test_any_source_is_enough(stage: Stage, alive: tuple[str, ...]) -> None:
     """Whichever is left alone from the start, what it knows is published; caps only where a list answers."""
-    stage.spoil(*(name for name in HOSTS if name not in alive))
-    data = await stage.collect()
+    stage.spoil(*(host for name, host in HOSTS.items() if name not in alive))
+    data = await collect(stage)
     assert sources(data) == list(alive)
     assert known(data.prices) >= 13
     has_list = not {"binance", "kraken"} & set(alive)
@@ -147,31 +84,25 @@ async def test_any_source_is_enough(stage: Stage, alive: tuple[str, ...]) -> Non
 
 async def test_binance_alone_has_no_dollars(stage: Stage) -> None:
     """Without any rate of USDT, its prices are not published as dollars."""
-    stage.spoil("coingecko", "coinpaprika", "coinlore", "kraken")
+    stage.spoil(HOSTS["coingecko"], HOSTS["coinpaprika"], HOSTS["coinlore"], HOSTS["kraken"])
     with pytest.raises(NoSourceError) as caught:
-        await stage.collect()
+        await collect(stage)
     assert {error.provider for error in caught.value.errors} == set(HOSTS) - {"binance"}
 
 
 async def test_without_any_source_the_errors_are_told(stage: Stage) -> None:
     """Nothing is invented: NoSourceError holds what each source said."""
-    stage.spoil(*HOSTS)
+    stage.spoil(*HOSTS.values())
     with pytest.raises(NoSourceError) as caught:
-        await stage.collect()
+        await collect(stage)
     assert {error.provider for error in caught.value.errors} == set(HOSTS)
-
-
-FAULTS: tuple[FaultName, ...] = (
-    *("429", "429_no_retry_after", "429_html", "418", "500", "html", "truncated", "truncated_json", "wrong_types"),
-    *("empty", "error_in_200", "refuse"),
-)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_every_fault_fails_over_in_the_same_cycle(stage: Stage, fault: FaultName) -> None:
     """Whatever is wrong with the primaries, the fallbacks' figures are published in that very cycle."""
-    stage.spoil("coingecko", "binance", fault=fault)
-    data = await stage.collect()
+    stage.spoil(HOSTS["coingecko"], HOSTS["binance"], fault=fault)
+    data = await collect(stage)
     assert sources(data) == ["coinpaprika", "kraken"]
     assert known(data.prices) == known(data.market_caps) == len(data.prices)
     assert {(before, now) for _, before, now, _ in stage.failovers} == {
@@ -182,33 +113,33 @@ async def test_every_fault_fails_over_in_the_same_cycle(stage: Stage, fault: Fau
 
 async def test_a_hanging_primary_leaves_time_for_the_fallback(stage: Stage) -> None:
     """A source that never answers costs part of the cycle, not the cycle."""
-    stage.spoil("coingecko", "binance", fault="hang")
-    assert sources(await stage.collect(deadline=1.7)) == ["coinpaprika", "kraken"]
+    stage.spoil(HOSTS["coingecko"], HOSTS["binance"], fault="hang")
+    assert sources(await collect(stage, deadline=1.7)) == ["coinpaprika", "kraken"]
 
 
 async def test_the_primary_takes_over_when_it_is_back(stage: Stage) -> None:
     """After its pause CoinGecko is tried again, though the fallback's list is young, and answers from then on."""
-    stage.spoil("coingecko")
-    await stage.collect()
-    assert stage.service.lists.active == "coinpaprika"
-    await stage.collect(6)  # its pause of 5 s is over: asked again, fails again
+    stage.spoil(HOSTS["coingecko"])
+    await collect(stage)
+    assert _service(stage).lists.active == "coinpaprika"
+    await collect(stage, 6)  # its pause of 5 s is over: asked again, fails again
     assert stage.asked["coingecko"] == 2
     assert stage.asked["coinpaprika"] == 1  # whose list is young: not asked in vain
-    stage.heal("coingecko")
-    data = await stage.collect(11)
+    stage.heal(HOSTS["coingecko"])
+    data = await collect(stage, 11)
     assert sources(data)[0] == "coingecko"
-    assert stage.service.lists.active == "coingecko"
+    assert _service(stage).lists.active == "coingecko"
     assert [told[1:3] for told in stage.failovers] == [("coingecko", "coinpaprika"), ("coinpaprika", "coingecko")]
 
 
 async def test_a_list_that_fails_is_missed_only_when_its_figures_are_old(stage: Stage) -> None:
     """Volumes last 15 min without any list, caps follow prices for longer."""
-    await stage.collect()
-    stage.spoil("coingecko", "coinpaprika", "coinlore")
-    data = await stage.collect(600)
+    await collect(stage)
+    stage.spoil(HOSTS["coingecko"], HOSTS["coinpaprika"], HOSTS["coinlore"])
+    data = await collect(stage, 600)
     assert known(data.volumes) == 20
-    stage.heal("kraken")
-    data = await stage.collect(600)
+    stage.heal(HOSTS["kraken"])
+    data = await collect(stage, 600)
     assert known(data.volumes) == 0
     assert sources(data) == ["coingecko", "binance", "kraken"]  # supplies, prices, USDT's rate
     assert known(data.market_caps) >= 13
@@ -217,27 +148,26 @@ async def test_a_list_that_fails_is_missed_only_when_its_figures_are_old(stage: 
 async def test_nothing_is_repeated_when_no_source_answers_any_more(stage: Stage) -> None:
     """With every source down, a list stands in until it should have been asked again; then nothing is published,
     though its figures are young enough to fill gaps; and it recovers by itself."""
-    await stage.collect()
-    stage.spoil(*HOSTS)
-    assert sources(await stage.collect(31)) == ["coingecko"]
+    await collect(stage)
+    stage.spoil(*HOSTS.values())
+    assert sources(await collect(stage, 31)) == ["coingecko"]
     with pytest.raises(NoSourceError):
-        await stage.collect(30)
-    stage.heal(*HOSTS)
-    assert sources(await stage.collect(60)) == ["coingecko", "binance"]
+        await collect(stage, 30)
+    stage.heal(*HOSTS.values())
+    assert sources(await collect(stage, 60)) == ["coingecko", "binance"]
 
 
 async def test_a_fallback_keeps_the_coins_of_the_primary(stage: Stage) -> None:
     """Which coins are published does not change with the source of the moment."""
-    before = await stage.collect()
-    stage.spoil("coingecko")
-    after = await stage.collect(61)
+    before = await collect(stage)
+    stage.spoil(HOSTS["coingecko"])
+    after = await collect(stage, 61)
     assert sources(after) == ["coinpaprika", "binance"]
     assert list(after.prices) == list(before.prices)
 
 
 def test_the_table_loads_the_service(stage: Stage) -> None:
     """`load_service` makes it from a context, with nothing started and nothing asked."""
-    context = ServiceContext(settings=stage.settings, fetcher=stage.fetcher, on_failover=lambda *told: None)
-    service = load_service("market_data", context)
+    service = load_service("market_data", stage.context())
     assert isinstance(service, MarketDataService)
     assert [pool.name for pool in service.pools] == ["market_data listing", "market_data prices"]

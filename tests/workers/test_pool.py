@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.budget import Budget
-from shared.errors import NoSourceError, ProviderError, RateBudgetError
+from shared.errors import BusError, NoSourceError, ProviderError, RateBudgetError
 from workers.pool import SourcePool
 from workers.provider import Ask, Parsers, Provider
 
@@ -255,3 +255,44 @@ async def test_what_is_not_a_provider_error_passes_through(stage: Stage) -> None
     stage.a.error = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
         await stage.ask()
+
+
+async def test_all_are_asked_at_once_and_those_that_have_one_answer(stage: Stage) -> None:
+    """`ask_all` gives every answer there is, in the sources' order, each with the whole deadline."""
+    stage.b.fail()
+    answers = await stage.pool.ask_all(lambda source, ask: source.answer(ask), 10.0)
+    assert answers == [("a", "from a"), ("c", "from c")]
+    assert stage.fetching.seconds == [10.0, 10.0, 10.0]
+    assert stage.failovers == []
+
+
+async def test_a_source_that_failed_is_left_alone_by_ask_all_too(stage: Stage) -> None:
+    """It cools down, is told once, and is told back."""
+    stage.b.fail()
+    with capture_logs() as logs:
+        await stage.pool.ask_all(lambda source, ask: source.answer(ask), 10.0)
+        await stage.pool.ask_all(lambda source, ask: source.answer(ask), 10.0)
+        assert stage.b.asked == 1
+        stage.b.error = None
+        stage.clock.now += 5.0
+        answers = await stage.pool.ask_all(lambda source, ask: source.answer(ask), 10.0)
+    assert [name for name, _ in answers] == ["a", "b", "c"]
+    assert [line["event"].split(":")[0] for line in logs] == ["b down", "b back after 5 s"]
+
+
+async def test_ask_all_without_any_answer_tells_what_each_said(stage: Stage) -> None:
+    """A spent budget is no failure of the source; without any answer the errors come in the sources' order."""
+    stage.a.fail("HTTP 500")
+    stage.b.error = RateBudgetError("b", "not asked", retry_after=3.0)
+    stage.c.fail("HTML")
+    with pytest.raises(NoSourceError) as caught:
+        await stage.pool.ask_all(lambda source, ask: source.answer(ask), 10.0)
+    assert [error.provider for error in caught.value.errors] == ["a", "b", "c"]
+    assert stage.pool.available == ("b",)
+
+
+async def test_ask_all_lets_other_errors_through(stage: Stage) -> None:
+    """What is not a ProviderError is nobody's bad answer."""
+    stage.b.error = BusError("Redis is away")
+    with pytest.raises(BusError):
+        await stage.pool.ask_all(lambda source, ask: source.answer(ask), 10.0)

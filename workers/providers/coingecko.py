@@ -55,13 +55,26 @@ def parse_markets(body: bytes) -> tuple[ListedCoin, ...]:
     )
 
 
+class _Price(Struct):
+    usd: Amount | None = None
+
+
+def parse_simple_price(body: bytes) -> dict[str, float]:
+    """USD by id, out of /simple/price; an id without a price is left out. Raises ProviderError."""
+    rows = decode(NAME, body, dict[str, _Price])
+    prices = {coin_id: row.usd for coin_id, row in rows.items() if row.usd}
+    if not prices:
+        raise ProviderError(NAME, "no price in the answer")
+    return prices
+
+
 class CoinGecko:
     """The primary list: its ids are ours."""
 
     name = NAME
     base_url = "https://api.coingecko.com/api/v3"
     refresh = 60.0
-    parsers: ClassVar[Parsers] = {"markets": parse_markets}
+    parsers: ClassVar[Parsers] = {"markets": parse_markets, "simple_price": parse_simple_price}
 
     def __init__(self, key: str | None = None) -> None:
         """`key` is a demo key, for a larger budget."""
@@ -81,3 +94,7 @@ class CoinGecko:
             params["per_page"] = str(min(len(wanted), _PAGE))
             params["ids"] = ",".join(wanted)  # with a space after the comma it silently drops ids
         return await ask(Request("/coins/markets", parse_markets, params))
+
+    async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, float]:
+        """See PriceList."""
+        return await ask(Request("/simple/price", parse_simple_price, {"ids": ",".join(ids), "vs_currencies": "usd"}))

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from collections.abc import Callable
 from typing import Any
 
 from shared.errors import NoSourceError, ProviderError
 from shared.payloads import MarketData
-from shared.settings import Settings
 from workers.answers import ListedCoin, Ticker
 from workers.coins import Coin, identify, learn, seed
 from workers.combine import RECENT, TETHER, Listing, Quotes, combine
-from workers.fetch import provider_keys, source_label
-from workers.pool import Asking, SourcePool
+from workers.fetch import source_label
+from workers.pool import SourcePool
 from workers.provider import Aggregator, Ask, Exchange
-from workers.providers import load_provider
-from workers.services import OnFailover, ServiceContext
+from workers.services import ServiceContext
 
 LISTS = ("coingecko", "coinpaprika", "coinlore")
 """Aggregators in the order they are tried."""
@@ -31,27 +27,12 @@ _LAST_CALL = 0.5  # s that must be left of a cycle to ask a second exchange in i
 class MarketDataService:
     """Keeps what the sources said last, and publishes what of it is still fresh."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        fetcher: Asking,
-        *,
-        on_failover: OnFailover | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        """`clock` measures deadlines and pauses; `chance` gives their jitter."""
-        self._settings = settings
-        self._wanted = settings.coins
-        self._clock = clock
-        keys = provider_keys(settings)
-
-        def pool(name: str, providers: tuple[str, ...]) -> SourcePool[Any]:
-            members = [load_provider(provider, keys) for provider in providers]
-            return SourcePool(name, members, fetcher, on_failover=on_failover, clock=clock, chance=chance)
-
-        self.lists: SourcePool[Aggregator] = pool("market_data listing", LISTS)
-        self.exchanges: SourcePool[Exchange] = pool("market_data prices", EXCHANGES)
+    def __init__(self, context: ServiceContext) -> None:
+        self._settings = context.settings
+        self._wanted = context.settings.coins
+        self._clock = context.clock
+        self.lists: SourcePool[Aggregator] = context.pool("market_data listing", LISTS)
+        self.exchanges: SourcePool[Exchange] = context.pool("market_data prices", EXCHANGES)
         self._listings: dict[str, Listing] = {}
         self._quotes: dict[str, Quotes] = {}
         self._known: tuple[Coin, ...] = seed()
@@ -63,7 +44,7 @@ class MarketDataService:
     @classmethod
     def create(cls, context: ServiceContext) -> MarketDataService:
         """As `load_service` makes it."""
-        return cls(context.settings, context.fetcher, on_failover=context.on_failover)
+        return cls(context)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:

@@ -1,0 +1,101 @@
+"""A service, the simulator that it asks over real sockets, a real Redis, and a clock by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from shared.budget import Budgets
+from shared.bus import open_redis
+from shared.channels import Channels
+from shared.payloads import Payload
+from shared.settings import Settings
+from simulator.app import Simulator
+from simulator.faults import Fault, FaultName
+from simulator.server import running
+from workers.fetch import Fetcher, open_client
+from workers.provider import Ask, Provider, Request
+from workers.services import Service, ServiceContext, load_service
+
+T = TypeVar("T")
+
+FAULTS: tuple[FaultName, ...] = (
+    *("429", "429_no_retry_after", "429_html", "418", "500", "html", "truncated", "truncated_json", "wrong_types"),
+    *("empty", "error_in_200", "refuse"),
+)
+"""All that must fail over at once; `hang` takes part of a cycle's time."""
+
+
+@dataclass
+class Stage:
+    """What a test of a service needs."""
+
+    simulator: Simulator
+    settings: Settings
+    fetcher: Fetcher
+    now: float
+    """Unix seconds; the simulator's clock goes along."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """Requests by provider."""
+    failovers: list[tuple[str, str | None, str | None, str]] = field(default_factory=list)
+    latest: dict[str, Payload] = field(default_factory=dict)
+    """What the other services published last."""
+    service: Service = field(init=False)
+
+    def context(self, **settings: Any) -> ServiceContext:
+        """What `load_service` takes, with some settings changed."""
+        return ServiceContext(
+            settings=self.settings.model_copy(update=settings),
+            fetcher=self,
+            on_failover=lambda *told: self.failovers.append(told),
+            latest=lambda name, seconds: self.latest.get(name),
+            clock=lambda: self.now,
+            chance=lambda: 0.0,
+        )
+
+    def open(self, name: str, **settings: Any) -> Any:
+        """A new service `name`, with no memory."""
+        self.service = load_service(name, self.context(**settings))
+        return self.service
+
+    def asker(self, provider: Provider, seconds: float) -> Ask:
+        """As the fetcher's, counted."""
+        inner = self.fetcher.asker(provider, seconds)
+
+        async def ask(request: Request[T]) -> T:
+            self.asked[provider.name] += 1
+            return await inner(request)
+
+        return ask
+
+    def spoil(self, *hosts: str, fault: FaultName = "500") -> None:
+        """Give these hosts a fault."""
+        for host in hosts:
+            self.simulator.faults.set(Fault.model_validate({"host": host, "fault": fault}))
+
+    def heal(self, *hosts: str) -> None:
+        """Clear the faults of these hosts."""
+        for host in hosts:
+            self.simulator.faults.clear(host)
+
+    async def collect(self, later: float = 0.0, deadline: float = 4.0) -> Any:
+        """The payload of one cycle, `later` seconds after the one before."""
+        self.now += later
+        self.simulator.clock.advance(later)
+        return await self.service.collect(self.now, deadline)
+
+
+@asynccontextmanager
+async def open_stage(settings: Settings) -> AsyncIterator[Stage]:
+    """A stage whose service is still to be opened."""
+    simulator = Simulator()
+    redis = open_redis(settings)
+    async with running(simulator) as server:
+        simulated = settings.model_copy(update={"simulator_url": server.url})
+        async with open_client(simulated) as client:
+            fetcher = Fetcher(client, Budgets(redis, Channels(settings.redis_prefix)))
+            yield Stage(simulator, simulated, fetcher, simulator.clock.now())
+    await redis.aclose()

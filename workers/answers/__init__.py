@@ -1,0 +1,24 @@
+"""What providers answer, whoever they are: the typed values that `parse` makes of an upstream's bytes.
+
+Part of the provider port: providers build these, services read them. Figures are USD unless they say otherwise;
+`None` means that the upstream did not give the figure (zero stands for unknown at several of them; see PROVIDERS).
+"""
+
+from workers.answers.bitcoin import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
+from workers.answers.ethereum import EthBlock, EthereumStats, EthHeader, EthTransaction, TokenTransfer
+from workers.answers.market import ListedCoin, Ticker
+
+__all__ = [
+    "BitcoinStats",
+    "BtcBlock",
+    "BtcHeader",
+    "BtcOutput",
+    "BtcTransaction",
+    "EthBlock",
+    "EthereumStats",
+    "EthHeader",
+    "EthTransaction",
+    "ListedCoin",
+    "Ticker",
+    "TokenTransfer",
+]

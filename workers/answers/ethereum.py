@@ -1,0 +1,67 @@
+"""What Ethereum and its kin say of themselves: blocks, transfers and logs. Amounts are whole units (wei)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class EthHeader(Struct, frozen=True, kw_only=True):
+    """Of one block. Hashes are lower-case hex with `0x`."""
+
+    number: int
+    hash: str
+    parent: str
+    """Hash of the block before."""
+    time: float
+    """Unix seconds."""
+    gas_used: int
+    gas_limit: int
+    base_fee: int | None
+    """Wei for one unit of gas; None before London and on chains without one."""
+
+
+class EthTransaction(Struct, frozen=True, kw_only=True):
+    """A transaction as its block holds it: whether it succeeded is in its receipt."""
+
+    hash: str
+    sender: str
+    """Address, lower case."""
+    to: str | None
+    """Address, lower case; None where a contract is created."""
+    wei: int
+
+
+class EthBlock(Struct, frozen=True, kw_only=True):
+    """A block with its transactions, in their order."""
+
+    header: EthHeader
+    transactions: tuple[EthTransaction, ...]
+
+
+class TokenTransfer(Struct, frozen=True, kw_only=True):
+    """One ERC-20 Transfer log. Its transaction succeeded: failed ones leave no logs."""
+
+    block: int
+    block_hash: str
+    transaction: str
+    """Hash."""
+    index: int
+    """Of the log within its block."""
+    contract: str
+    """Of the token, lower case."""
+    sender: str
+    to: str
+    units: int
+    """Smallest units of the token; its decimals say how many make one."""
+
+
+class EthereumStats(Struct, frozen=True, kw_only=True):
+    """What one explorer tells of the network; None where it does not."""
+
+    latest_block: int | None = None
+    gas_price_gwei: float | None = None
+    """Gwei for one unit of gas that the explorer thinks right for an ordinary transaction."""
+    transactions_count: int | None = None
+    """In the last 24 h, or on the last whole day (UTC) where the explorer counts by days."""
+    utilization: float | None = None
+    """Percent of the gas limit that recent blocks used."""

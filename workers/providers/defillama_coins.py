@@ -1,0 +1,54 @@
+"""DefiLlama's coin prices: https://api-docs.defillama.com/#tag/coins
+
+Keyless; ids are CoinGecko's with a prefix. What it does not know is absent from the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.provider import Amount, Ask, Parsers, Request, decode
+
+NAME = "defillama_coins"
+_PREFIX = "coingecko:"
+
+
+class _Price(Struct):
+    price: Amount
+
+
+class _Answer(Struct):
+    coins: dict[str, _Price]
+
+
+def parse_current(body: bytes) -> dict[str, float]:
+    """USD by CoinGecko id, out of /prices/current. Raises ProviderError."""
+    rows = decode(NAME, body, _Answer).coins
+    prices = {
+        key.removeprefix(_PREFIX): row.price for key, row in rows.items() if key.startswith(_PREFIX) and row.price
+    }
+    if not prices:
+        raise ProviderError(NAME, "no price in the answer")
+    return prices
+
+
+class DefiLlamaCoins:
+    """Prices by CoinGecko's ids, from somebody else."""
+
+    name = NAME
+    base_url = "https://coins.llama.fi"
+    budget = Budget(30, 60.0)  # no limit is published; a tenth of what people report to be allowed
+    parsers: ClassVar[Parsers] = {"current": parse_current}
+
+    def headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, float]:
+        """See PriceList."""
+        return await ask(Request("/prices/current/" + ",".join(_PREFIX + coin_id for coin_id in ids), parse_current))
