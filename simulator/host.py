@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from simulator.clock import Clock
@@ -48,7 +48,9 @@ class Host:
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer as these APIs send it: compact, UTF-8, never `NaN`."""
+    """A JSON answer as these APIs send it: compact, UTF-8, never `NaN`. A text that begins with `<` is an HTML page."""
+    if isinstance(body, str) and body.startswith("<"):
+        return HTMLResponse(body, status, headers=dict(headers or {}))
     return Response(
         json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False),
         status,

@@ -111,6 +111,10 @@ class Market:
         """All coins, the largest market value first."""
         return sorted(self.coins, key=lambda coin: -self.market_cap(coin, time))
 
+    def wave(self, name: str, period: float, time: float) -> float:
+        """Smooth noise in [-1, 1] called `name`, for whatever else moves in the simulated world."""
+        return _noise(self._stream(name), period, time)
+
     def _sample(self, coin_id: str, index: int) -> float:
         return self.price(self.by_id[coin_id], index * _RANGE_STEP)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from simulator.host import Host, answer
 
 TRANSPORT = "simulator.transport"
 """Extension of the ASGI scope that holds the connection's asyncio transport."""
+
+_CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
 
 _PORTAL = """<!DOCTYPE html>
 <html lang="en-US">
@@ -46,13 +49,15 @@ class Exchange:
         await response(self.scope, self.receive, self.send)
 
     async def genuine(self) -> tuple[Message, bytes]:
-        """The start message and the body that the host would have sent."""
+        """The start message and the body that the host would have sent to somebody who has nothing of it yet."""
         messages: list[Message] = []
+        # "Not modified" has no body that could be spoilt.
+        headers = [pair for pair in self.scope["headers"] if pair[0] not in _CONDITIONS]
 
         async def keep(message: Message) -> None:
             messages.append(message)
 
-        await self.app(self.scope, self.receive, keep)
+        await self.app({**self.scope, "headers": headers}, self.receive, keep)
         return messages[0], b"".join(message.get("body", b"") for message in messages[1:])
 
     async def gone(self, timeout: float | None = None) -> bool:
@@ -143,7 +148,11 @@ async def _truncated_json(exchange: Exchange) -> None:
 
 async def _wrong_types(exchange: Exchange) -> None:
     start, body = await exchange.genuine()
-    await _resend(exchange, start, json.dumps(_spoilt(json.loads(body), exchange.host.figures)).encode())
+    if body.startswith(b"<"):
+        body = _spoilt_markup(body, exchange.host.figures)
+    elif body:  # a redirect has none
+        body = json.dumps(_spoilt(json.loads(body), exchange.host.figures)).encode()
+    await _resend(exchange, start, body)
 
 
 async def _empty(exchange: Exchange) -> None:
@@ -182,6 +191,14 @@ async def _resend(exchange: Exchange, start: Message, body: bytes) -> None:
     headers.append((b"content-length", str(len(body)).encode()))
     await exchange.send({**start, "headers": headers})
     await exchange.send({"type": "http.response.body", "body": body})
+
+
+def _spoilt_markup(body: bytes, figures: Collection[str]) -> bytes:
+    """`body` with the text of every element that is a figure replaced: markup has no types, and of a feed that is wrong
+    in one item the others can be read."""
+    for figure in figures:
+        body = re.sub(b"<%b>[^<]*" % figure.encode(), b"<%b>{}" % figure.encode(), body)
+    return body
 
 
 def _spoilt(body: Any, figures: Collection[str]) -> Any:

@@ -167,9 +167,15 @@ class Collector:
     """One service's cycles: collect, publish, and say so when that stays without result."""
 
     def __init__(
-        self, name: str, service: Service, category: Category, clock: Callable[[], float] = time.monotonic
+        self,
+        name: str,
+        service: Service,
+        category: Category,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
+        self._wall_clock = wall_clock
         self._name = name
         self._service = service
         self._category = category
@@ -212,7 +218,7 @@ class Collector:
         if resuming is not None and not self._resumed:
             resuming.resume(await self._category.cursor_of(self._name))
         self._resumed = False  # until the update is confirmed: only Redis knows what was published
-        payload = await service.collect(time.time(), self._interval * _CYCLE_SHARE)
+        payload = await service.collect(self._wall_clock(), self._interval * _CYCLE_SHARE)
         cursor = resuming.cursor if resuming is not None else None
         await self._category.publish(self._name, payload, fence, cursor)
         self._resumed = True

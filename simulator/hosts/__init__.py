@@ -15,6 +15,17 @@ HOSTS: dict[str, str] = {
     "api.kraken.com": "simulator.hosts.kraken",
     "api.exchange.coinbase.com": "simulator.hosts.coinbase",
     "coins.llama.fi": "simulator.hosts.defillama_coins",
+    "mempool.space": "simulator.hosts.mempool",
+    "blockstream.info": "simulator.hosts.esplora",
+    "blockchain.info": "simulator.hosts.blockchain_com",
+    "api.blockchain.info": "simulator.hosts.blockchain_com",
+    "www.coindesk.com": "simulator.hosts.coindesk",
+    "cointelegraph.com": "simulator.hosts.cointelegraph",
+    "decrypt.co": "simulator.hosts.decrypt",
+    "www.theblock.co": "simulator.hosts.theblock",
+    "cryptopanic.com": "simulator.hosts.cryptopanic",
+    "api.blockchair.com": "simulator.hosts.blockchair",
+    "eth.blockscout.com": "simulator.hosts.blockscout",
 }
 """Host header → the module whose `host(world)` answers for it."""
 

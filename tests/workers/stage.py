@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from redis.asyncio import Redis
+
 from shared.budget import Budgets
 from shared.bus import open_redis
 from shared.channels import Channels
@@ -36,6 +38,7 @@ class Stage:
     simulator: Simulator
     settings: Settings
     fetcher: Fetcher
+    redis: Redis
     now: float
     """Unix seconds; the simulator's clock goes along."""
     asked: Counter[str] = field(default_factory=Counter)
@@ -81,10 +84,19 @@ class Stage:
         for host in hosts:
             self.simulator.faults.clear(host)
 
+    async def wait(self, seconds: float) -> None:
+        """Let time pass, for the service and for the simulator."""
+        self.now += seconds
+        self.simulator.clock.advance(seconds)
+        if seconds:
+            # Budgets run on Redis's clock, for which no time has passed.
+            budgets = [key async for key in self.redis.scan_iter(f"{self.settings.redis_prefix}:budget:*")]
+            if budgets:
+                await self.redis.delete(*budgets)
+
     async def collect(self, later: float = 0.0, deadline: float = 4.0) -> Any:
         """The payload of one cycle, `later` seconds after the one before."""
-        self.now += later
-        self.simulator.clock.advance(later)
+        await self.wait(later)
         return await self.service.collect(self.now, deadline)
 
 
@@ -97,5 +109,5 @@ async def open_stage(settings: Settings) -> AsyncIterator[Stage]:
         simulated = settings.model_copy(update={"simulator_url": server.url})
         async with open_client(simulated) as client:
             fetcher = Fetcher(client, Budgets(redis, Channels(settings.redis_prefix)))
-            yield Stage(simulator, simulated, fetcher, simulator.clock.now())
+            yield Stage(simulator, simulated, fetcher, redis, simulator.clock.now())
     await redis.aclose()

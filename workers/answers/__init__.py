@@ -7,6 +7,8 @@ Part of the provider port: providers build these, services read them. Figures ar
 from workers.answers.bitcoin import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
 from workers.answers.ethereum import EthBlock, EthereumStats, EthHeader, EthTransaction, TokenTransfer
 from workers.answers.market import ListedCoin, Ticker
+from workers.answers.news import Headline
+from workers.answers.sentiment import FearAndGreed, Post, PostPage
 
 __all__ = [
     "BitcoinStats",
@@ -15,10 +17,14 @@ __all__ = [
     "BtcOutput",
     "BtcTransaction",
     "EthBlock",
-    "EthereumStats",
     "EthHeader",
     "EthTransaction",
+    "EthereumStats",
+    "FearAndGreed",
+    "Headline",
     "ListedCoin",
+    "Post",
+    "PostPage",
     "Ticker",
     "TokenTransfer",
 ]

@@ -15,6 +15,21 @@ PROVIDERS: dict[str, str] = {
     "binance": "workers.providers.binance:Binance",
     "kraken": "workers.providers.kraken:Kraken",
     "defillama_coins": "workers.providers.defillama_coins:DefiLlamaCoins",
+    "mempool": "workers.providers.mempool:Mempool",
+    "esplora": "workers.providers.esplora:Esplora",
+    "blockchain_com": "workers.providers.blockchain_com:BlockchainCom",
+    "blockchair": "workers.providers.blockchair:Blockchair",
+    "blockscout": "workers.providers.blockscout:Blockscout",
+    "coindesk": "workers.providers.coindesk:CoinDesk",
+    "cointelegraph": "workers.providers.cointelegraph:Cointelegraph",
+    "decrypt": "workers.providers.decrypt:Decrypt",
+    "theblock": "workers.providers.theblock:TheBlock",
+    "cryptopanic": "workers.providers.cryptopanic:CryptoPanic",
+    "alternative_me": "workers.providers.alternative_me:AlternativeMe",
+    "coinmarketcap": "workers.providers.coinmarketcap:CoinMarketCap",
+    "reddit": "workers.providers.reddit:Reddit",
+    "ethereum_rpc": "workers.providers.ethereum_rpc:EthereumRpc",
+    "solana_rpc": "workers.providers.solana_rpc:SolanaRpc",
 }
 """Name → "module:Class"."""
 

@@ -7,9 +7,9 @@ it does not know is absent from the answer. Numbers are JSON numbers, any of the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
@@ -18,6 +18,8 @@ from workers.provider import Amount, Ask, Change, Moment, Parsers, Request, deco
 
 NAME = "coingecko"
 _PAGE = 250  # rows an answer may have at most; the settings ask for no more
+_ONLY_VOTES = dict.fromkeys(("localization", "tickers", "market_data", "developer_data", "sparkline"), "false")
+"""Leaves out of /coins/{id} what is not asked for here, most of its 110 kB."""
 _KEYLESS = Budget(5, 60.0)  # the number is not published; five a minute never was too many
 _WITH_KEY = Budget(30, 60.0)  # the demo plan's older figure; newer pages say 100
 
@@ -68,13 +70,55 @@ def parse_simple_price(body: bytes) -> dict[str, float]:
     return prices
 
 
+class _Found(Struct):
+    name: str | None = None
+
+
+class _Searched(Struct):
+    item: _Found
+
+
+class _Trending(Struct):
+    coins: list[_Searched]
+
+
+def parse_trending(body: bytes) -> tuple[str, ...]:
+    """Names of the coins of /search/trending, the most searched first: 7 in 2022, 15 since. Raises ProviderError."""
+    rows = decode(NAME, body, _Trending).coins
+    names = tuple(dict.fromkeys(name for row in rows if (name := (row.item.name or "").strip())))
+    if not names:
+        raise ProviderError(NAME, "no coin in the answer", field="$.coins")
+    return names
+
+
+_Percent = Annotated[float, Meta(ge=0, le=100)]
+
+
+class _Coin(Struct):
+    id: str
+    sentiment_votes_up_percentage: _Percent | None = None
+    sentiment_votes_down_percentage: _Percent | None = None
+
+
+def parse_coin(body: bytes) -> float | None:
+    """Share of a coin's votes that are up, 0 to 1, out of /coins/{id}; None without votes. Raises ProviderError."""
+    coin = decode(NAME, body, _Coin)
+    up, down = coin.sentiment_votes_up_percentage, coin.sentiment_votes_down_percentage
+    return None if up is None or not (up or down) else round(up / 100, 4)
+
+
 class CoinGecko:
     """The primary list: its ids are ours."""
 
     name = NAME
     base_url = "https://api.coingecko.com/api/v3"
     refresh = 60.0
-    parsers: ClassVar[Parsers] = {"markets": parse_markets, "simple_price": parse_simple_price}
+    parsers: ClassVar[Parsers] = {
+        "markets": parse_markets,
+        "simple_price": parse_simple_price,
+        "trending": parse_trending,
+        "coin": parse_coin,
+    }
 
     def __init__(self, key: str | None = None) -> None:
         """`key` is a demo key, for a larger budget."""
@@ -98,3 +142,14 @@ class CoinGecko:
     async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, float]:
         """See PriceList."""
         return await ask(Request("/simple/price", parse_simple_price, {"ids": ",".join(ids), "vs_currencies": "usd"}))
+
+    async def trending(self, ask: Ask) -> tuple[str, ...]:
+        """Names of the coins that were searched most in the last day, in that order. One call. Raises ProviderError."""
+        return await ask(Request("/search/trending", parse_trending))
+
+    async def votes(self, ask: Ask, coin_id: str) -> float | None:
+        """Share of its users' votes for the coin that are up, 0 to 1; None without votes. One call, some 50 kB.
+
+        Raises ProviderError.
+        """
+        return await ask(Request(f"/coins/{coin_id}", parse_coin, _ONLY_VOTES))

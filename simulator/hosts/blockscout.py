@@ -1,0 +1,51 @@
+"""Blockscout of Ethereum: https://docs.blockscout.com/devs/apis/rest"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from simulator.clock import iso
+from simulator.ethereum import Ethereum
+from simulator.host import Host, World, answer
+from simulator.market import DAY
+
+_HEADERS = {"x-ratelimit-limit": "180", "x-ratelimit-remaining": "179", "x-ratelimit-reset": "30000"}
+
+
+def host(world: World) -> Host:
+    """eth.blockscout.com."""
+    market, clock = world.market, world.clock
+    chain, coin = Ethereum(market), market.by_id["ethereum"]
+
+    async def stats(request: Request) -> Response:
+        time = clock.now()
+        gwei = chain.gas_price(time) / 1e9
+        body = {
+            "average_block_time": 12_000.0,
+            "coin_image": None,
+            "coin_price": f"{market.price(coin, time):.2f}",
+            "coin_price_change_percentage": round(market.change(coin, time), 2),
+            "gas_price_updated_at": iso(time),
+            "gas_prices": {"slow": round(gwei * 0.9, 2), "average": round(gwei, 2), "fast": round(gwei * 1.2, 2)},
+            "gas_prices_update_in": 16_912,
+            "market_cap": f"{market.market_cap(coin, time):.3f}",
+            "network_utilization_percentage": 50 + 10 * market.wave("ethereum/utilization", 60, time),
+            "static_gas_price": None,
+            "total_blocks": str(chain.height(time) - 1000),  # an estimate: not the height
+            # The last whole day, whatever the name says.
+            "transactions_today": str(chain.transactions_24h(time // DAY * DAY)),
+            "tvl": None,
+        }
+        return answer(body, headers=_HEADERS)
+
+    return Host(
+        routes=[Route("/api/v2/stats", stats)],
+        figures=("transactions_today",),
+        not_found={"message": "Not found"},
+        too_many={"message": "Too many requests"},
+        server_error={"message": "Internal server error"},
+        error_in_200={"message": "Something went wrong"},
+        headers=_HEADERS,
+    )

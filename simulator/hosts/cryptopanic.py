@@ -1,0 +1,57 @@
+"""CryptoPanic: https://cryptopanic.com/developers/api/
+
+Answers whoever has a token, whatever it is; its posts lead to its own pages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from simulator.clock import iso
+from simulator.host import Host, World, answer
+from simulator.newsroom import OUTLETS, Newsroom, Story
+
+_PAGE = 20
+
+
+def host(world: World) -> Host:
+    """cryptopanic.com."""
+    newsroom = Newsroom(world.market)
+
+    async def posts(request: Request) -> Response:
+        if not request.query_params.get("auth_token"):
+            return answer({"status": "Incomplete", "info": "Token not found"}, 400)
+        time = world.clock.now()
+        told = [(story, outlet.name) for outlet in OUTLETS.values() for story in newsroom.feed(outlet.key, time)]
+        told.sort(key=lambda pair: -pair[0].published)
+        return answer({"next": None, "previous": None, "results": [_post(*pair) for pair in told[:_PAGE]]})
+
+    return Host(
+        routes=[Route("/api/developer/v2/posts/", posts)],
+        figures=("published_at",),
+        not_found={"status": "api_error", "info": "Not found"},
+        too_many={"status": "api_error", "info": "Rate limit exceeded"},
+        server_error="<h1>Server Error (500)</h1>",
+        error_in_200={"status": "Incomplete", "info": "Token not found"},
+    )
+
+
+def _post(story: Story, outlet: str) -> dict[str, Any]:
+    """One post."""
+    slug = "".join(char if char.isalnum() or char == " " else "" for char in story.title).replace(" ", "-")
+    number = sum(story.link.encode()) * 100_000 + story.number % 100_000
+    domain = story.link.split("/")[2].removeprefix("www.")
+    return {
+        "kind": "news",
+        "source": {"title": outlet, "region": "en", "domain": domain, "type": "feed"},
+        "title": story.title,
+        "published_at": iso(story.published, "seconds"),
+        "slug": slug,
+        "id": number,
+        "url": f"https://cryptopanic.com/news/{number}/{slug}",
+        "created_at": iso(story.published, "seconds"),
+    }

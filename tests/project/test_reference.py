@@ -1,0 +1,104 @@
+"""docs/reference/services.md says what the payload types and the services' pools say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec.inspect as inspect
+import pytest
+
+from shared.catalog import SERVICES
+from shared.settings import Settings
+from workers.providers import PROVIDERS
+from workers.services import SERVICES_CODE, ServiceContext, load_service
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "services.md").read_text()
+NOT_NULL = "never"
+KEYS = Settings(
+    _env_file=None,
+    **dict.fromkeys(("coinmarketcap_key", "etherscan_key", "whale_alert_key", "cryptopanic_key"), "k" * 20),
+    reddit_client_id="id",
+    reddit_client_secret="k" * 20,
+)
+
+
+def section(name: str) -> str:
+    """The part of the page that is about a service."""
+    found = re.search(rf"^## `{name}`\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, f"no section for {name}"
+    return found[1]
+
+
+def table(text: str, first: str) -> list[list[str]]:
+    """The cells of the table whose first column is called `first`, without its head."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    start = next(index for index, row in enumerate(rows) if row[0] == first)
+    return [row for row in rows[start + 2 :] if len(row) == len(rows[start])]
+
+
+def fields(kind: inspect.Type, path: str) -> Iterator[tuple[str, bool]]:
+    """Every figure below `path` as the page names it, and whether it may be null."""
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    if isinstance(kind, inspect.UnionType):
+        nullable = any(isinstance(option, inspect.NoneType) for option in kind.types)
+        (inner,) = (option for option in kind.types if not isinstance(option, inspect.NoneType))
+        if isinstance(inner, inspect.StructType):
+            yield path, nullable
+            yield from fields(inner, path)
+        else:
+            for name, _ in fields(inner, path):
+                yield name, nullable
+    elif isinstance(kind, inspect.StructType):
+        for field in kind.fields:
+            yield from fields(field.type, f"{path}.{field.encode_name}" if path else field.encode_name)
+    elif isinstance(kind, inspect.ListType):
+        yield from fields(kind.item_type, f"{path}[]")
+    elif isinstance(kind, inspect.DictType):
+        yield from fields(kind.value_type, f"{path}.*")
+    else:
+        yield path, False
+
+
+def sources(name: str) -> set[str]:
+    """The providers that a service asks when every key is set."""
+    context = ServiceContext(
+        settings=KEYS,
+        fetcher=None,  # type: ignore[arg-type]  # nothing is asked
+        on_failover=lambda *told: None,
+        latest=lambda service, seconds: None,
+    )
+    return {source.provider.name for pool in load_service(name, context).pools for source in pool.sources}
+
+
+@pytest.mark.parametrize("name", SERVICES_CODE)
+def test_every_field_is_there_with_its_unit_and_what_null_means(name: str) -> None:
+    """Each figure of the payload type has its line, none has one too many, and each that may be null says when."""
+    expected = dict(fields(inspect.type_info(SERVICES[name].payload), ""))
+    rows = {row[0].strip("`"): row for row in table(section(name), "field")}
+    assert set(rows) == set(expected)
+    for path, (_, unit, null) in rows.items():
+        assert unit, path
+        assert (null != NOT_NULL) == expected[path], path
+        assert null, path
+
+
+@pytest.mark.parametrize("name", SERVICES_CODE)
+def test_every_source_is_there_and_no_other(name: str) -> None:
+    """The table of sources names the providers of the service's pools, the keyed ones too."""
+    named = {source for row in table(section(name), "source") for source in re.findall(r"`([^`]+)`", row[0])}
+    assert named == sources(name)
+
+
+@pytest.mark.parametrize("name", SERVICES_CODE)
+def test_every_interval_is_there(name: str) -> None:
+    """A section says how often its service publishes."""
+    assert f"every {SERVICES[name].interval:g} s" in section(name)
+
+
+def test_every_provider_is_somebodys_source() -> None:
+    """A provider that no service asks is not shipped."""
+    used = set().union(*map(sources, SERVICES_CODE))
+    assert {name for name in PROVIDERS if name not in used and not name.endswith("_rpc")} == set()

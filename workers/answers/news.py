@@ -1,0 +1,26 @@
+"""What feeds of news say."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Headline(Struct, frozen=True, kw_only=True):
+    """One article of an outlet, its text and link made fit to publish (workers/texts.py)."""
+
+    title: str
+    """Plain text, not empty."""
+    url: str
+    """Canonical: http or https, without fragment and tracking parameters."""
+    outlet: str
+    """Who published it, in its own spelling."""
+    published: float
+    """Unix seconds, as the outlet dates it."""
+    guid: str
+    """The feed's own name of the article, unique within the feed; empty where it gives none."""
+    categories: tuple[str, ...]
+    """As the outlet spells them."""
+    summary: str
+    """Plain text; empty where the feed has none."""
+    relayed: bool = False
+    """Whether an aggregator told of it: the outlet's own item is the better one, then."""

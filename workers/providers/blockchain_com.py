@@ -1,0 +1,170 @@
+"""blockchain.com's explorer: https://www.blockchain.com/explorer/api
+
+Two hosts: data of the chain at blockchain.info, statistics and charts at api.blockchain.info. A wrong path or chart is
+answered with an HTML page. Of /stats, the fees and the miners' revenue are wrong for years (a recorded total of fees is
+negative), so that they are not read here at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.answers import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
+from workers.provider import Amount, Ask, Change, Count, Parsers, Request, decode, known
+from workers.providers.esplora import Hash, Sats
+
+NAME = "blockchain_com"
+_CHAIN = "https://blockchain.info"
+_LARGEST_BLOCK = 32 << 20  # bytes: 4 MB of block with scripts in hex, and each input's spent output beside it
+_GIGA = 1e9
+
+
+class _Latest(Struct):
+    hash: Hash
+    height: Count
+    time: Count
+
+
+class _Output(Struct):
+    value: Sats
+    addr: str | None = None
+
+
+class _Input(Struct):
+    prev_out: _Output | None = None
+
+
+class _Transaction(Struct):
+    hash: Hash
+    inputs: list[_Input]
+    out: list[_Output]
+
+
+class _Block(Struct):
+    hash: Hash
+    height: Count
+    time: Count
+    prev_block: Hash
+    tx: list[_Transaction]
+
+
+class _Stats(Struct):
+    hash_rate: Amount
+    """GH/s."""
+    difficulty: Amount
+    n_tx: Count
+    """Transactions of the last 24 h."""
+
+
+class _Point(Struct):
+    x: Count
+    y: Change
+
+
+class _Chart(Struct):
+    status: str
+    values: list[_Point]
+
+
+def parse_latest(body: bytes) -> BtcHeader:
+    """/latestblock; it does not say which block came before. Raises ProviderError."""
+    row = decode(NAME, body, _Latest)
+    return BtcHeader(height=row.height, hash=row.hash, parent=None, time=float(row.time))
+
+
+def parse_block(body: bytes) -> BtcBlock:
+    """/rawblock/{hash}. Raises ProviderError."""
+    row = decode(NAME, body, _Block)
+    if not row.tx:
+        raise ProviderError(NAME, "no transaction in the answer")
+    header = BtcHeader(height=row.height, hash=row.hash, parent=row.prev_block, time=float(row.time))
+    # The coinbase comes first, and it alone spends nothing.
+    coinbase, *others = row.tx
+    first = _transaction(coinbase, tuple(_spent(coinbase)))
+    return BtcBlock(header=header, transactions=(first, *(_whole(tx) for tx in others)))
+
+
+def parse_stats(body: bytes) -> BitcoinStats:
+    """/stats; whether its number of blocks is the height is not documented, so it is not read. Raises ProviderError."""
+    row = decode(NAME, body, _Stats)
+    hashrate = known(row.hash_rate)
+    if hashrate is not None and hashrate > 1e290:
+        raise ProviderError(NAME, "a hash rate beyond all numbers", field="$.hash_rate")
+    return BitcoinStats(
+        hashrate=hashrate and hashrate * _GIGA,
+        difficulty=known(row.difficulty),
+        transactions_count=row.n_tx or None,
+    )
+
+
+def parse_chart(body: bytes) -> tuple[float, float]:
+    """The newest point of /charts/{name}: unix seconds, value. Raises ProviderError."""
+    chart = decode(NAME, body, _Chart)
+    if chart.status != "ok" or not chart.values:
+        raise ProviderError(NAME, "no point in the chart", field="$.values")
+    newest = max(chart.values, key=lambda point: point.x)
+    return float(newest.x), newest.y
+
+
+class BlockchainCom:
+    """Whole blocks in one call, the count of a day's transactions, and charts."""
+
+    name = NAME
+    base_url = "https://api.blockchain.info"
+    # Nothing is published but one call in 10 s for /q, which we don't use. As a fallback, both explorers and
+    # whale_tracking ask for the newest block, twice and four times a minute; the rest is for blocks and charts.
+    budget = Budget(10, 60.0)
+    parsers: ClassVar[Parsers] = {
+        "latest": parse_latest,
+        "block": parse_block,
+        "stats": parse_stats,
+        "chart": parse_chart,
+    }
+
+    def headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    async def latest(self, ask: Ask) -> BtcHeader:
+        """The newest block. One call. Raises ProviderError."""
+        return await ask(Request("/latestblock", parse_latest, base_url=_CHAIN))
+
+    async def block(self, ask: Ask, block_hash: str) -> BtcBlock:
+        """A block with all its transactions. One call of some megabytes. Raises ProviderError."""
+        return await ask(Request(f"/rawblock/{block_hash}", parse_block, base_url=_CHAIN, limit=_LARGEST_BLOCK))
+
+    async def stats(self, ask: Ask) -> BitcoinStats:
+        """Hash rate, difficulty and the transactions of 24 h. One call. Raises ProviderError."""
+        return await ask(Request("/stats", parse_stats))
+
+    async def chart(self, ask: Ask, name: str) -> tuple[float, float]:
+        """The newest point of a chart (`n-unique-addresses`, `transaction-fees`, …), as a rule yesterday's.
+
+        Unix seconds and value. One call; charts change every few hours. Raises ProviderError.
+        """
+        params = {"timespan": "7days", "format": "json", "sampled": "true"}
+        return await ask(Request(f"/charts/{name}", parse_chart, params))
+
+
+def _spent(row: _Transaction) -> list[BtcOutput]:
+    return [_output(source.prev_out) for source in row.inputs if source.prev_out is not None]
+
+
+def _whole(row: _Transaction) -> BtcTransaction:
+    spent = _spent(row)
+    if len(spent) < len(row.inputs):
+        raise ProviderError(NAME, "an input that does not say what it spends", field="$.tx.inputs.prev_out")
+    return _transaction(row, tuple(spent))
+
+
+def _transaction(row: _Transaction, inputs: tuple[BtcOutput, ...]) -> BtcTransaction:
+    return BtcTransaction(txid=row.hash, inputs=inputs, outputs=tuple(_output(output) for output in row.out))
+
+
+def _output(row: _Output) -> BtcOutput:
+    return BtcOutput(address=row.addr or None, sats=row.value)

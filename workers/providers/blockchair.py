@@ -1,0 +1,121 @@
+"""Blockchair: https://github.com/Blockchair/Blockchair.Support/blob/master/API_DOCUMENTATION_EN.md
+
+Without a key 1,440 calls a day for personal use; commercial use needs one. An unknown query parameter is a 400. Some
+numbers are strings. Where a call failed, `data` is null and `context.error` says why.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Generic, TypeVar
+
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.answers import BitcoinStats, EthereumStats
+from workers.provider import Amount, Ask, Count, Parsers, Request, decode, known
+
+T = TypeVar("T")
+
+NAME = "blockchair"
+_CACHED = 100.0
+"""Seconds for which an answer is kept: theirs is cached for 70 s itself, and 36 calls an hour leave room for others."""
+# 1,440 a day in slices that never exceed its other limit, 30 a minute.
+_KEYLESS = Budget(20, 1200.0)
+_WITH_KEY = Budget(30, 60.0)
+
+
+class _Bitcoin(Struct):
+    best_block_height: Count
+    difficulty: Amount | None = None
+    hashrate_24h: Amount | None = None
+    mempool_transactions: Count | None = None
+    transactions_24h: Count | None = None
+    suggested_transaction_fee_per_byte_sat: Amount | None = None
+    """For the next block; with SegWit's discount a byte is a virtual byte."""
+
+
+class _GasPrices(Struct):
+    normal: Amount | None = None
+
+
+class _Ethereum(Struct):
+    best_block_height: Count
+    transactions_24h: Count | None = None
+    suggested_transaction_fee_gwei_options: _GasPrices | None = None
+
+
+class _Context(Struct):
+    code: Count | None = None
+    error: str | None = None
+
+
+class _Answer(Struct, Generic[T]):
+    data: T | None
+    context: _Context | None = None
+
+
+def parse_bitcoin(body: bytes) -> BitcoinStats:
+    """/bitcoin/stats. Raises ProviderError."""
+    data = _data(decode(NAME, body, _Answer[_Bitcoin], lax=True))
+    return BitcoinStats(
+        latest_block=data.best_block_height,
+        hashrate=known(data.hashrate_24h),
+        difficulty=known(data.difficulty),
+        mempool_size=data.mempool_transactions,
+        transactions_count=data.transactions_24h or None,
+        fee_fast=known(data.suggested_transaction_fee_per_byte_sat),
+    )
+
+
+def parse_ethereum(body: bytes) -> EthereumStats:
+    """/ethereum/stats. Raises ProviderError."""
+    data = _data(decode(NAME, body, _Answer[_Ethereum], lax=True))
+    prices = data.suggested_transaction_fee_gwei_options
+    return EthereumStats(
+        latest_block=data.best_block_height,
+        gas_price_gwei=known(prices.normal) if prices else None,
+        transactions_count=data.transactions_24h or None,
+    )
+
+
+class Blockchair:
+    """The last fallback: all figures of a chain in one call, about a minute old."""
+
+    name = NAME
+    base_url = "https://api.blockchair.com"
+    parsers: ClassVar[Parsers] = {"bitcoin": parse_bitcoin, "ethereum": parse_ethereum}
+
+    def __init__(self, key: str | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`key` is of a paid plan. `clock` measures how old an answer is."""
+        self.budget = _WITH_KEY if key else _KEYLESS
+        self._params = {"key": key} if key else {}
+        self._clock = clock
+        self._bitcoin: tuple[float, BitcoinStats] | None = None
+
+    def headers(self) -> Mapping[str, str]:
+        """None: the key goes with the query."""
+        return {}
+
+    async def stats(self, ask: Ask) -> BitcoinStats:
+        """Of Bitcoin. At most one call in 100 s: what is asked for earlier is answered from memory.
+
+        Raises ProviderError.
+        """
+        if self._bitcoin is None or self._clock() - self._bitcoin[0] >= _CACHED:
+            answer = await ask(Request("/bitcoin/stats", parse_bitcoin, self._params))
+            self._bitcoin = self._clock(), answer
+        return self._bitcoin[1]
+
+    async def ethereum(self, ask: Ask) -> EthereumStats:
+        """Of Ethereum. One call. Raises ProviderError."""
+        return await ask(Request("/ethereum/stats", parse_ethereum, self._params))
+
+
+def _data(answer: _Answer[T]) -> T:
+    if answer.data is None:
+        said = answer.context.error if answer.context else None
+        raise ProviderError(NAME, f"error in the answer: {(said or 'no data')[:80]}", field="$.data")
+    return answer.data

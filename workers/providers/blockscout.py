@@ -1,0 +1,56 @@
+"""Blockscout of Ethereum: https://docs.blockscout.com/devs/apis/rest
+
+Three calls a second without a key. Counts are strings. `total_blocks` is an estimate of how many blocks there are, not
+the height. `transactions_today` is in truth the last whole day's (UTC): the charts' newest point, or 0 where there is
+none (stats_controller.ex).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from msgspec import Struct
+
+from shared.budget import Budget
+from workers.answers import EthereumStats
+from workers.provider import Amount, Ask, Count, Parsers, Request, decode, known
+
+NAME = "blockscout"
+
+
+class _GasPrices(Struct):
+    average: Amount | None = None
+
+
+class _Stats(Struct):
+    transactions_today: Count
+    gas_prices: _GasPrices | None
+    network_utilization_percentage: Amount | None = None
+
+
+def parse_stats(body: bytes) -> EthereumStats:
+    """/stats. Raises ProviderError."""
+    row = decode(NAME, body, _Stats, lax=True)
+    return EthereumStats(
+        gas_price_gwei=known(row.gas_prices.average) if row.gas_prices else None,
+        transactions_count=row.transactions_today or None,
+        utilization=row.network_utilization_percentage,
+    )
+
+
+class Blockscout:
+    """The primary for a day's transactions on Ethereum."""
+
+    name = NAME
+    base_url = "https://eth.blockscout.com/api/v2"
+    budget = Budget(3, 1.0)  # its limit for one address without a key
+    parsers: ClassVar[Parsers] = {"stats": parse_stats}
+
+    def headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    async def stats(self, ask: Ask) -> EthereumStats:
+        """Of Ethereum, a few minutes old. One call. Raises ProviderError."""
+        return await ask(Request("/stats", parse_stats))

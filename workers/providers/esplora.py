@@ -1,0 +1,169 @@
+"""Blockstream's Esplora: https://github.com/Blockstream/esplora/blob/master/API.md
+
+mempool.space has the same core, so that what parses it here takes the provider's name. Amounts are satoshis, times unix
+seconds. An output has no address where it is data, a bare key or bare multisig; a coinbase's input spends nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.answers import BitcoinStats, BtcHeader, BtcOutput, BtcTransaction
+from workers.provider import Amount, Ask, Count, Parsers, Request, decode, known
+
+NAME = "esplora"
+PAGE = 25
+"""Transactions a page; pages begin at multiples of it."""
+
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+"""Of a block or a transaction."""
+Sats = Annotated[int, Meta(ge=0, le=21_000_000 * 10**8)]
+"""No amount of bitcoin is larger than all of them."""
+
+
+class _Block(Struct):
+    id: Hash
+    height: Count
+    timestamp: Count
+    difficulty: Amount
+    previousblockhash: Hash | None = None
+
+
+class _Output(Struct):
+    value: Sats
+    scriptpubkey_address: str | None = None
+
+
+class _Input(Struct):
+    is_coinbase: bool
+    prevout: _Output | None = None
+
+
+class _Transaction(Struct):
+    txid: Hash
+    vin: list[_Input]
+    vout: list[_Output]
+
+
+class _Mempool(Struct):
+    count: Count
+
+
+def parse_blocks(name: str, body: bytes) -> tuple[BtcHeader, ...]:
+    """The rows of /blocks, the newest first. Raises ProviderError."""
+    return tuple(
+        BtcHeader(height=row.height, hash=row.id, parent=row.previousblockhash, time=float(row.timestamp))
+        for row in _blocks(name, body)
+    )
+
+
+def parse_tip(name: str, body: bytes) -> BitcoinStats:
+    """Height and difficulty of the newest row of /blocks. Raises ProviderError."""
+    row = _blocks(name, body)[0]
+    return BitcoinStats(latest_block=row.height, difficulty=known(row.difficulty))
+
+
+def parse_mempool(name: str, body: bytes) -> BitcoinStats:
+    """The number of transactions of /mempool. Raises ProviderError."""
+    return BitcoinStats(mempool_size=decode(name, body, _Mempool).count)
+
+
+def parse_page(name: str, body: bytes) -> tuple[BtcTransaction, ...]:
+    """The rows of /block/:hash/txs/:start. Raises ProviderError."""
+    rows = decode(name, body, list[_Transaction])
+    if not rows:
+        raise ProviderError(name, "no transaction in the answer")
+    return tuple(_transaction(name, row) for row in rows)
+
+
+def parse_transaction(name: str, body: bytes) -> BtcTransaction:
+    """/tx/:txid. Raises ProviderError."""
+    return _transaction(name, decode(name, body, _Transaction))
+
+
+def parse_estimates(body: bytes) -> BitcoinStats:
+    """/fee-estimates: sat/vB by the blocks that a transaction may wait. Raises ProviderError."""
+    rates = decode(NAME, body, dict[str, Amount])
+    if "1" not in rates:
+        raise ProviderError(NAME, "no fee for the next block", field="$.1")
+    # Half an hour is three blocks, an hour six.
+    fast, medium, slow = (known(rates.get(blocks)) for blocks in ("1", "3", "6"))
+    return BitcoinStats(fee_fast=fast, fee_medium=medium, fee_slow=slow)
+
+
+async def all_of(ask: Ask, requests: Sequence[Request[BitcoinStats]]) -> BitcoinStats:
+    """The figures of several requests made at once. Raises the ProviderError of the first that failed."""
+    results = await asyncio.gather(*(ask(request) for request in requests), return_exceptions=True)
+    stats = BitcoinStats()
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        stats = stats.filled(result)
+    return stats
+
+
+class Esplora:
+    """The first fallback for Bitcoin; it has no hash rate and no count of a day's transactions."""
+
+    name = NAME
+    base_url = "https://blockstream.info/api"
+    budget = Budget(700, 3600.0)  # its limit for one address; beyond it 429 without saying for how long
+    parsers: ClassVar[Parsers] = {
+        "blocks": partial(parse_blocks, NAME),
+        "tip": partial(parse_tip, NAME),
+        "mempool": partial(parse_mempool, NAME),
+        "estimates": parse_estimates,
+        "page": partial(parse_page, NAME),
+        "transaction": partial(parse_transaction, NAME),
+    }
+
+    def headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    async def stats(self, ask: Ask) -> BitcoinStats:
+        """Height, difficulty, unconfirmed transactions and fees. Three calls at once. Raises ProviderError."""
+        requests = (
+            Request("/blocks", self.parsers["tip"]),
+            Request("/mempool", self.parsers["mempool"]),
+            Request("/fee-estimates", parse_estimates),
+        )
+        return await all_of(ask, requests)
+
+    async def blocks(self, ask: Ask) -> tuple[BtcHeader, ...]:
+        """The ten newest blocks, the newest first. One call. Raises ProviderError."""
+        return await ask(Request("/blocks", partial(parse_blocks, NAME)))
+
+    async def page(self, ask: Ask, block_hash: str, start: int) -> tuple[BtcTransaction, ...]:
+        """25 transactions of a block from `start`, a multiple of 25. One call. Raises ProviderError."""
+        return await ask(Request(f"/block/{block_hash}/txs/{start}", partial(parse_page, NAME)))
+
+    async def transaction(self, ask: Ask, txid: str) -> BtcTransaction:
+        """One transaction, confirmed or not. One call. Raises ProviderError."""
+        return await ask(Request(f"/tx/{txid}", partial(parse_transaction, NAME)))
+
+
+def _blocks(name: str, body: bytes) -> list[_Block]:
+    rows = decode(name, body, list[_Block])
+    if not rows:
+        raise ProviderError(name, "no block in the answer")
+    return sorted(rows, key=lambda row: -row.height)
+
+
+def _transaction(name: str, row: _Transaction) -> BtcTransaction:
+    spent = [source.prevout for source in row.vin if not source.is_coinbase]
+    inputs = tuple(_output(output) for output in spent if output is not None)
+    if len(inputs) < len(spent):
+        raise ProviderError(name, "an input that does not say what it spends", field="vin.prevout")
+    return BtcTransaction(txid=row.txid, inputs=inputs, outputs=tuple(_output(output) for output in row.vout))
+
+
+def _output(row: _Output) -> BtcOutput:
+    return BtcOutput(address=row.scriptpubkey_address, sats=row.value)

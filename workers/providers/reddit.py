@@ -1,0 +1,140 @@
+"""Reddit by OAuth: https://github.com/reddit-archive/reddit/wiki/OAuth2, https://www.reddit.com/dev/api#GET_new
+
+The public `.json` pages answer 403 since May 2026; an app (https://www.reddit.com/prefs/apps) may still read. A list
+has at most 100 posts a page, besides pinned ones, and ends after 1,000. Text is HTML-escaped unless `raw_json=1`.
+"""
+
+from __future__ import annotations
+
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.answers import Post, PostPage
+from workers.provider import Amount, Ask, Parsers, Request, StatusError, decode
+
+NAME = "reddit"
+_SUBREDDIT = "CryptoCurrency"
+_PAGES = 10  # of 100 posts: where Reddit's lists end; more than that in a day are not counted
+_MARGIN = 60.0  # s before its end that a token is renewed: longer than a cycle, so that none ends within one
+_LONGEST = 86_400.0  # s a token is used at most: what Reddit grants today, whatever it says tomorrow
+
+
+class Token(Struct, frozen=True):
+    """Leave to read, for a while."""
+
+    access_token: str
+    expires_in: Amount
+    """Seconds."""
+
+
+class _Granted(Struct):
+    access_token: str | None = None
+    expires_in: Amount | None = None
+    error: str | int | None = None
+    """With HTTP 200 for some refusals."""
+
+
+class _Link(Struct):
+    id: str
+    title: str
+    created_utc: Amount
+
+
+class _Child(Struct):
+    data: _Link
+
+
+class _Page(Struct):
+    children: list[_Child]
+    after: str | None = None
+
+
+class _Listing(Struct):
+    kind: str
+    data: _Page
+
+
+def parse_token(body: bytes) -> Token:
+    """/api/v1/access_token. Raises ProviderError."""
+    answer = decode(NAME, body, _Granted)
+    if answer.error or not answer.access_token or not answer.expires_in:
+        raise ProviderError(NAME, f"no token in the answer: {str(answer.error or 'nor an error')[:80]}")
+    return Token(answer.access_token, answer.expires_in)
+
+
+def parse_listing(body: bytes) -> PostPage:
+    """One page of /r/…/new. Raises ProviderError."""
+    listing = decode(NAME, body, _Listing)
+    if listing.kind != "Listing":
+        raise ProviderError(NAME, "not a list", field="$.kind")
+    links = [child.data for child in listing.data.children]
+    posts = tuple(Post(post_id=link.id, title=link.title, created=link.created_utc) for link in links)
+    return PostPage(posts=posts, after=listing.data.after or None)
+
+
+class Reddit:
+    """The newest posts of r/CryptoCurrency."""
+
+    name = NAME
+    base_url = "https://oauth.reddit.com"
+    budget = Budget(60, 60.0)  # 100 a minute are allowed to an app, over ten minutes
+    needs_key = True
+    parsers: ClassVar[Parsers] = {"token": parse_token, "listing": parse_listing}
+
+    def __init__(self, key: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`key` is "client_id:client_secret" of an app. `clock` gives the seconds that a token's life is counted in."""
+        self._credentials = b64encode(key.encode()).decode()
+        self._clock = clock
+        self._token = ""
+        self._token_ends = float("-inf")
+
+    def headers(self) -> Mapping[str, str]:
+        """None: each request has its own."""
+        return {}
+
+    async def posts(self, ask: Ask, since: float) -> tuple[Post, ...]:
+        """Posts made after `since` (unix seconds), newest first; one call for each hundred, one more for a token.
+
+        Raises ProviderError. A token that is refused is forgotten: the next attempt gets another.
+        """
+        headers = {"Authorization": f"Bearer {await self._valid_token(ask)}"}
+        found: dict[str, Post] = {}
+        after: str | None = None
+        for _ in range(_PAGES):
+            params = {"limit": "100", "raw_json": "1"} | ({"after": after} if after else {})
+            try:
+                page = await ask(Request(f"/r/{_SUBREDDIT}/new", parse_listing, params, headers=headers))
+            except StatusError as error:
+                if error.status == 401:
+                    self._token_ends = float("-inf")
+                raise
+            found |= {post.post_id: post for post in page.posts if post.created > since}
+            after = page.after
+            # By the last one: pinned posts come first, however old they are.
+            if after is None or not page.posts or page.posts[-1].created <= since:
+                break
+        return tuple(found.values())
+
+    async def _valid_token(self, ask: Ask) -> str:
+        if self._clock() >= self._token_ends:
+            asked = self._clock()
+            request = Request(
+                "/api/v1/access_token",
+                parse_token,
+                base_url="https://www.reddit.com",
+                body=b"grant_type=client_credentials",
+                headers={
+                    "Authorization": f"Basic {self._credentials}",
+                    "Content-Type": "application/x-www-form-urlencoded",
+                },
+            )
+            token = await ask(request)
+            self._token = token.access_token
+            self._token_ends = asked + min(token.expires_in, _LONGEST) - _MARGIN
+        return self._token

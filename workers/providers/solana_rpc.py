@@ -1,0 +1,77 @@
+"""JSON-RPC of Solana: https://solana.com/docs/rpc
+
+Public nodes allow 100 requests in 10 s, 40 of one method (https://solana.com/docs/references/clusters); beyond it 429,
+and 403 for those who go on. Numbers are JSON numbers, not hex.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import ClassVar
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.provider import Ask, Count, Parsers
+from workers.rpc import call, opened
+
+NAME = "solana_rpc"
+GENESIS = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
+"""Hash of mainnet's first block, which stands for the chain (documented with getGenesisHash)."""
+_COMMITMENT = {"commitment": "confirmed"}
+"""Blocks that a supermajority voted for: about a second old, and never seen to be replaced."""
+
+
+def parse_height(body: bytes, provider: str = NAME) -> int:
+    """getBlockHeight or getSlot. Raises ProviderError."""
+    return opened(provider, body, Count)
+
+
+def parse_health(body: bytes, provider: str = NAME) -> bool:
+    """getHealth: True; a node that is behind says so by an error. Raises ProviderError."""
+    if opened(provider, body, str) != "ok":
+        raise ProviderError(provider, "not healthy", field="$.result")
+    return True
+
+
+def parse_genesis(body: bytes, provider: str = NAME) -> str:
+    """getGenesisHash: base58. Raises ProviderError."""
+    genesis = opened(provider, body, str)
+    if not 32 <= len(genesis) <= 44 or not genesis.isalnum():
+        raise ProviderError(provider, "not a hash", field="$.result")
+    return genesis
+
+
+class SolanaRpc:
+    """One node."""
+
+    budget = Budget(40, 10.0)  # the documented limit for one method, kept for all of them
+    parsers: ClassVar[Parsers] = {"height": parse_height, "health": parse_health, "genesis": parse_genesis}
+
+    def __init__(
+        self, name: str = NAME, base_url: str = "https://api.mainnet-beta.solana.com", chain: str = "solana"
+    ) -> None:
+        """As EthereumRpc."""
+        self.name = name
+        self.base_url = base_url
+        self.chain = chain
+
+    def headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    async def height(self, ask: Ask) -> int:
+        """Number of the newest confirmed block; fewer than slots, for some slots have none. Raises ProviderError."""
+        return await ask(call("getBlockHeight", (_COMMITMENT,), partial(parse_height, provider=self.name)))
+
+    async def slot(self, ask: Ask) -> int:
+        """The newest confirmed slot. Raises ProviderError."""
+        return await ask(call("getSlot", (_COMMITMENT,), partial(parse_height, provider=self.name)))
+
+    async def healthy(self, ask: Ask) -> bool:
+        """True. Raises ProviderError, also where the node says that it is behind."""
+        return await ask(call("getHealth", (), partial(parse_health, provider=self.name)))
+
+    async def genesis(self, ask: Ask) -> str:
+        """Hash of its chain's first block. Raises ProviderError."""
+        return await ask(call("getGenesisHash", (), partial(parse_genesis, provider=self.name)))

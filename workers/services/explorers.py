@@ -1,0 +1,224 @@
+"""explorers: the state of Bitcoin and Ethereum, as block explorers and nodes tell it.
+
+Figures change at different speeds and so do the limits of their sources. Planned calls, with everything well:
+
+    mempool.space    3 (height, mempool, fees) in 30 s, 1 (hash rate) in 10 min   6.1 a minute of its 12
+    blockchain.com   1 (transactions of a day) in 10 min                         0.1 a minute of its 10
+    Ethereum node    2 (header, gas price) in 10 s                               12 a minute
+    Blockscout       1 (transactions of a day) in 10 min
+
+and as fallbacks, around the clock: Esplora 3 in 30 s, 360 an hour of its 700; Blockchair 1 of Bitcoin in 100 s and 1 of
+Ethereum in 10 min, 42 an hour of its 60 (what is asked more often it answers from memory); blockchain.com 1 in 30 s
+besides. What is left of mempool.space, Esplora and blockchain.com is for whale_tracking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from shared.errors import ProviderError
+from shared.payloads import Explorers
+from shared.payloads.explorers import BitcoinExplorer, EthereumExplorer, ExplorerChains, Fees
+from shared.timestamps import iso
+from workers.answers import BitcoinStats, EthereumStats
+from workers.fetch import provider_keys
+from workers.nodes import ethereum_pool
+from workers.parts import Part, refresh_parts
+from workers.pool import SourcePool
+from workers.provider import Ask
+from workers.providers import load_provider
+from workers.providers.blockchain_com import BlockchainCom
+from workers.providers.blockchair import Blockchair
+from workers.providers.blockscout import Blockscout
+from workers.providers.esplora import Esplora
+from workers.providers.ethereum_rpc import EthereumRpc
+from workers.providers.mempool import Mempool
+from workers.services import ServiceContext
+
+_BITCOIN_REFRESH = 25.0  # s: every third cycle of 10 s, with half a cycle to spare for jitter
+_BITCOIN_KEEP = 120.0  # s: a fifth of the time between two blocks; the mempool is another one after that
+_ETHEREUM_REFRESH = 5.0  # s: every cycle; a block comes every 12 s
+_ETHEREUM_KEEP = 30.0  # s: two or three blocks
+_DAY_REFRESH = 600.0  # s: figures over a day or three move by less than a percent in that time
+_DAY_KEEP = 7200.0  # s: beyond it "the last 24 hours" are no longer those
+_BITCOIN_LAG = 2  # blocks that a source may be behind what was published: explorers hear of a block at different times
+_ETHEREUM_LAG = 10  # blocks, two minutes
+_HEIGHT_MEMORY = 600.0  # s that a height counts which nobody repeats: else one wrong, high one would shut out the rest
+
+
+class _Tip:
+    """The highest block seen of a chain: who is far behind it has nothing new to say."""
+
+    def __init__(self, lag: int) -> None:
+        self._lag = lag
+        self._height = 0
+        self._seen = 0.0
+
+    def check(self, provider: str, height: int, now: float) -> None:
+        """Raises ProviderError where `height` is too far behind."""
+        if now - self._seen > _HEIGHT_MEMORY or height >= self._height:
+            self._height, self._seen = height, now
+        elif height < self._height - self._lag:
+            raise ProviderError(provider, f"{self._height - height} blocks behind")
+
+
+class ExplorersService:
+    """Five parts, each with its own sources; what none of them gave is null."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        """Nothing is asked yet."""
+        self._context = context
+        keys = provider_keys(context.settings)
+        # One for all pools, as it remembers its last answer.
+        blockchair = Blockchair(keys.get("blockchair"), clock=context.clock)
+
+        def pool(name: str, *names: str) -> SourcePool[Any]:
+            return context.pool_of(name, [*(load_provider(other, keys) for other in names), blockchair])
+
+        bitcoin = context.pool_of(
+            "explorers bitcoin",
+            [load_provider("mempool"), load_provider("esplora"), blockchair, load_provider("blockchain_com")],
+        )
+        self._bitcoin = Part(bitcoin, self._ask_bitcoin, refresh=_BITCOIN_REFRESH, keep=_BITCOIN_KEEP)
+        self._hashrate = Part(
+            pool("explorers bitcoin hashrate", "mempool", "blockchain_com"),
+            _ask_hashrate,
+            refresh=_DAY_REFRESH,
+            keep=_DAY_KEEP,
+        )
+        self._bitcoin_day = Part(
+            pool("explorers bitcoin day", "blockchain_com"), _ask_bitcoin_day, refresh=_DAY_REFRESH, keep=_DAY_KEEP
+        )
+        self._ethereum = Part(
+            ethereum_pool(context, "explorers ethereum"),
+            self._ask_ethereum,
+            refresh=_ETHEREUM_REFRESH,
+            keep=_ETHEREUM_KEEP,
+        )
+        self._ethereum_day = Part(
+            pool("explorers ethereum day", "blockscout"), _ask_ethereum_day, refresh=_DAY_REFRESH, keep=_DAY_KEEP
+        )
+        self._bitcoin_tip, self._ethereum_tip = _Tip(_BITCOIN_LAG), _Tip(_ETHEREUM_LAG)
+        self._now = 0.0
+
+    @classmethod
+    def create(cls, context: ServiceContext) -> ExplorersService:
+        """As `load_service` makes it."""
+        return cls(context)
+
+    @property
+    def pools(self) -> tuple[SourcePool[Any], ...]:
+        """Its pools, for reports on them."""
+        return tuple(part.pool for part in self._parts)
+
+    @property
+    def _parts(self) -> tuple[Part[Any, Any], ...]:
+        return self._bitcoin, self._hashrate, self._bitcoin_day, self._ethereum, self._ethereum_day
+
+    async def collect(self, now: float, deadline: float) -> Explorers:
+        """See Service. Raises NoSourceError where no source of either chain is well."""
+        self._now = now
+        last = self._bitcoin.answer(now)
+        # Bitcoin is not asked in every cycle: between two of its answers it stands, whatever Ethereum's nodes do.
+        stands = last is not None and 0 <= now - last.received < _BITCOIN_REFRESH
+        await refresh_parts("explorers", self._parts, now, deadline, stands=stands)
+        return self._payload(now)
+
+    def _payload(self, now: float) -> Explorers:
+        sources: dict[str, None] = {}
+
+        def said(part: Part[Any, Any], names: Iterable[str]) -> dict[str, Any]:
+            """These figures of a part's answer, as far as it has them; its source counts if it has any."""
+            answer = part.answer(now)
+            figures = {} if answer is None else {name: getattr(answer.value, name) for name in names}
+            found = {name: value for name, value in figures.items() if value is not None}
+            if answer is not None and found:
+                sources[self._context.label(answer.source)] = None
+            return found
+
+        current = ("latest_block", "difficulty", "mempool_size", "fee_fast", "fee_medium", "fee_slow")
+        figures = said(self._bitcoin, current)
+        # The difficulty comes with the hash rate too, but then it may be of ten minutes ago.
+        figures |= said(self._hashrate, ("hashrate",) if "difficulty" in figures else ("hashrate", "difficulty"))
+        figures |= said(self._bitcoin_day, ("transactions_count",))
+        bitcoin = _bitcoin(figures)
+        ether = said(self._ethereum, ("latest_block", "gas_price_gwei"))
+        ether |= said(self._ethereum_day, ("transactions_count",))
+        return Explorers(
+            timestamp=iso(now),
+            chains=ExplorerChains(bitcoin=bitcoin, ethereum=_ethereum(ether)),
+            latest_block=figures.get("latest_block"),
+            network_hashrate=figures.get("hashrate"),
+            difficulty=figures.get("difficulty"),
+            mempool_size=figures.get("mempool_size"),
+            transactions_count=figures.get("transactions_count"),
+            sources=list(sources),
+        )
+
+    async def _ask_bitcoin(self, provider: Mempool | Esplora | Blockchair | BlockchainCom, ask: Ask) -> BitcoinStats:
+        """Height, and with all but the last source also difficulty, mempool and fees."""
+        if isinstance(provider, BlockchainCom):
+            stats = BitcoinStats(latest_block=(await provider.latest(ask)).height)
+        else:
+            stats = await provider.stats(ask)
+        if stats.latest_block is not None:
+            self._bitcoin_tip.check(provider.name, stats.latest_block, self._now)
+        return stats
+
+    async def _ask_ethereum(self, provider: EthereumRpc, ask: Ask) -> EthereumStats:
+        header, price = await asyncio.gather(provider.header(ask), provider.gas_price(ask), return_exceptions=True)
+        if isinstance(header, BaseException):
+            raise header
+        if isinstance(price, BaseException):
+            raise price
+        if header is None:
+            raise ProviderError(provider.name, "no newest block")
+        self._ethereum_tip.check(provider.name, header.number, self._now)
+        return EthereumStats(latest_block=header.number, gas_price_gwei=price / 1e9)
+
+
+async def _ask_hashrate(provider: Mempool | BlockchainCom | Blockchair, ask: Ask) -> BitcoinStats:
+    stats = await (provider.hashrate(ask) if isinstance(provider, Mempool) else provider.stats(ask))
+    if stats.hashrate is None:
+        raise ProviderError(provider.name, "no hash rate")
+    return stats
+
+
+async def _ask_bitcoin_day(provider: BlockchainCom | Blockchair, ask: Ask) -> BitcoinStats:
+    stats = await provider.stats(ask)
+    if stats.transactions_count is None:
+        raise ProviderError(provider.name, "no count of a day's transactions")
+    return stats
+
+
+async def _ask_ethereum_day(provider: Blockscout | Blockchair, ask: Ask) -> EthereumStats:
+    stats = await (provider.stats(ask) if isinstance(provider, Blockscout) else provider.ethereum(ask))
+    if stats.transactions_count is None:
+        raise ProviderError(provider.name, "no count of a day's transactions")
+    return stats
+
+
+def _bitcoin(figures: dict[str, Any]) -> BitcoinExplorer | None:
+    if not figures:
+        return None
+    rates = {name: figures.get(f"fee_{name}") for name in ("fast", "medium", "slow")}
+    return BitcoinExplorer(
+        latest_block=figures.get("latest_block"),
+        hashrate=figures.get("hashrate"),
+        difficulty=figures.get("difficulty"),
+        mempool_size=figures.get("mempool_size"),
+        transactions_count=figures.get("transactions_count"),
+        fees=Fees(**rates) if any(rate is not None for rate in rates.values()) else None,
+    )
+
+
+def _ethereum(figures: dict[str, Any]) -> EthereumExplorer | None:
+    if not figures:
+        return None
+    return EthereumExplorer(
+        latest_block=figures.get("latest_block"),
+        gas_price_gwei=figures.get("gas_price_gwei"),
+        transactions_count=figures.get("transactions_count"),
+    )

@@ -1,0 +1,94 @@
+"""tone: how a headline about the market sounds. VADER, and the words of this field that it has not, or takes amiss.
+
+VADER (Hutto & Gilbert 2014, https://github.com/cjhutto/vaderSentiment) sums the valences of a text's words, from -4 to
+4, minding negation ("not"), degree ("very") and "but". It splits at spaces and strips ASCII punctuation, so that only
+single tokens count: phrases are joined to one before it sees them.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+_LONGEST = 300  # characters that are read: three times a headline; what a feed puts beyond them can't cost us time
+
+VALENCES = MappingProxyType(
+    {
+        # The direction of prices.
+        **dict.fromkeys(("bullish", "bull", "bulls", "moon", "mooning"), 2.3),
+        **dict.fromkeys(("bearish", "bear", "bears", "rekt"), -2.3),
+        **dict.fromkeys(("rally", "rallies", "rallied", "rallying", "surge", "surges", "surged", "surging"), 2.0),
+        **dict.fromkeys(("soar", "soars", "soared", "soaring", "skyrocket", "skyrockets", "breakout", "ath"), 2.0),
+        **dict.fromkeys(("crash", "crashes", "crashed", "crashing", "plunge", "plunges", "plunged"), -2.3),
+        **dict.fromkeys(("plummet", "plummets", "plummeted", "collapse", "collapses", "collapsed", "meltdown"), -2.3),
+        **dict.fromkeys(("tumble", "tumbles", "tumbled", "slump", "slumps", "slumped", "sink", "sinks", "sank"), -2.0),
+        **dict.fromkeys(("selloff", "atl", "dump", "dumps", "dumped", "dumping", "capitulation", "rout"), -2.0),
+        **dict.fromkeys(("rise", "rises", "rose", "rising", "climb", "climbs", "climbed", "jump", "jumps"), 1.3),
+        **dict.fromkeys(("jumped", "rebound", "rebounds", "rebounded", "recovers", "uptrend", "upside"), 1.3),
+        **dict.fromkeys(("fall", "falls", "fell", "falling", "drop", "drops", "dropped", "slide", "slides"), -1.3),
+        **dict.fromkeys(("slid", "dip", "dips", "dipped", "decline", "declines", "downtrend", "downside"), -1.3),
+        # Money, use and standing.
+        **dict.fromkeys(("inflow", "inflows", "adoption", "adopts", "accumulate", "accumulates", "halving"), 1.3),
+        **dict.fromkeys(("partnership", "partners", "upgrade", "upgrades", "milestone", "oversubscribed"), 1.3),
+        **dict.fromkeys(("outflow", "outflows", "liquidation", "liquidations", "liquidated", "delist", "delists"), -1.7),
+        **dict.fromkeys(("delisting", "delisted", "outage", "halts", "halted", "layoffs", "overvalued"), -1.7),
+        # Loss, crime and the law.
+        **dict.fromkeys(("hack", "hacks", "hacked", "hacker", "hackers", "exploit", "exploits", "exploited"), -2.7),
+        **dict.fromkeys(("drained", "rugpull", "rugged", "ponzi", "phishing", "depeg", "depegs", "depegged"), -2.7),
+        **dict.fromkeys(("laundering", "breach", "breached", "insolvent", "insolvency", "bankruptcy"), -2.7),
+        **dict.fromkeys(("lawsuit", "sues", "sued", "subpoena", "indicted", "crackdown", "ban", "bans"), -2.0),
+        **dict.fromkeys(("fud", "sanctions", "sanctioned"), -1.7),
+    }
+)
+"""Valences that replace or complete VADER's: nobody rated these words. Each group has, rounded, what VADER's own raters
+gave to everyday words of about its weight: win 2.8 and gain 2.4, gains 1.4, drop -1.1, loss -1.3 and losses -1.7,
+hacked -1.7 and banned -2.0, bankrupt -2.6, scam -2.7 and fraud -2.8."""
+
+EVERYDAY = frozenset(
+    {
+        *("share", "shares", "security", "securities", "interest", "interests", "treasury", "treasuries", "trust"),
+        *("value", "debt", "block", "blocks", "like", "active", "novel", "top", "support", "supports", "reserve"),
+        *("credit", "bond", "bonds", "natural", "play", "number"),
+    }
+)
+"""Words whose valence is taken away: a share, a treasury or a block is no mood in this field."""
+
+_PHRASES = MappingProxyType(
+    {
+        r"(?:new |fresh )?(?:all[- ]time|record)[- ]highs?": "ATH",
+        r"(?:new |fresh )?(?:all[- ]time|record)[- ]lows?": "ATL",
+        r"rug[- ]?pull(?:s|ed)?": "rugpull",
+        r"(?:sell|sold|selling)[- ]off": "selloff",
+        r"bull (?:run|market)": "bull",
+        r"bear market": "bear",
+        r"etf (?:is |gets? |wins? )?(?:approval|approved)": "ETF bullish approval",
+        r"de-peg(?:s|ged)?": "depeg",
+    }
+)
+_PHRASE = re.compile("|".join(rf"\b({phrase})\b" for phrase in _PHRASES), re.IGNORECASE)
+_JOINED = tuple(_PHRASES.values())
+_PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": " ", "—": " ", "…": " ", "/": " "})
+"""Typography that VADER would take for a part of the word beside it."""
+
+
+def tone(title: str) -> float:
+    """From -1, as bad as news gets, to 1; 0 where no word says anything."""
+    text = title[:_LONGEST].translate(_PLAIN)
+    text = _PHRASE.sub(lambda match: _JOINED[(match.lastindex or 1) - 1], text)
+    compound: float = _analyzer().polarity_scores(text)["compound"]
+    return compound
+
+
+@cache
+def _analyzer() -> Any:
+    """VADER with our words; it reads its lexicon (half a megabyte) when it is made, so not before it is needed."""
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # noqa: PLC0415
+
+    analyzer = SentimentIntensityAnalyzer()
+    for word in EVERYDAY:
+        # Not zero: VADER would still let degree and capitals act upon it.
+        analyzer.lexicon.pop(word, None)
+    analyzer.lexicon.update(VALENCES)
+    return analyzer

@@ -1,0 +1,198 @@
+"""The scan of Ethereum: every block that is deep enough, in order, from JSON-RPC nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import structlog
+
+from shared.errors import NoSourceError, ProviderError
+from workers.answers import EthBlock, EthHeader, TokenTransfer
+from workers.pool import SourcePool
+from workers.provider import Ask, Provider
+from workers.whales.large import CONTRACTS, ETHEREUM, large_native, large_tokens, native_transfer
+from workers.whales.trail import DEPTH, Trail, Transfer
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+log = structlog.get_logger()
+
+CONFIRMATIONS = 2
+"""Blocks that must be above one before it is scanned. One-block reorgs happen a few times a day and stay above it;
+deeper ones are followed by the trail. It costs 24 s, and lets slower backends of a public node catch up."""
+MAX_CATCH_UP = 100
+"""Blocks, 20 min: after a longer absence the older ones are skipped, for whales of hours ago are not news."""
+BLOCKS_A_CYCLE = 20
+"""At most, when catching up: 15 s bring one or two new ones. Public nodes refuse who asks much more at once."""
+STALLED = 600.0
+"""Seconds without a new block (50 slots) after which a node counts as stuck, and another is asked."""
+_TIME_SHARE = 0.5
+"""Of the deadline in which blocks are begun: the rest is for the block that is under way and for another node."""
+PRICE_IDS = ("ethereum", "tether", "usd-coin", "dai", "wrapped-bitcoin", "bitcoin")
+"""CoinGecko ids that a scan needs; `bitcoin` stands in for WBTC where that has no price."""
+
+
+class Node(Provider, Protocol):
+    """What a scan asks an Ethereum node for. All of it raises ProviderError."""
+
+    async def header(self, ask: Ask, number: int | None = None) -> EthHeader | None:
+        """Of block `number`, or the newest; None where it isn't there."""
+        ...
+
+    async def block(self, ask: Ask, number: int) -> EthBlock | None:
+        """A block with its transactions; None where it isn't there."""
+        ...
+
+    async def transfers(
+        self, ask: Ask, contracts: tuple[str, ...], first: int, last: int
+    ) -> tuple[TokenTransfer, ...]:
+        """Transfer logs of these tokens in these blocks."""
+        ...
+
+    async def receipt_status(self, ask: Ask, transaction: str) -> bool | None:
+        """Whether a transaction succeeded; None where its receipt isn't there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What came of one cycle's scan."""
+
+    trail: Trail | None
+    """Where it ended; None where the chain has no block that is deep enough yet."""
+    found: tuple[Transfer, ...]
+    sources: tuple[str, ...]
+    """Names of the providers that answered."""
+
+
+@dataclass
+class _Work:
+    """One cycle's scan. Each block is all or nothing, so that another node goes on where one failed."""
+
+    trail: Trail | None
+    prices: Mapping[str, float]
+    threshold: float
+    now: float
+    stop_at: float
+    """Of the event loop's clock."""
+    found: list[Transfer] = field(default_factory=list)
+    sources: dict[str, None] = field(default_factory=dict)
+    blocks: int = 0
+
+    async def go(self, node: Node, ask: Ask) -> None:
+        """Scan what is deep enough, as far as time allows. Raises ProviderError; what was done by then stands."""
+        head = await node.header(ask)
+        if head is None:
+            raise ProviderError(node.name, "no newest block")
+        if self.now - head.time > STALLED:
+            raise ProviderError(node.name, f"stuck: newest block is {self.now - head.time:.0f} s old")
+        if self.trail is not None and self.trail.last is not None and head.number < self.trail.last.number:
+            raise ProviderError(node.name, f"behind: {self.trail.last.number - head.number} blocks and more")
+        safe = head.number - CONFIRMATIONS
+        self.trail = self._begun(safe)
+        while self.trail.next <= safe and self.blocks < BLOCKS_A_CYCLE and _time() < self.stop_at:
+            if not await self._advance(node, ask, self.trail):
+                break
+            self.blocks += 1
+            self.sources[node.name] = None
+        self.sources[node.name] = None
+
+    def _begun(self, safe: int) -> Trail:
+        """The trail to go on with: from the newest block that is deep enough if there is none, or none in reach."""
+        if self.trail is None:
+            return Trail(next=max(safe, 0))
+        first = safe - MAX_CATCH_UP + 1
+        if self.trail.next >= first:
+            return self.trail
+        log.warning("blocks skipped after a long absence", chain=ETHEREUM, blocks=first - self.trail.next)
+        return self.trail.jump(first)
+
+    async def _advance(self, node: Node, ask: Ask, trail: Trail) -> bool:
+        """One block on, or back to a fork; False where the node has no more for this cycle."""
+        number = trail.next
+        block, logs = await _both(node.block(ask, number), node.transfers(ask, CONTRACTS, number, number))
+        if block is None:
+            return False
+        if not trail.follows(block.header.parent):
+            return await self._walk_back(node, ask, trail)
+        if any(entry.block_hash != block.header.hash for entry in logs):
+            return False  # a reorg came between the two answers; the next cycle sees one of the two blocks
+        found = [native for native in await self._native(node, ask, block)]
+        found += large_tokens(logs, block.header, self.prices, self.threshold)
+        fresh = trail.fresh(found)
+        self.found += fresh
+        self.trail = trail.told(fresh).after(block.header.hash)
+        return True
+
+    async def _native(self, node: Node, ask: Ask, block: EthBlock) -> list[Transfer]:
+        price = self.prices["ethereum"]
+        found = []
+        for tx in large_native(block, price, self.threshold):
+            status = await node.receipt_status(ask, tx.hash)
+            if status is None:
+                raise ProviderError(node.name, "no receipt of a transaction that is in a block")
+            if status:
+                found.append(native_transfer(tx, block.header, price))
+        return found
+
+    async def _walk_back(self, node: Node, ask: Ask, trail: Trail) -> bool:
+        """Back to the newest scanned block that is still in the chain; the blocks after it are scanned anew."""
+        depth = 0
+        while trail.last is not None:
+            header = await node.header(ask, trail.last.number)
+            if header is not None and header.hash == trail.last.hash:
+                break
+            trail, depth = trail.back(), depth + 1
+            self.trail = trail
+        log.warning("reorg", chain=ETHEREUM, replaced=depth, beyond=depth if trail.last is None else None)
+        return True
+
+
+class EthereumScan:
+    """Scans Ethereum from where a trail ended."""
+
+    def __init__(self, pool: SourcePool[Node], threshold: float) -> None:
+        """`threshold` in USD."""
+        self.pool = pool
+        self._threshold = threshold
+
+    async def scan(self, trail: Trail | None, prices: Mapping[str, float], now: float, deadline: float) -> Scanned:
+        """What is large in the blocks since `trail`, or in the newest one without a trail, within `deadline` s.
+
+        Without a price nothing is scanned: the blocks wait for it. Raises NoSourceError where no node answered or a
+        price is missing; other errors pass through.
+        """
+        prices = _complete(prices)
+        missing = [coin_id for coin_id in PRICE_IDS if coin_id not in prices]
+        if missing:
+            raise NoSourceError(self.pool.name, [ProviderError("prices", f"unknown: {', '.join(missing)}")])
+        work = _Work(trail, prices, self._threshold, now, _time() + deadline * _TIME_SHARE)
+        try:
+            await self.pool.ask(work.go, deadline)
+        except NoSourceError:
+            if not work.blocks:
+                raise
+        return Scanned(work.trail, tuple(work.found), tuple(work.sources))
+
+
+def _complete(prices: Mapping[str, float]) -> dict[str, float]:
+    """WBTC is worth what bitcoin is where it has no price of its own."""
+    bitcoin = {"wrapped-bitcoin": prices["bitcoin"]} if "bitcoin" in prices else {}
+    return {**bitcoin, **prices}
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _both(one: Awaitable[A], other: Awaitable[B]) -> tuple[A, B]:
+    """Both answers, asked at once; the error of the first one that failed, after the other has ended."""
+    results = await asyncio.gather(one, other, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results  # type: ignore[return-value]
