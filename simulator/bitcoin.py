@@ -34,7 +34,7 @@ EXCHANGES = (
     "1NDyJtNTjmwk5xPNhjgAMu4HDHigtobu1s",  # Binance
     "bc1qgdjqv0av3q56jvd82tkdjpy7gdp9ut8tlqmgrpmv24sq90ecnvqqjwvw97",  # Bitfinex
 )
-"""Addresses known to be of exchanges (labelled so in workers/wallets.json, with the source); large transfers go to and from them."""
+"""Addresses known to be of exchanges (workers/wallets.json has the source); large transfers go to and from them."""
 
 
 @dataclass(frozen=True, slots=True)

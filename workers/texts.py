@@ -10,8 +10,8 @@ from urllib.parse import quote, unquote_plus, urlsplit
 _ROUNDS = 3
 """Times that entities are resolved: feeds escape twice (`&amp;#39;`), and a third time is somebody's mistake. What is
 escaped more often than that stays as it is, entities and all."""
-_MAX_RAW = 8000
-"""Characters of a raw text that are looked at: a whole article would be cut down to its beginning anyway."""
+_MAX_RAW = 4000
+"""Characters of a raw text that are looked at, markup and all: what is longer is no title, and is cut anyway."""
 _MAX_LINK = 2048
 """Characters of a link, about what browsers and proxies pass on; a longer one is no link."""
 

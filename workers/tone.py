@@ -12,6 +12,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
 _LONGEST = 300  # characters that are read: three times a headline; what a feed puts beyond them can't cost us time
 
 VALENCES = MappingProxyType(
@@ -32,7 +34,9 @@ VALENCES = MappingProxyType(
         # Money, use and standing.
         **dict.fromkeys(("inflow", "inflows", "adoption", "adopts", "accumulate", "accumulates", "halving"), 1.3),
         **dict.fromkeys(("partnership", "partners", "upgrade", "upgrades", "milestone", "oversubscribed"), 1.3),
-        **dict.fromkeys(("outflow", "outflows", "liquidation", "liquidations", "liquidated", "delist", "delists"), -1.7),
+        **dict.fromkeys(
+            ("outflow", "outflows", "liquidation", "liquidations", "liquidated", "delist", "delists"), -1.7
+        ),
         **dict.fromkeys(("delisting", "delisted", "outage", "halts", "halted", "layoffs", "overvalued"), -1.7),
         # Loss, crime and the law.
         **dict.fromkeys(("hack", "hacks", "hacked", "hacker", "hackers", "exploit", "exploits", "exploited"), -2.7),
@@ -63,7 +67,6 @@ _PHRASES = MappingProxyType(
         r"(?:sell|sold|selling)[- ]off": "selloff",
         r"bull (?:run|market)": "bull",
         r"bear market": "bear",
-        r"etf (?:is |gets? |wins? )?(?:approval|approved)": "ETF bullish approval",
         r"de-peg(?:s|ged)?": "depeg",
     }
 )
@@ -84,8 +87,6 @@ def tone(title: str) -> float:
 @cache
 def _analyzer() -> Any:
     """VADER with our words; it reads its lexicon (half a megabyte) when it is made, so not before it is needed."""
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # noqa: PLC0415
-
     analyzer = SentimentIntensityAnalyzer()
     for word in EVERYDAY:
         # Not zero: VADER would still let degree and capitals act upon it.

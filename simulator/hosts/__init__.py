@@ -26,6 +26,20 @@ HOSTS: dict[str, str] = {
     "cryptopanic.com": "simulator.hosts.cryptopanic",
     "api.blockchair.com": "simulator.hosts.blockchair",
     "eth.blockscout.com": "simulator.hosts.blockscout",
+    "ethereum-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
+    "eth.drpc.org": "simulator.hosts.ethereum_rpc",
+    "rpc.mevblocker.io": "simulator.hosts.ethereum_rpc",
+    "eth.merkle.io": "simulator.hosts.ethereum_rpc",
+    "bsc-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
+    "bsc-dataseed.binance.org": "simulator.hosts.ethereum_rpc",
+    "polygon-bor-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
+    "polygon.drpc.org": "simulator.hosts.ethereum_rpc",
+    "mainnet.base.org": "simulator.hosts.ethereum_rpc",
+    "base-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
+    "mainnet.optimism.io": "simulator.hosts.ethereum_rpc",
+    "optimism-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
+    "api.mainnet-beta.solana.com": "simulator.hosts.solana_rpc",
+    "solana-rpc.publicnode.com": "simulator.hosts.solana_rpc",
 }
 """Host header → the module whose `host(world)` answers for it."""
 

@@ -20,7 +20,5 @@ class Headline(Struct, frozen=True, kw_only=True):
     """The feed's own name of the article, unique within the feed; empty where it gives none."""
     categories: tuple[str, ...]
     """As the outlet spells them."""
-    summary: str
-    """Plain text; empty where the feed has none."""
     relayed: bool = False
     """Whether an aggregator told of it: the outlet's own item is the better one, then."""

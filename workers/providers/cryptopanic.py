@@ -21,7 +21,6 @@ from workers.texts import canonical_link, plain
 NAME = "cryptopanic"
 OUTLET = "CryptoPanic"
 _MAX_TITLE = 300  # characters, as for feeds
-_MAX_SUMMARY = 1000
 _MAX_NAME = 60  # characters of an outlet's name; the rest is cut off
 _MAX_ROWS = 500  # a page has 20 or 50; more is no page of theirs
 
@@ -38,7 +37,6 @@ class _Post(Struct):
     url: str | None = None
     original_url: str | None = None
     source: _Outlet | None = None
-    description: str | None = None
 
 
 class _Answer(Struct):
@@ -66,7 +64,6 @@ def _headline(post: _Post) -> Headline | None:
         published=post.published_at.timestamp(),
         guid=str(post.id),
         categories=(),  # it names coins, and no categories
-        summary=plain(post.description or "", _MAX_SUMMARY),
         relayed=True,
     )
 

@@ -28,7 +28,7 @@ _ERC20_TOPICS = 3
 """An ERC-721 Transfer has the same topic and a fourth, and no data."""
 _WORD = 2 + 64  # characters of 32 bytes of hex
 _LARGEST_BLOCK = 16 << 20
-"""Bytes of an answer: 520 kB is the largest block recorded; a full block of Arbitrum or BSC may have many times that."""
+"""Bytes of an answer: 520 kB is the largest block recorded, and full blocks of BSC have several times that."""
 
 
 class _Header(Struct, kw_only=True):

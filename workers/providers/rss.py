@@ -31,7 +31,6 @@ _MAX_ITEMS = 500  # eight times the longest feed recorded; a longer one is not w
 _MAX_ELEMENTS = 20_000  # 500 items of 40 elements; feedparser takes 20 µs for each, and nothing else runs meanwhile
 _MAX_DEPTH = 100  # elements within one another: feeds have 5
 _MAX_TITLE = 300  # characters, twice the longest recorded; the rest is cut off
-_MAX_SUMMARY = 1000  # characters: a paragraph; nobody reads on here
 _MAX_GUID = 500  # characters; a longer one counts as none
 _MAX_CATEGORIES = 30  # of one article, twice the most recorded; further ones are dropped
 _MAX_CATEGORY = 60  # characters; a longer one is a sentence, and is dropped
@@ -135,7 +134,6 @@ def _headline(outlet: str, entry: FeedParserDict, not_categories: Collection[str
         published=float(calendar.timegm(moment)),  # feedparser's times are UTC, whatever zone the feed gave
         guid=guid if len(guid) <= _MAX_GUID else "",
         categories=_categories(outlet, entry, not_categories),
-        summary=plain(_text(entry, "summary"), _MAX_SUMMARY),
     )
 
 

@@ -93,6 +93,7 @@ class Resuming(Protocol):
 
 SERVICES_CODE: dict[str, str] = {
     "market_data": "workers.services.market_data:MarketDataService",
+    "explorers": "workers.services.explorers:ExplorersService",
     "news": "workers.services.news:NewsService",
 }
 """Name in the catalogue → "module:Class". The class has `create(context)`."""

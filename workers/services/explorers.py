@@ -4,7 +4,7 @@ Figures change at different speeds and so do the limits of their sources. Planne
 
     mempool.space    3 (height, mempool, fees) in 30 s, 1 (hash rate) in 10 min   6.1 a minute of its 12
     blockchain.com   1 (transactions of a day) in 10 min                         0.1 a minute of its 10
-    Ethereum node    2 (header, gas price) in 10 s                               12 a minute
+    Ethereum node    2 (height, gas price) in 10 s                               12 a minute
     Blockscout       1 (transactions of a day) in 10 min
 
 and as fallbacks, around the clock: Esplora 3 in 30 s, 360 an hour of its 700; Blockchair 1 of Bitcoin in 100 s and 1 of
@@ -45,6 +45,7 @@ _DAY_REFRESH = 600.0  # s: figures over a day or three move by less than a perce
 _DAY_KEEP = 7200.0  # s: beyond it "the last 24 hours" are no longer those
 _BITCOIN_LAG = 2  # blocks that a source may be behind what was published: explorers hear of a block at different times
 _ETHEREUM_LAG = 10  # blocks, two minutes
+_GWEI = 10**9  # wei
 _HEIGHT_MEMORY = 600.0  # s that a height counts which nobody repeats: else one wrong, high one would shut out the rest
 
 
@@ -168,15 +169,13 @@ class ExplorersService:
         return stats
 
     async def _ask_ethereum(self, provider: EthereumRpc, ask: Ask) -> EthereumStats:
-        header, price = await asyncio.gather(provider.header(ask), provider.gas_price(ask), return_exceptions=True)
-        if isinstance(header, BaseException):
-            raise header
+        height, price = await asyncio.gather(provider.height(ask), provider.gas_price(ask), return_exceptions=True)
+        if isinstance(height, BaseException):
+            raise height
         if isinstance(price, BaseException):
             raise price
-        if header is None:
-            raise ProviderError(provider.name, "no newest block")
-        self._ethereum_tip.check(provider.name, header.number, self._now)
-        return EthereumStats(latest_block=header.number, gas_price_gwei=price / 1e9)
+        self._ethereum_tip.check(provider.name, height, self._now)
+        return EthereumStats(latest_block=height, gas_price_gwei=price / _GWEI)
 
 
 async def _ask_hashrate(provider: Mempool | BlockchainCom | Blockchair, ask: Ask) -> BitcoinStats:

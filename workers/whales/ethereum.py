@@ -47,9 +47,7 @@ class Node(Provider, Protocol):
         """A block with its transactions; None where it isn't there."""
         ...
 
-    async def transfers(
-        self, ask: Ask, contracts: tuple[str, ...], first: int, last: int
-    ) -> tuple[TokenTransfer, ...]:
+    async def transfers(self, ask: Ask, contracts: tuple[str, ...], first: int, last: int) -> tuple[TokenTransfer, ...]:
         """Transfer logs of these tokens in these blocks."""
         ...
 

@@ -1,0 +1,210 @@
+"""JSON-RPC nodes of Ethereum and its kin: https://ethereum.github.io/execution-apis/
+
+One file answers for every EVM node: the Host header says of which chain. A node is a block late at times, as nodes are;
+which blocks it gets late is its own, and always the same.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from simulator.ethereum import Ethereum, EvmChain
+from simulator.ethereum_blocks import place_of
+from simulator.host import Host, World, answer
+
+CHAIN_OF = {
+    "ethereum-rpc.publicnode.com": "ethereum",
+    "eth.drpc.org": "ethereum",
+    "rpc.mevblocker.io": "ethereum",
+    "eth.merkle.io": "ethereum",
+    "bsc-rpc.publicnode.com": "bsc",
+    "bsc-dataseed.binance.org": "bsc",
+    "polygon-bor-rpc.publicnode.com": "polygon",
+    "polygon.drpc.org": "polygon",
+    "mainnet.base.org": "base",
+    "base-rpc.publicnode.com": "base",
+    "mainnet.optimism.io": "optimism",
+    "optimism-rpc.publicnode.com": "optimism",
+}
+"""Host → chain."""
+_LATE = 12  # of so many blocks a node gets one late
+_RANGE = 1000
+"""Blocks that one eth_getLogs may span (the limit that 1rpc told; others allow less or more)."""
+_NO_LOGS = frozenset({"bsc-dataseed.binance.org"})
+"""Nodes on which eth_getLogs is switched off."""
+
+
+class Refusal(Exception):
+    """An error object of JSON-RPC."""
+
+    def __init__(self, code: int, message: str) -> None:
+        self.body = {"code": code, "message": message}
+        super().__init__(message)
+
+
+Methods = Mapping[str, Callable[[Sequence[Any]], Any]]
+"""What a node does with the params of each method; raises Refusal."""
+
+
+def host(world: World) -> Host:
+    """Every EVM node; the Host header chooses."""
+    nodes = {name: Node(world, name) for name in CHAIN_OF}
+
+    def methods(name: str) -> Methods:
+        return nodes[name].methods
+
+    return rpc_host(methods)
+
+
+def rpc_host(methods: Callable[[str], Methods]) -> Host:
+    """A host that takes a POST of one JSON-RPC call on `/`; `methods` are those of the node with that host name."""
+
+    async def serve(request: Request) -> Response:
+        return answer(_answered(await request.body(), methods(request.url.hostname or "")))
+
+    return Host(
+        routes=[Route("/", serve, methods=["POST"])],
+        figures=("number", "result"),
+        not_found={"jsonrpc": "2.0", "id": None, "error": {"code": -32601, "message": "not found"}},
+        too_many={"jsonrpc": "2.0", "id": 1, "error": {"code": -32005, "message": "rate limit exceeded"}},
+        server_error={"jsonrpc": "2.0", "id": 1, "error": {"code": -32603, "message": "internal error"}},
+        error_in_200={"jsonrpc": "2.0", "id": 1, "error": {"code": -32016, "message": "over rate limit"}},
+    )
+
+
+def _answered(body: bytes, methods: Methods) -> dict[str, Any]:
+    """The answer to one call, whatever it is."""
+    envelope: dict[str, Any] = {"jsonrpc": "2.0", "id": None}
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        return envelope | {"error": {"code": -32700, "message": "parse error"}}
+    if not isinstance(asked, dict) or not isinstance(asked.get("method"), str):
+        return envelope | {"error": {"code": -32600, "message": "invalid request"}}  # a batch is none here
+    envelope["id"] = asked.get("id")
+    params = asked.get("params", [])
+    method = methods.get(asked["method"])
+    if method is None or not isinstance(params, list):
+        text = f"the method {asked['method']} does not exist/is not available"
+        return envelope | {"error": {"code": -32601, "message": text}}
+    try:
+        return envelope | {"result": method(params)}
+    except Refusal as refusal:
+        return envelope | {"error": refusal.body}
+    except (IndexError, ValueError, TypeError, AttributeError):
+        return envelope | {"error": {"code": -32602, "message": "invalid argument"}}
+
+
+class Node:
+    """One node: what it knows of its chain now."""
+
+    def __init__(self, world: World, name: str) -> None:
+        """KeyError for a host that is no EVM node."""
+        self._clock = world.clock
+        self._name = name
+        chain = CHAIN_OF[name]
+        self._chain = Ethereum(world.market) if chain == "ethereum" else EvmChain(world.market, chain)
+        self.methods: Methods = {
+            "web3_clientVersion": lambda params: "Simulated/v1.0.0/coinwire",
+            "net_version": lambda params: str(self._chain.network.chain_id),
+            "eth_chainId": lambda params: hex(self._chain.network.chain_id),
+            "eth_syncing": lambda params: False,
+            "eth_blockNumber": lambda params: hex(self.height()),
+            "eth_gasPrice": lambda params: hex(self._chain.gas_price(self._chain.time_of(self.height()))),
+            "eth_feeHistory": self._fee_history,
+            "eth_getBlockByNumber": self._block,
+            "eth_getBlockReceipts": self._receipts,
+            "eth_getTransactionReceipt": self._receipt,
+            "eth_getLogs": self._logs,
+        }
+
+    def height(self) -> int:
+        """The newest block that it has."""
+        height = self._chain.height(self._clock.now())
+        is_late = zlib.crc32(f"{self._name}/{height}".encode()) % _LATE == 0
+        return height - 1 if is_late else height
+
+    def _block(self, params: Sequence[Any]) -> dict[str, Any] | None:
+        number, whole = self._number(params[0]), params[1]
+        if number > self.height():
+            return None
+        block = self._chain.block(number)
+        if whole is True:
+            return block
+        return block | {"transactions": [transaction["hash"] for transaction in block["transactions"]]}
+
+    def _receipts(self, params: Sequence[Any]) -> list[dict[str, Any]] | None:
+        number = self._number(params[0])
+        return self._chain.receipts(number) if number <= self.height() else None
+
+    def _receipt(self, params: Sequence[Any]) -> dict[str, Any] | None:
+        transaction = params[0]
+        if len(transaction) != 66:
+            raise ValueError("not a hash")
+        number, _ = place_of(transaction)
+        return self._chain.receipt(transaction) if number <= self.height() else None
+
+    def _logs(self, params: Sequence[Any]) -> list[dict[str, Any]]:
+        if self._name in _NO_LOGS:
+            raise Refusal(-32005, "limit exceeded")
+        wanted = params[0]
+        first, last = (self._number(wanted.get(key, "latest")) for key in ("fromBlock", "toBlock"))
+        if first > last:
+            raise Refusal(-32602, "invalid block range params")
+        if last - first >= _RANGE:
+            raise Refusal(-32000, f"eth_getLogs is limited to a {_RANGE} blocks range")
+        addresses = wanted.get("address") or []
+        addresses = {address.lower() for address in ([addresses] if isinstance(addresses, str) else addresses)}
+        topics = wanted.get("topics") or []
+        numbers = range(first, min(last, self.height()) + 1)
+        logs = (log for number in numbers for log in self._chain.logs(number))
+        return [log for log in logs if (not addresses or log["address"] in addresses) and _fits(log, topics)]
+
+    def _fee_history(self, params: Sequence[Any]) -> dict[str, Any]:
+        count = int(params[0], 16) if isinstance(params[0], str) else int(params[0])
+        last = min(self._number(params[1]), self.height())
+        shares = params[2] if len(params) > 2 else []
+        numbers = range(max(0, last - min(count, 1024) + 1), last + 1)
+        chain = self._chain
+        limit = chain.network.gas_limit
+        history = {
+            "oldestBlock": hex(numbers.start),
+            "baseFeePerGas": [hex(chain.base_fee(number)) for number in (*numbers, last + 1)],
+            "gasUsedRatio": [chain.gas_used(number) / limit for number in numbers],
+        }
+        if shares:
+            # Tips of a block spread from a fifth to twice the usual.
+            history["reward"] = [
+                [hex(round(chain.tip(number) * (0.2 + 1.8 * share / 100))) for share in shares] for number in numbers
+            ]
+        return history
+
+    def _number(self, tag: Any) -> int:
+        """A block by number or name. ValueError for what is neither."""
+        if tag in ("latest", "pending"):
+            return self.height()
+        if tag in ("safe", "finalized"):
+            return self.height() - {"safe": 32, "finalized": 64}[tag]
+        if tag == "earliest":
+            return 0
+        if not tag.startswith("0x"):
+            raise ValueError("not a quantity")
+        return int(tag, 16)
+
+
+def _fits(log: dict[str, Any], topics: Sequence[Any]) -> bool:
+    """Whether a log has these topics; None stands for any, a list for any of its own."""
+    if len(topics) > len(log["topics"]):
+        return False
+    for wanted, topic in zip(topics, log["topics"], strict=False):
+        choices = [wanted] if isinstance(wanted, str) else wanted
+        if choices and topic not in (choice.lower() for choice in choices):
+            return False
+    return True
