@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from simulator import contracts
+
 EXCHANGES = (
     "0x28c6c06298d514db089934071355e5743bf21d60",  # Binance 14
     "0x21a31ee1afc51d94c2efccaa2092ad1028285549",  # Binance 15
@@ -101,6 +103,7 @@ class _Filling:
         self._random = Random(f"{place.seed}/ethereum/transactions/{place.number}")
         self._kinds = self._choose(count)
         self._calls = self._shares()
+        self._events = contracts.events(place.seed, place.number)
         self._transactions: list[dict[str, Any]] = []
         self._receipts: list[dict[str, Any]] = []
         self._gas = 0
@@ -175,7 +178,11 @@ class _Filling:
     def _call(self) -> None:
         data = "0x" + self._random.randbytes(68).hex()
         kind = self._random.choice(("0x0", "0x1", "0x2", "0x2", "0x2", "0x2"))
-        self._add("call", self._one(), self._one(), 0, kind=kind, input_=data, gas=self._calls.pop())
+        sender, to = self._one(), self._one()
+        logs = self._events.pop(0) if self._events else []
+        if logs:
+            to = logs[0][0]
+        self._add("call", sender, to, 0, kind=kind, input_=data, gas=self._calls.pop(), logs=logs)
 
     def _create(self) -> None:
         code = "0x6080604052" + self._random.randbytes(200).hex()

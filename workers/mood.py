@@ -14,7 +14,7 @@ DAY = 86_400.0
 """Seconds for which a headline or a post counts."""
 BULLISH, BEARISH = 0.6, 0.4
 """Scores from which, and down to which, the market is not called neutral. alternative.me speaks of greed from 55 and of
-fear up to 46; a mean of several sources rarely goes as far as one, and half as much again keeps the word steady."""
+fear up to 46; five points more either way keep the word from changing with every headline."""
 
 _HALF_LIFE = 28_800.0  # s after which a text counts half: what is news in the morning is background in the evening
 _DOUBT = 5.0  # texts of no tone at all that are reckoned along with the real ones: a single headline is no mood

@@ -17,6 +17,7 @@ from workers.services import ServiceContext
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 _MOST = 64  # nodes: each is asked every 20 s by one worker; more is a mistake in the setting, and refused
 _LAG = 36.0  # s of blocks that a node may be behind its chain: nodes behind one load balancer differ by a block or two
+_SLOW = 5.0  # s between blocks from which all of them can be told of in updates every 20 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,15 @@ class Chain:
     def lag_limit(self) -> int:
         """Blocks behind the best node from which a node is lagging: 36 s of them, and never fewer than 2."""
         return max(2, ceil(_LAG / self.block_time))
+
+    @property
+    def newest(self) -> int:
+        """Blocks of one update that are told of at most: the newest.
+
+        16 suffices for five minutes of Ethereum; chains with a block every other second or faster have two, as each
+        costs a header with the hashes of all transactions.
+        """
+        return 16 if self.block_time >= _SLOW else 2
 
 
 CHAINS: dict[str, Chain] = {

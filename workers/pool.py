@@ -114,14 +114,17 @@ class SourcePool(Generic[P]):
             self._settle(None, skip, errors)
         raise NoSourceError(self.name, errors)
 
-    async def ask_all(self, question: Callable[[P, Ask], Awaitable[T]], deadline: float) -> list[tuple[str, T]]:
+    async def ask_all(
+        self, question: Callable[[P, Ask], Awaitable[T]], deadline: float, *, cooling: bool = False
+    ) -> list[tuple[str, T]]:
         """Name and answer of every source that has one within `deadline` seconds; all are asked at once.
 
         For answers that add up instead of standing in for one another: there is no active source, hence no failover.
+        With `cooling`, sources that cool down are asked too: how they are is what is wanted.
         Raises NoSourceError where none has one, with what each said; anything but a ProviderError passes through.
         """
         now = self._clock()
-        asked = [source for source in self.sources if source.retry_at <= now]
+        asked = [source for source in self.sources if cooling or source.retry_at <= now]
         results = await asyncio.gather(
             *(question(source.provider, self._fetcher.asker(source.provider, deadline)) for source in asked),
             return_exceptions=True,

@@ -42,7 +42,7 @@ class RpcError(ProviderError):
         self.code = code
         self.limited = code in LIMIT_CODES or any(words in message.lower() for words in _LIMIT_WORDS)
         """Whether the node refuses for how often we ask, or who we are."""
-        text = _KEYLIKE.sub("…", _URL.sub("…", " ".join(message.split())))[:_LONGEST]
+        text = shortened(message)
         super().__init__(provider, f"error {code}: {text}" if text else f"error {code}")
 
 
@@ -78,7 +78,16 @@ def opened(provider: str, body: bytes, kind: type[T]) -> T:
     Raises RpcError for an error object, else ProviderError: another id, neither or both of result and error, or a
     result that does not fit (null among them), with the path of the field.
     """
-    result = _result(provider, body)
+    return decode_result(provider, _result(provider, body), kind)
+
+
+def found(provider: str, body: bytes, kind: type[T]) -> T | None:
+    """As `opened`, where null is an answer: None, what was asked for is not there (yet)."""
+    return None if _result(provider, body) == b"null" else opened(provider, body, kind)
+
+
+def decode_result(provider: str, result: bytes, kind: type[T]) -> T:
+    """The `result` member of an answer as `kind`. Raises ProviderError with the path of the field."""
     try:
         return msgspec.json.decode(result, type=kind)
     except msgspec.ValidationError as fault:
@@ -87,9 +96,9 @@ def opened(provider: str, body: bytes, kind: type[T]) -> T:
         raise ProviderError(provider, f"not JSON: {type(fault).__name__}", field="$.result") from None
 
 
-def found(provider: str, body: bytes, kind: type[T]) -> T | None:
-    """As `opened`, where null is an answer: None, what was asked for is not there (yet)."""
-    return None if _result(provider, body) == b"null" else opened(provider, body, kind)
+def shortened(message: str) -> str:
+    """An upstream's sentence for our errors: short, without URLs and whatever might be a key."""
+    return _KEYLIKE.sub("…", _URL.sub("…", " ".join(message.split())))[:_LONGEST]
 
 
 def unhex(quantity: str) -> int:
@@ -103,7 +112,7 @@ def _result(provider: str, body: bytes) -> bytes:
     if error not in (b"", b"null"):
         if result not in (b"", b"null"):
             raise ProviderError(provider, "both a result and an error")
-        raise _refused(provider, error)
+        raise refused(provider, error)
     if not result:
         raise ProviderError(provider, "neither a result nor an error")
     if envelope.id != _ID:
@@ -111,7 +120,8 @@ def _result(provider: str, body: bytes) -> bytes:
     return result
 
 
-def _refused(provider: str, error: bytes) -> ProviderError:
+def refused(provider: str, error: bytes) -> ProviderError:
+    """An `error` member as what to raise."""
     try:
         fault = msgspec.json.decode(error, type=_Error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

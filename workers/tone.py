@@ -8,7 +8,7 @@ single tokens count: phrases are joined to one before it sees them.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -27,8 +27,11 @@ VALENCES = MappingProxyType(
         **dict.fromkeys(("plummet", "plummets", "plummeted", "collapse", "collapses", "collapsed", "meltdown"), -2.3),
         **dict.fromkeys(("tumble", "tumbles", "tumbled", "slump", "slumps", "slumped", "sink", "sinks", "sank"), -2.0),
         **dict.fromkeys(("selloff", "atl", "dump", "dumps", "dumped", "dumping", "capitulation", "rout"), -2.0),
-        **dict.fromkeys(("rise", "rises", "rose", "rising", "climb", "climbs", "climbed", "jump", "jumps"), 1.3),
-        **dict.fromkeys(("jumped", "rebound", "rebounds", "rebounded", "recovers", "uptrend", "upside"), 1.3),
+        **dict.fromkeys(("tanks", "tanked", "hammered", "battered"), -2.0),
+        **dict.fromkeys(("rise", "rises", "rose", "rising", "climb", "climbs", "climbed", "regains"), 1.3),
+        **dict.fromkeys(
+            ("jumps", "jumped", "bounces", "rebound", "rebounds", "rebounded", "recovers", "uptrend", "upside"), 1.3
+        ),
         **dict.fromkeys(("fall", "falls", "fell", "falling", "drop", "drops", "dropped", "slide", "slides"), -1.3),
         **dict.fromkeys(("slid", "dip", "dips", "dipped", "decline", "declines", "downtrend", "downside"), -1.3),
         # Money, use and standing.
@@ -54,7 +57,7 @@ EVERYDAY = frozenset(
     {
         *("share", "shares", "security", "securities", "interest", "interests", "treasury", "treasuries", "trust"),
         *("value", "debt", "block", "blocks", "like", "active", "novel", "top", "support", "supports", "reserve"),
-        *("credit", "bond", "bonds", "natural", "play", "number"),
+        *("credit", "bond", "bonds", "reward", "rewards", "natural", "play", "number"),
     }
 )
 """Words whose valence is taken away: a share, a treasury or a block is no mood in this field."""
@@ -76,6 +79,7 @@ _PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "
 """Typography that VADER would take for a part of the word beside it."""
 
 
+@lru_cache(maxsize=4096)  # a day's headlines and posts, which are asked about every cycle; others are reckoned again
 def tone(title: str) -> float:
     """From -1, as bad as news gets, to 1; 0 where no word says anything."""
     text = title[:_LONGEST].translate(_PLAIN)

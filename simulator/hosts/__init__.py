@@ -24,6 +24,10 @@ HOSTS: dict[str, str] = {
     "decrypt.co": "simulator.hosts.decrypt",
     "www.theblock.co": "simulator.hosts.theblock",
     "cryptopanic.com": "simulator.hosts.cryptopanic",
+    "api.alternative.me": "simulator.hosts.alternative_me",
+    "pro-api.coinmarketcap.com": "simulator.hosts.coinmarketcap",
+    "www.reddit.com": "simulator.hosts.reddit",
+    "oauth.reddit.com": "simulator.hosts.reddit_oauth",
     "api.blockchair.com": "simulator.hosts.blockchair",
     "eth.blockscout.com": "simulator.hosts.blockscout",
     "ethereum-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
@@ -40,6 +44,8 @@ HOSTS: dict[str, str] = {
     "optimism-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
     "api.mainnet-beta.solana.com": "simulator.hosts.solana_rpc",
     "solana-rpc.publicnode.com": "simulator.hosts.solana_rpc",
+    "api.whale-alert.io": "simulator.hosts.whale_alert",
+    "api.etherscan.io": "simulator.hosts.etherscan",
 }
 """Host header → the module whose `host(world)` answers for it."""
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from simulator.clock import iso
 from simulator.coins import Coin
+from simulator.crowd import Crowd
 from simulator.host import Host, World, answer, significant, whole
 
 _CACHED = {"cache-control": "max-age=30, public, must-revalidate, s-maxage=60", "cf-cache-status": "HIT"}
@@ -21,11 +22,13 @@ _LIMITED = (
     "plans for higher rate limits."
 )
 _CAP_SYMBOLS = 10
+_TRENDING = 15
+"""Coins in the list of those searched most: 15 since 2024, 7 before."""
 
 
 def host(world: World) -> Host:
     """api.coingecko.com."""
-    market = world.market
+    market, crowd = world.market, Crowd(world.market)
 
     def as_of() -> float:
         """Time of the figures in the CDN's cache: they are renewed at most every `coingecko_refresh` seconds."""
@@ -103,14 +106,37 @@ def host(world: World) -> Host:
         }
         return answer({"data": data}, headers=_CACHED)
 
+    async def trending(request: Request) -> Response:
+        time = as_of()
+        ranks = {coin.id: rank for rank, coin in enumerate(market.ranked(time), 1)}
+        coins = crowd.trending(time, _TRENDING)
+        rows = [_trending_row(world, coin, ranks[coin.id], score, time) for score, coin in enumerate(coins)]
+        return answer({"coins": rows, "nfts": [], "categories": []}, headers=_CACHED)
+
+    async def one_coin(request: Request) -> Response:
+        time = as_of()
+        if (coin := market.by_id.get(request.path_params["id"])) is None:
+            return answer({"error": "Could not find coin with the given id"}, 404, {"cache-control": "no-cache"})
+        rank = market.ranked(time).index(coin) + 1
+        body = _coin(coin, rank, crowd.votes_up(coin, time), time)
+        if request.query_params.get("market_data") != "false":
+            body["market_data"] = {
+                "current_price": {"usd": significant(market.price(coin, time))},
+                "market_cap": {"usd": round(market.market_cap(coin, time))},
+                "total_volume": {"usd": round(market.volume(coin, time))},
+            }
+        return answer(body, headers=_CACHED)
+
     return Host(
         routes=[
             Route("/api/v3/ping", ping),
             Route("/api/v3/coins/markets", markets),
             Route("/api/v3/simple/price", simple_price),
             Route("/api/v3/global", global_figures),
+            Route("/api/v3/search/trending", trending),
+            Route("/api/v3/coins/{id}", one_coin),  # after /markets, which is no coin
         ],
-        figures=("current_price", "usd", "active_cryptocurrencies"),
+        figures=("sentiment_votes_up_percentage", "coins", "current_price", "usd", "active_cryptocurrencies"),
         not_found={"error": "Incorrect path. Please check https://docs.coingecko.com/"},
         too_many={"status": {"error_code": 429, "error_message": _LIMITED}},
         server_error={"status": 500, "error": "Internal Server Error"},
@@ -155,3 +181,63 @@ def _market_row(world: World, coin: Coin, rank: int, time: float, windows: list[
         "roi": None,
         "last_updated": iso(time),
     } | {f"price_change_percentage_{w}_in_currency": market.change(coin, time, _WINDOWS[w] * 3600) for w in windows}
+
+
+def _trending_row(world: World, coin: Coin, rank: int, score: int, time: float) -> dict[str, Any]:
+    """One coin of /search/trending, in the shape of 2024: caps and volumes are text there."""
+    market = world.market
+    price, bitcoin = market.price(coin, time), market.price(market.by_id["bitcoin"], time)
+    cap, volume = market.market_cap(coin, time), market.volume(coin, time)
+    images = f"https://coin-images.coingecko.com/coins/images/{rank}"
+    item = {
+        "id": coin.id,
+        "coin_id": rank,
+        "name": coin.name,
+        "symbol": coin.symbol.upper(),
+        "market_cap_rank": rank,
+        "thumb": f"{images}/standard/{coin.id}.png",
+        "small": f"{images}/small/{coin.id}.png",
+        "large": f"{images}/large/{coin.id}.png",
+        "slug": coin.id,
+        "price_btc": price / bitcoin,
+        "score": score,
+        "data": {
+            "price": price,
+            "price_btc": f"{price / bitcoin:.18f}",
+            "price_change_percentage_24h": {"usd": market.change(coin, time)},
+            "market_cap": f"${cap:,.0f}",
+            "market_cap_btc": str(cap / bitcoin),
+            "total_volume": f"${volume:,.0f}",
+            "total_volume_btc": str(volume / bitcoin),
+            "sparkline": f"https://www.coingecko.com/coins/{rank}/sparkline.svg",
+            "content": None,
+        },
+    }
+    return {"item": item}
+
+
+def _coin(coin: Coin, rank: int, up: float, time: float) -> dict[str, Any]:
+    """One coin of /coins/{id}; its community figures are as empty as they are since 2024."""
+    return {
+        "id": coin.id,
+        "symbol": coin.symbol,
+        "name": coin.name,
+        "web_slug": coin.id,
+        "categories": [],
+        "public_notice": None,
+        "additional_notices": [],
+        "genesis_date": None,
+        "sentiment_votes_up_percentage": up,
+        "sentiment_votes_down_percentage": round(100 - up, 2),
+        "market_cap_rank": rank,
+        "community_data": {
+            "facebook_likes": None,
+            "reddit_average_posts_48h": 0,
+            "reddit_average_comments_48h": 0,
+            "reddit_subscribers": 0,
+            "reddit_accounts_active_48h": 0,
+            "telegram_channel_user_count": None,
+        },
+        "status_updates": [],
+        "last_updated": iso(time),
+    }

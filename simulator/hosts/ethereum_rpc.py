@@ -155,7 +155,10 @@ class Node:
         if self._name in _NO_LOGS:
             raise Refusal(-32005, "limit exceeded")
         wanted = params[0]
-        first, last = (self._number(wanted.get(key, "latest")) for key in ("fromBlock", "toBlock"))
+        if "blockHash" in wanted:  # EIP-234
+            first = last = self._hashed(wanted["blockHash"])
+        else:
+            first, last = (self._number(wanted.get(key, "latest")) for key in ("fromBlock", "toBlock"))
         if first > last:
             raise Refusal(-32602, "invalid block range params")
         if last - first >= _RANGE:
@@ -166,6 +169,13 @@ class Node:
         numbers = range(first, min(last, self.height()) + 1)
         logs = (log for number in numbers for log in self._chain.logs(number))
         return [log for log in logs if (not addresses or log["address"] in addresses) and _fits(log, topics)]
+
+    def _hashed(self, block_hash: str) -> int:
+        """Number of the block with this hash, if it is one of the last 300."""
+        for number in range(self.height(), self.height() - 300, -1):
+            if self._chain.hash_of(number) == block_hash.lower():
+                return number
+        raise Refusal(-32000, "unknown block")
 
     def _fee_history(self, params: Sequence[Any]) -> dict[str, Any]:
         count = int(params[0], 16) if isinstance(params[0], str) else int(params[0])

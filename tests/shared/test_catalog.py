@@ -95,7 +95,7 @@ def test_the_documents_partial_samples_are_parts_of_payloads(document: str) -> N
     empty: dict[str, Any] = {"market_caps": {}, "price_changes": {}}
     assert msgspec.convert(found["market_data"] | empty, MarketData).prices == {"bitcoin": 45000.0, "ethereum": 3200.0}
     added = {"chain": "ethereum", "symbol": "ETH", "amount": 1.0, "value_usd": 1e9}
-    whales = found["whale_tracking"] | {"whale_wallets": []}
+    whales = found["whale_tracking"] | {"whale_wallets": [], "sources": []}
     whales["large_transactions"] = [sample | added for sample in whales["large_transactions"]]
     transaction = msgspec.convert(whales, WhaleTracking).large_transactions[0]
     assert (transaction.from_, transaction.value) == ("0x...", 1e9)

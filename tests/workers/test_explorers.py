@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
 from shared.errors import NoSourceError
 from shared.payloads import Explorers
@@ -109,6 +110,38 @@ async def test_blockchair_knows_one_fee(stage: Stage, explorers: Any) -> None:
     assert nulls(data.chains.bitcoin.fees) == {"medium", "slow"}
 
 
+async def test_blockchair_goes_on(stage: Stage, explorers: Any) -> None:
+    """It is asked again when its answer is old, and not in every cycle before."""
+    stage.spoil(MEMPOOL, ESPLORA)
+    first = await stage.collect()
+    await stage.collect(30)
+    assert stage.asked["blockchair"] == 1
+    later = await stage.collect(1200)
+    assert later.latest_block > first.latest_block
+    assert stage.asked["blockchair"] == 2
+
+
+async def test_a_count_of_zero_is_null(stage: Stage, explorers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day without a transaction and a chain without hashes are how explorers say that they don't know."""
+    for chain, figure in ((Bitcoin, "hashrate"), (Bitcoin, "transactions_24h"), (Ethereum, "transactions_24h")):
+        monkeypatch.setattr(chain, figure, lambda self, time: 0)
+    data = await stage.collect()
+    assert nulls(data.chains.bitcoin) == {"hashrate", "transactions_count"}
+    assert nulls(data.chains.ethereum) == {"transactions_count"}
+    assert sources(data) == ["mempool", NODE_NAMES[0]]
+    assert {source.failures for pool in explorers.pools[1:3] for source in pool.sources} == {1}
+
+
+async def test_etherscan_joins_with_a_key(stage: Stage) -> None:
+    """It is the last source of Ethereum's height and gas price, where the operator has a key for it."""
+    stage.spoil(*NODES)
+    service = stage.open("explorers", etherscan_key=SecretStr("our-own-key"))
+    data = await stage.collect()
+    assert [source.provider.name for source in service.pools[3].sources] == [*NODE_NAMES, "etherscan"]
+    assert "etherscan" in sources(data)
+    assert nulls(data.chains.ethereum) == set()
+
+
 async def test_figures_without_a_source_are_null(stage: Stage, explorers: Any) -> None:
     """blockchain.com alone knows no mempool and no fees; null is neither zero nor what was true before."""
     stage.spoil(MEMPOOL, ESPLORA, CHAIR, SCOUT, *NODES)
@@ -207,6 +240,19 @@ async def test_a_source_that_is_far_behind_has_failed(stage: Stage, explorers: A
     assert {source.provider.name: source.error.reason for source in explorers.pools[0].sources}["esplora"] == (
         "4 blocks behind"
     )
+
+
+async def test_a_node_that_is_far_behind_has_failed(stage: Stage, explorers: Any) -> None:
+    """A node more than ten blocks below what was published is passed over; what it said lasts half a minute."""
+    height = (await stage.collect()).chains.ethereum.latest_block
+    explorers._ethereum_tip.check(NODE_NAMES[0], height + 10, stage.now)
+    assert (await stage.collect()).chains.ethereum.latest_block == height
+    explorers._ethereum_tip.check(NODE_NAMES[0], height + 20, stage.now)
+    data = await stage.collect(10)
+    assert data.chains.ethereum.latest_block == height
+    data = await stage.collect(25)
+    assert nulls(data.chains.ethereum) == {"latest_block", "gas_price_gwei"}
+    assert NODE_NAMES[0] not in sources(data)
 
 
 async def test_a_height_that_nobody_repeats_is_forgotten(stage: Stage, explorers: Any) -> None:

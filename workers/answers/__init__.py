@@ -8,7 +8,9 @@ from workers.answers.bitcoin import BitcoinStats, BtcBlock, BtcHeader, BtcOutput
 from workers.answers.ethereum import EthBlock, EthereumStats, EthHeader, EthTransaction, TokenTransfer
 from workers.answers.market import ListedCoin, Ticker
 from workers.answers.news import Headline
+from workers.answers.onchain import ContractLog
 from workers.answers.sentiment import FearAndGreed, Post, PostPage
+from workers.answers.whales import ReportedTransfer, TransferPage
 
 __all__ = [
     "BitcoinStats",
@@ -16,6 +18,7 @@ __all__ = [
     "BtcHeader",
     "BtcOutput",
     "BtcTransaction",
+    "ContractLog",
     "EthBlock",
     "EthHeader",
     "EthTransaction",
@@ -25,6 +28,8 @@ __all__ = [
     "ListedCoin",
     "Post",
     "PostPage",
+    "ReportedTransfer",
     "Ticker",
     "TokenTransfer",
+    "TransferPage",
 ]

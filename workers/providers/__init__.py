@@ -20,6 +20,7 @@ PROVIDERS: dict[str, str] = {
     "blockchain_com": "workers.providers.blockchain_com:BlockchainCom",
     "blockchair": "workers.providers.blockchair:Blockchair",
     "blockscout": "workers.providers.blockscout:Blockscout",
+    "defillama": "workers.providers.defillama:DefiLlama",
     "coindesk": "workers.providers.coindesk:CoinDesk",
     "cointelegraph": "workers.providers.cointelegraph:Cointelegraph",
     "decrypt": "workers.providers.decrypt:Decrypt",
@@ -30,6 +31,8 @@ PROVIDERS: dict[str, str] = {
     "reddit": "workers.providers.reddit:Reddit",
     "ethereum_rpc": "workers.providers.ethereum_rpc:EthereumRpc",
     "solana_rpc": "workers.providers.solana_rpc:SolanaRpc",
+    "whale_alert": "workers.providers.whale_alert:WhaleAlert",
+    "etherscan": "workers.providers.etherscan:Etherscan",
 }
 """Name → "module:Class"."""
 

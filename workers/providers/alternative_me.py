@@ -25,7 +25,7 @@ class _Day(Struct):
     """Unix seconds of the day's midnight, as long as no `date_format` is asked for."""
 
 
-class _Metadata(Struct):
+class _Metadata(Struct, frozen=True):
     error: str | None = None
 
 

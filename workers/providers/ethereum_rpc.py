@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.answers import EthBlock, EthHeader, EthTransaction, TokenTransfer
+from workers.answers import ContractLog, EthBlock, EthHeader, EthTransaction, TokenTransfer
 from workers.provider import Ask, Parsers
 from workers.rpc import Address, BigQuantity, Hash, Quantity, call, found, opened, unhex
 
@@ -72,6 +72,10 @@ class _Log(Struct):
     transaction: Hash = msgspec.field(name="transactionHash")
     index: Quantity = msgspec.field(name="logIndex")
     removed: bool = False
+
+
+class _FeeHistory(Struct):
+    ratios: list[Annotated[float, Meta(ge=0, le=1)]] = msgspec.field(name="gasUsedRatio")
 
 
 class _Receipt(Struct):
@@ -138,6 +142,32 @@ def parse_transfers(body: bytes, provider: str = NAME) -> tuple[TokenTransfer, .
     return tuple(transfers)
 
 
+def parse_logs(body: bytes, provider: str = NAME) -> tuple[ContractLog, ...]:
+    """eth_getLogs, in the chain's order; what was taken back, and logs without a topic, are left out.
+
+    Raises ProviderError.
+    """
+    return tuple(
+        ContractLog(
+            block=unhex(log.block),
+            index=unhex(log.index),
+            transaction=log.transaction.lower(),
+            contract=log.address.lower(),
+            topic=log.topics[0].lower(),
+        )
+        for log in opened(provider, body, list[_Log])
+        if not log.removed and log.topics
+    )
+
+
+def parse_ratios(body: bytes, provider: str = NAME) -> tuple[float, ...]:
+    """eth_feeHistory: the share of its gas limit that each block used, the newest last. Raises ProviderError."""
+    history = opened(provider, body, _FeeHistory)
+    if not history.ratios:
+        raise ProviderError(provider, "no block in the answer", field="$.result.gasUsedRatio")
+    return tuple(history.ratios)
+
+
 def parse_status(body: bytes, provider: str = NAME) -> bool | None:
     """Whether the transaction of a receipt succeeded; None where there is no receipt, or (before 2017) no status.
 
@@ -157,6 +187,8 @@ class EthereumRpc:
         "header": parse_header,
         "block": parse_block,
         "transfers": parse_transfers,
+        "logs": parse_logs,
+        "ratios": parse_ratios,
         "status": parse_status,
     }
 
@@ -209,6 +241,36 @@ class EthereumRpc:
         if any(not first <= transfer.block <= last or transfer.contract not in contracts for transfer in answer):
             raise ProviderError(self.name, "logs that were not asked for")
         return answer
+
+    async def transfers_in(self, ask: Ask, contracts: tuple[str, ...], block_hash: str) -> tuple[TokenTransfer, ...]:
+        """ERC-20 transfers of these tokens in the block with this hash (EIP-234); one that a node lacks is an error.
+
+        Raises ProviderError.
+        """
+        wanted = {"blockHash": block_hash, "address": list(contracts), "topics": [TRANSFER]}
+        parse = partial(parse_transfers, provider=self.name)
+        answer = await ask(call("eth_getLogs", (wanted,), parse, limit=_LARGEST_BLOCK))
+        if any(transfer.block_hash != block_hash or transfer.contract not in contracts for transfer in answer):
+            raise ProviderError(self.name, "logs that were not asked for")
+        return answer
+
+    async def logs(
+        self, ask: Ask, contracts: tuple[str, ...], topics: tuple[str, ...], first: int, last: int
+    ) -> tuple[ContractLog, ...]:
+        """Logs with one of these first topics of these contracts in blocks `first` to `last`; limits as above.
+
+        Raises ProviderError.
+        """
+        wanted = {"fromBlock": _tag(first), "toBlock": _tag(last), "address": list(contracts), "topics": [list(topics)]}
+        answer = await ask(call("eth_getLogs", (wanted,), partial(parse_logs, provider=self.name)))
+        if any(not first <= log.block <= last or log.contract not in contracts for log in answer):
+            raise ProviderError(self.name, "logs that were not asked for")
+        return answer
+
+    async def ratios(self, ask: Ask, blocks: int) -> tuple[float, ...]:
+        """The share of its gas limit that each of the newest `blocks` used, the newest last. Raises ProviderError."""
+        parse = partial(parse_ratios, provider=self.name)
+        return await ask(call("eth_feeHistory", (hex(blocks), "latest", []), parse))
 
     async def receipt_status(self, ask: Ask, transaction: str) -> bool | None:
         """Whether the transaction with this hash succeeded; None where that is not known. Raises ProviderError."""

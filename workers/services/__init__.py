@@ -95,6 +95,9 @@ SERVICES_CODE: dict[str, str] = {
     "market_data": "workers.services.market_data:MarketDataService",
     "explorers": "workers.services.explorers:ExplorersService",
     "news": "workers.services.news:NewsService",
+    "rpc_nodes": "workers.services.rpc_nodes:RpcNodesService",
+    "sentiment": "workers.services.sentiment:SentimentService",
+    "whale_tracking": "workers.services.whale_tracking:WhaleTrackingService",
 }
 """Name in the catalogue → "module:Class". The class has `create(context)`."""
 

@@ -40,8 +40,8 @@ _POSTS_REFRESH = 600.0  # s: a hundredth of the day that is counted
 _NEWS_AGE = 180.0  # s: three cycles of the service whose headlines these are
 _WELL = 120.0
 """Seconds after an answer for which that source is taken to be well. Were it less, the failure of one part would have
-all others asked again in every cycle, six calls of CoinGecko a minute; were it more, nobody would see that all are
-down."""
+all others asked again in every cycle, six calls of CoinGecko a minute. Beyond five minutes, trending's refresh, nobody
+would see that all are down."""
 
 
 class SentimentService:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
 
 import structlog
 
 from shared.errors import NoSourceError, ProviderError
-from workers.answers import EthBlock, EthHeader, TokenTransfer
+from workers.answers import EthBlock
 from workers.pool import SourcePool
-from workers.provider import Ask, Provider
-from workers.whales.large import CONTRACTS, ETHEREUM, large_native, large_tokens, native_transfer
-from workers.whales.trail import DEPTH, Trail, Transfer
-
-A = TypeVar("A")
-B = TypeVar("B")
+from workers.provider import Ask
+from workers.providers.ethereum_rpc import EthereumRpc
+from workers.whales.large import CONTRACTS, ETHEREUM, TOKENS, large_native, large_tokens, native_transfer
+from workers.whales.trail import Trail, Transfer
 
 log = structlog.get_logger()
 
@@ -32,28 +29,10 @@ STALLED = 600.0
 """Seconds without a new block (50 slots) after which a node counts as stuck, and another is asked."""
 _TIME_SHARE = 0.5
 """Of the deadline in which blocks are begun: the rest is for the block that is under way and for another node."""
-PRICE_IDS = ("ethereum", "tether", "usd-coin", "dai", "wrapped-bitcoin", "bitcoin")
-"""CoinGecko ids that a scan needs; `bitcoin` stands in for WBTC where that has no price."""
-
-
-class Node(Provider, Protocol):
-    """What a scan asks an Ethereum node for. All of it raises ProviderError."""
-
-    async def header(self, ask: Ask, number: int | None = None) -> EthHeader | None:
-        """Of block `number`, or the newest; None where it isn't there."""
-        ...
-
-    async def block(self, ask: Ask, number: int) -> EthBlock | None:
-        """A block with its transactions; None where it isn't there."""
-        ...
-
-    async def transfers(self, ask: Ask, contracts: tuple[str, ...], first: int, last: int) -> tuple[TokenTransfer, ...]:
-        """Transfer logs of these tokens in these blocks."""
-        ...
-
-    async def receipt_status(self, ask: Ask, transaction: str) -> bool | None:
-        """Whether a transaction succeeded; None where its receipt isn't there."""
-        ...
+PRICES = ("ethereum", *(token.coin_id for token in TOKENS))
+"""CoinGecko ids whose prices a scan needs; bitcoin's stands in for WBTC's."""
+_CHAIN_ID = 1
+"""Of mainnet: the tokens' addresses mean nothing elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +56,15 @@ class _Work:
     now: float
     stop_at: float
     """Of the event loop's clock."""
+    verified: set[str]
+    """Names of nodes that are known to be on mainnet."""
     found: list[Transfer] = field(default_factory=list)
     sources: dict[str, None] = field(default_factory=dict)
     blocks: int = 0
 
-    async def go(self, node: Node, ask: Ask) -> None:
+    async def go(self, node: EthereumRpc, ask: Ask) -> None:
         """Scan what is deep enough, as far as time allows. Raises ProviderError; what was done by then stands."""
+        await self._verify(node, ask)
         head = await node.header(ask)
         if head is None:
             raise ProviderError(node.name, "no newest block")
@@ -99,6 +81,12 @@ class _Work:
             self.sources[node.name] = None
         self.sources[node.name] = None
 
+    async def _verify(self, node: EthereumRpc, ask: Ask) -> None:
+        if node.name not in self.verified:
+            if (chain := await node.chain_id(ask)) != _CHAIN_ID:
+                raise ProviderError(node.name, f"on chain {chain} instead of {_CHAIN_ID}")
+            self.verified.add(node.name)
+
     def _begun(self, safe: int) -> Trail:
         """The trail to go on with: from the newest block that is deep enough if there is none, or none in reach."""
         if self.trail is None:
@@ -109,24 +97,24 @@ class _Work:
         log.warning("blocks skipped after a long absence", chain=ETHEREUM, blocks=first - self.trail.next)
         return self.trail.jump(first)
 
-    async def _advance(self, node: Node, ask: Ask, trail: Trail) -> bool:
+    async def _advance(self, node: EthereumRpc, ask: Ask, trail: Trail) -> bool:
         """One block on, or back to a fork; False where the node has no more for this cycle."""
-        number = trail.next
-        block, logs = await _both(node.block(ask, number), node.transfers(ask, CONTRACTS, number, number))
+        block = await node.block(ask, trail.next)
         if block is None:
             return False
         if not trail.follows(block.header.parent):
-            return await self._walk_back(node, ask, trail)
-        if any(entry.block_hash != block.header.hash for entry in logs):
-            return False  # a reorg came between the two answers; the next cycle sees one of the two blocks
-        found = [native for native in await self._native(node, ask, block)]
+            await self._walk_back(node, ask, trail)
+            return True
+        found = await self._native(node, ask, block)
+        # By hash: of a block's number, a backend that lacks the block would say that it has no logs.
+        logs = await node.transfers_in(ask, CONTRACTS, block.header.hash)
         found += large_tokens(logs, block.header, self.prices, self.threshold)
         fresh = trail.fresh(found)
         self.found += fresh
         self.trail = trail.told(fresh).after(block.header.hash)
         return True
 
-    async def _native(self, node: Node, ask: Ask, block: EthBlock) -> list[Transfer]:
+    async def _native(self, node: EthereumRpc, ask: Ask, block: EthBlock) -> list[Transfer]:
         price = self.prices["ethereum"]
         found = []
         for tx in large_native(block, price, self.threshold):
@@ -137,26 +125,32 @@ class _Work:
                 found.append(native_transfer(tx, block.header, price))
         return found
 
-    async def _walk_back(self, node: Node, ask: Ask, trail: Trail) -> bool:
+    async def _walk_back(self, node: EthereumRpc, ask: Ask, trail: Trail) -> None:
         """Back to the newest scanned block that is still in the chain; the blocks after it are scanned anew."""
-        depth = 0
-        while trail.last is not None:
-            header = await node.header(ask, trail.last.number)
-            if header is not None and header.hash == trail.last.hash:
-                break
-            trail, depth = trail.back(), depth + 1
-            self.trail = trail
-        log.warning("reorg", chain=ETHEREUM, replaced=depth, beyond=depth if trail.last is None else None)
-        return True
+        kept, replaced = 0, len(trail.passed)  # of `passed`: so many stand for certain; from here on none does
+        place = replaced - 1  # most often only the newest one was replaced, so begin there
+        while kept < replaced:
+            header = await node.header(ask, trail.passed[place].number)
+            if header is not None and header.hash == trail.passed[place].hash:
+                kept = place + 1
+            else:
+                replaced = place
+            place = replaced - 1 if replaced == len(trail.passed) - 1 else (kept + replaced) // 2
+        depth = len(trail.passed) - kept
+        for _ in range(depth):
+            trail = trail.back()
+        self.trail = trail
+        log.warning("blocks replaced by a reorg are scanned anew", chain=ETHEREUM, blocks=depth)
 
 
 class EthereumScan:
     """Scans Ethereum from where a trail ended."""
 
-    def __init__(self, pool: SourcePool[Node], threshold: float) -> None:
+    def __init__(self, pool: SourcePool[EthereumRpc], threshold: float) -> None:
         """`threshold` in USD."""
         self.pool = pool
         self._threshold = threshold
+        self._verified: set[str] = set()
 
     async def scan(self, trail: Trail | None, prices: Mapping[str, float], now: float, deadline: float) -> Scanned:
         """What is large in the blocks since `trail`, or in the newest one without a trail, within `deadline` s.
@@ -165,10 +159,11 @@ class EthereumScan:
         price is missing; other errors pass through.
         """
         prices = _complete(prices)
-        missing = [coin_id for coin_id in PRICE_IDS if coin_id not in prices]
+        missing = [coin_id for coin_id in PRICES if coin_id not in prices]
         if missing:
             raise NoSourceError(self.pool.name, [ProviderError("prices", f"unknown: {', '.join(missing)}")])
-        work = _Work(trail, prices, self._threshold, now, _time() + deadline * _TIME_SHARE)
+        stop_at = _time() + deadline * _TIME_SHARE
+        work = _Work(trail, prices, self._threshold, now, stop_at, self._verified)
         try:
             await self.pool.ask(work.go, deadline)
         except NoSourceError:
@@ -185,12 +180,3 @@ def _complete(prices: Mapping[str, float]) -> dict[str, float]:
 
 def _time() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _both(one: Awaitable[A], other: Awaitable[B]) -> tuple[A, B]:
-    """Both answers, asked at once; the error of the first one that failed, after the other has ended."""
-    results = await asyncio.gather(one, other, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results  # type: ignore[return-value]

@@ -1,0 +1,64 @@
+"""CoinMarketCap: https://coinmarketcap.com/api/documentation/pro-api-reference/keyless-public-api.md
+
+Only its fear and greed index, with and without a key. No answer of it was recorded: this follows the documentation.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from simulator.clock import Clock, iso
+from simulator.crowd import Crowd
+from simulator.host import Host, World, answer
+
+_RENEWED = 900.0
+"""Seconds for which a value stands."""
+_CLASSES = ((19, "Extreme fear"), (39, "Fear"), (59, "Neutral"), (79, "Greed"), (100, "Extreme greed"))
+
+
+def host(world: World) -> Host:
+    """pro-api.coinmarketcap.com."""
+    crowd, clock = Crowd(world.market), world.clock
+
+    async def keyless(request: Request) -> Response:
+        time = math.floor(clock.now() / _RENEWED) * _RENEWED
+        value = crowd.greed(time, 4.0, 0.5)  # its own scale: more of the last day than alternative.me's
+        data = {
+            "value": value,
+            "update_time": iso(time),
+            "value_classification": next(name for most, name in _CLASSES if value <= most),
+        }
+        return answer({"data": data, "status": _status(clock, 0, "")})
+
+    async def with_key(request: Request) -> Response:
+        if not request.headers.get("X-CMC_PRO_API_KEY"):
+            return answer({"status": _status(clock, 1002, "API key missing.")}, 401)
+        return await keyless(request)
+
+    return Host(
+        routes=[
+            Route("/public-api/v3/fear-and-greed/latest", keyless),
+            Route("/v3/fear-and-greed/latest", with_key),
+        ],
+        figures=("value",),
+        not_found={"statusCode": 404, "error": "Not Found", "message": "Not Found"},
+        too_many={"status": _status(clock, 1011, "You've hit an IP rate limit.")},
+        server_error={"status": _status(clock, 500, "An internal server error occurred")},
+        error_in_200={"status": _status(clock, "1008", "You've exceeded your API Key's HTTP request rate limit.")},
+    )
+
+
+def _status(clock: Clock, code: int | str, message: str) -> dict[str, Any]:
+    """`error_code` is a number or a string, as it happens."""
+    return {
+        "timestamp": iso(clock.now()),
+        "error_code": code,
+        "error_message": message,
+        "elapsed": 3,
+        "credit_count": 1,
+    }

@@ -1,0 +1,19 @@
+"""What contracts tell: logs of whatever event."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class ContractLog(Struct, frozen=True, kw_only=True):
+    """One log of a contract. Its transaction succeeded: failed ones leave no logs."""
+
+    block: int
+    index: int
+    """Of the log within its block."""
+    transaction: str
+    """Hash."""
+    contract: str
+    """Address, lower case."""
+    topic: str
+    """Hash of the event's signature, lower case."""

@@ -1,0 +1,159 @@
+"""One chain as it was published: which block has which number, and what happens to that as new heads come.
+
+Reorganisations are proven by hashes, never guessed from heights. That a block number has another hash than the one
+published counts when a node says so that is ahead of what was published, or that it was published from. A node that is
+a block late, or sees another block at the tip while nobody is ahead, changes nothing: the next block decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import pairwise
+
+from msgspec import Struct
+
+from shared.errors import ProviderError
+from shared.payloads.rpc_nodes import ChainEvent
+from workers.answers import EthHeader
+
+_REMEMBERED = 64
+"""Blocks of a chain that are remembered, so the deepest reorganisation that is told exactly: two epochs of Ethereum,
+after which its blocks are final. A deeper one is told with this depth."""
+
+
+class Block(Struct, frozen=True, array_like=True):
+    """A block that was published, or could have been."""
+
+    number: int
+    hash: str | None
+    """None where the chain's nodes tell no hash."""
+
+
+class View(Struct, frozen=True, array_like=True):
+    """What was published of one chain. Not always without gaps: see `newest` in `follow`."""
+
+    node: str
+    """Whose chain it is."""
+    blocks: tuple[Block, ...]
+    """Ascending, never empty."""
+
+    @property
+    def last(self) -> Block:
+        """The newest."""
+        return self.blocks[-1]
+
+
+Header = Callable[[int | None], Awaitable[EthHeader | None]]
+"""One node's header of a block by number, or its newest."""
+
+
+def candidates(view: View | None, heights: Mapping[str, int]) -> list[str]:
+    """Nodes whose head may change the view, the best first: those ahead of it, else the one that it is of."""
+    if view is None:
+        ahead = list(heights)
+    else:
+        ahead = [name for name, height in heights.items() if height > view.last.number]
+        if not ahead:
+            return [view.node] if view.node in heights else []
+    # Among equals the node that the view is of: it can have seen no other block at the same height.
+    return sorted(ahead, key=lambda name: (-heights[name], view is None or name != view.node))
+
+
+async def follow(
+    chain: str, view: View | None, node: str, header: Header, newest: int
+) -> tuple[View | None, Sequence[ChainEvent]]:
+    """The view after `node` was asked for its head, and what has happened since the view before.
+
+    A reorganisation names the first block that was replaced, its new hash, and how many were. New blocks follow,
+    ascending, those in place of replaced ones among them; of more than `newest` only the newest are told.
+    Raises ProviderError where the node gives no coherent answer; the view before then still stands.
+    """
+    head = await _there(node, header, None)
+    if view is None:
+        first = Block(head.number, head.hash)
+        return View(node, (first,)), [_new(chain, first)]
+    known = {block.number: block.hash for block in view.blocks}
+    if head.number <= view.last.number and (node != view.node or known.get(head.number) in (None, head.hash)):
+        return view, ()
+    above, parent = await _above(node, header, head, view.last.number, newest)
+    replaced = await _replaced(node, header, view, head, parent)
+    events = []
+    kept = [block for block in view.blocks if not replaced or block.number < replaced[0].number]
+    if replaced:
+        first = replaced[0]
+        depth = view.last.number - first.number + 1
+        events.append(
+            ChainEvent(chain=chain, type="reorg", block_number=first.number, block_hash=first.hash, depth=depth)
+        )
+    fresh = [*replaced, *above]
+    events += [_new(chain, block) for block in fresh[-newest:]]
+    return View(node, tuple([*kept, *fresh][-_REMEMBERED:])), events
+
+
+def follow_height(chain: str, view: View | None, node: str, height: int) -> tuple[View, Sequence[ChainEvent]]:
+    """As `follow` for a chain whose nodes tell heights only: one event, without a hash, for whatever was added."""
+    if view is not None and height <= view.last.number:
+        return view, ()
+    block = Block(height, None)
+    return View(node, (block,)), [_new(chain, block)]
+
+
+async def _above(
+    node: str, header: Header, head: EthHeader, last: int, newest: int
+) -> tuple[list[Block], Block | None]:
+    """The `newest` blocks after number `last`, ascending, `head` at their end; proven to be links of one chain.
+
+    And the block below them, as the first of them names it, where that is `last`.
+    """
+    if head.number <= last:
+        return [], None
+    first = max(last + 1, head.number - newest + 1)
+    # After a gap the first one's own header has nothing to prove: the second one names its hash.
+    lowest = first if first == last + 1 or first == head.number else first + 1
+    headers = [*await asyncio.gather(*(_there(node, header, number) for number in range(lowest, head.number))), head]
+    for parent, child in pairwise(headers):
+        if child.parent != parent.hash:
+            raise _changed(node)
+    blocks = [Block(one.number, one.hash) for one in headers]
+    below = Block(lowest - 1, headers[0].parent)
+    if lowest > first:
+        blocks.insert(0, below)
+    return blocks, below if below.number == last else None
+
+
+async def _replaced(node: str, header: Header, view: View, head: EthHeader, below: Block | None) -> list[Block]:
+    """What now stands in place of published blocks, ascending; empty where all of them still stand.
+
+    `below` is what the node's own chain has in place of the last one, where that is known.
+    """
+    replaced: list[Block] = []
+    for block in reversed(view.blocks):
+        if block.number > head.number:
+            continue  # gone, and nothing came in its place so far
+        now: EthHeader | None = head if block.number == head.number else None
+        if now is None and (below is None or below.number != block.number):
+            now = await _there(node, header, block.number)
+        if block.hash == (now.hash if now is not None else below.hash if below is not None else None):
+            break
+        now = now or await _there(node, header, block.number)
+        if below is not None and below.number == now.number and below.hash != now.hash:
+            raise _changed(node)
+        replaced.insert(0, Block(now.number, now.hash))
+        below = Block(now.number - 1, now.parent)
+    return replaced
+
+
+async def _there(node: str, header: Header, number: int | None) -> EthHeader:
+    found = await header(number)
+    if found is None:
+        raise ProviderError(node, f"no block {number if number is not None else 'at all'}")
+    return found
+
+
+def _changed(node: str) -> ProviderError:
+    return ProviderError(node, "its chain changed while it was read")
+
+
+def _new(chain: str, block: Block) -> ChainEvent:
+    return ChainEvent(chain=chain, type="new_block", block_number=block.number, block_hash=block.hash)

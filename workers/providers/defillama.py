@@ -1,0 +1,108 @@
+"""DefiLlama's totals of chains: https://api-docs.defillama.com (description: github.com/DefiLlama/api-docs)
+
+No key; no limit is published, and answers are cached for ten minutes. Sums over /v2/chains leave out what centralised
+exchanges hold. /overview/fees lists protocols and chains alike: the rows with `protocolType` "chain" are what users paid
+a chain itself for their transactions ("Gas fees paid by users", as the methodology of such a row says); all others are
+what they paid to applications on it, and are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.provider import Ask, Parsers, Request, decode
+
+NAME = "defillama"
+_MOST_USD = 1e15  # more than there is on earth: a sum of such figures stays a number
+_CHAINS_LIMIT = 4 << 20  # bytes: some 450 chains of 140 bytes are 64 kB; fifty times that is another answer
+_FEES_LIMIT = 32 << 20  # bytes: a row has up to 5 kB of text and breakdowns, and there are some two thousand
+_CHAIN = "chain"
+_IDS = {"op-mainnet": "optimism", "binance": "bsc", "xdai": "gnosis"}
+"""DefiLlama renames chains: what goes by several of its names has one id here. Others are called as it calls them."""
+
+Usd = Annotated[float, Meta(ge=0, le=_MOST_USD)]
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class _Chain(Struct):
+    name: Name
+    tvl: Usd | None
+
+
+class _Fees(Struct, rename="camel"):
+    total24h: Annotated[float, Meta(ge=-_MOST_USD, le=_MOST_USD)] | None = None
+    """USD of the last 24 h; some applications pay their users more than they take."""
+    chains: list[str] | None = None
+    protocol_type: str | None = None
+    latest_fetch_is_ok: bool | None = None
+
+
+class _Overview(Struct):
+    protocols: list[_Fees]
+    total: Usd | None = msgspec.field(name="total24h", default=None)
+    """Of all rows, applications among them: not read, but an answer in which it is no number is not trusted."""
+
+
+def chain_id(name: str) -> str:
+    """What we call the chain that DefiLlama calls `name`: in lower case, with `-` for all but letters and digits."""
+    own = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return _IDS.get(own, own)
+
+
+def parse_chains(body: bytes) -> dict[str, float]:
+    """/v2/chains: USD locked by chain; those with nothing locked are left out. Raises ProviderError."""
+    rows = decode(NAME, body, list[_Chain])
+    locked = {chain: row.tvl for row in rows if row.tvl and (chain := chain_id(row.name))}
+    if not locked:
+        raise ProviderError(NAME, "no chain with a value")
+    return locked
+
+
+def parse_fees(body: bytes) -> dict[str, float]:
+    """/overview/fees: USD that users paid for transactions in 24 h, by chain. Raises ProviderError."""
+    fees: dict[str, float] = {}
+    for row in decode(NAME, body, _Overview).protocols:
+        if row.protocol_type != _CHAIN or row.latest_fetch_is_ok is False or len(row.chains or ()) != 1:
+            continue
+        chain = chain_id((row.chains or [""])[0])
+        # Zero is a chain that was not read, and less is a mistake. Of two rows of one chain the first counts.
+        if chain and row.total24h and row.total24h > 0:
+            fees.setdefault(chain, row.total24h)
+    if not fees:
+        raise ProviderError(NAME, "no chain with fees")
+    return fees
+
+
+class DefiLlama:
+    """What is locked and paid on all chains, in one call each."""
+
+    name = NAME
+    base_url = "https://api.llama.fi"
+    # Planned are two calls in ten minutes, which is as long as its answers are cached. Three times that is for repeats
+    # after failures; beyond it the last answers stand, until they are too old.
+    budget = Budget(6, 600.0)
+    parsers: ClassVar[Parsers] = {"chains": parse_chains, "fees": parse_fees}
+
+    def headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    async def locked(self, ask: Ask) -> dict[str, float]:
+        """USD locked by chain (`ethereum`, `bsc`). One call. Raises ProviderError."""
+        return await ask(Request("/v2/chains", parse_chains, limit=_CHAINS_LIMIT))
+
+    async def fees(self, ask: Ask) -> dict[str, float]:
+        """USD that users paid for transactions in 24 h, by chain. One call of megabytes. Raises ProviderError."""
+        params = {
+            "excludeTotalDataChart": "true",
+            "excludeTotalDataChartBreakdown": "true",
+            "dataType": "dailyFees",
+        }
+        return await ask(Request("/overview/fees", parse_fees, params, limit=_FEES_LIMIT))

@@ -1,0 +1,84 @@
+"""Etherscan V2: https://docs.etherscan.io/introduction
+
+Free keys: 3 calls/s and 100,000 a day, for some chains (https://docs.etherscan.io/resources/rate-limits). Every error
+is HTTP 200 with `status: "0"` and its text in `result`. `module=proxy` passes on a node's JSON-RPC answer, with an id of
+its own and no status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.provider import Ask, Parsers, Request, decode
+from workers.rpc import BigQuantity, Quantity, decode_result, refused, shortened, unhex
+
+NAME = "etherscan"
+_ETHEREUM = "1"
+_PATH = "/v2/api"
+
+T = TypeVar("T")
+
+
+class _Answer(Struct):
+    status: str | None = None
+    result: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
+def parse_height(body: bytes) -> int:
+    """eth_blockNumber. Raises ProviderError."""
+    return unhex(_proxied(body, Quantity))
+
+
+def parse_wei(body: bytes) -> int:
+    """eth_gasPrice. Raises ProviderError."""
+    return unhex(_proxied(body, BigQuantity))
+
+
+class Etherscan:
+    """Ethereum's head and gas price, from another operator than the public nodes."""
+
+    name = NAME
+    base_url = "https://api.etherscan.io"
+    budget = Budget(2, 2.0)  # two at once are below a free key's 3 a second; at one a second its 100,000 last the day
+    needs_key = True
+    parsers: ClassVar[Parsers] = {"height": parse_height, "wei": parse_wei}
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def headers(self) -> Mapping[str, str]:
+        """None: the key is a parameter."""
+        return {}
+
+    async def chain_head(self, ask: Ask) -> int:
+        """Number of the newest block. Raises ProviderError."""
+        return await ask(self._proxy("eth_blockNumber", parse_height))
+
+    async def gas_price(self, ask: Ask) -> int:
+        """Wei for one unit of gas that its node suggests. Raises ProviderError."""
+        return await ask(self._proxy("eth_gasPrice", parse_wei))
+
+    def _proxy(self, action: str, parse: Callable[[bytes], T]) -> Request[T]:
+        params = {"chainid": _ETHEREUM, "module": "proxy", "action": action, "apikey": self._key}
+        return Request(_PATH, parse, params)
+
+
+def _proxied(body: bytes, kind: type[T]) -> T:
+    """The result of a proxied call. Raises ProviderError, with what Etherscan or the node behind it says."""
+    answer = decode(NAME, body, _Answer)
+    if bytes(answer.error) not in (b"", b"null"):
+        raise refused(NAME, bytes(answer.error))
+    if not bytes(answer.result):
+        raise ProviderError(NAME, "neither a result nor an error")
+    if answer.status is not None:
+        # "0" is an error; "1" would be an answer of another module.
+        told = shortened(bytes(answer.result).decode(errors="replace").strip('"'))
+        raise ProviderError(NAME, f"error in the answer: {told}")
+    return decode_result(NAME, bytes(answer.result), kind)

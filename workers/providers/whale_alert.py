@@ -1,0 +1,106 @@
+"""Whale Alert, API v1: https://docs.whale-alert.io
+
+Needs a key, sent as a header so that no URL holds it. The free plan allows ten calls a minute, transfers of 500,000 USD
+or more, and looks back an hour. A wrong key is answered with 401 and JSON labelled `text/plain`. Hashes and addresses
+of Ethereum come without `0x`. An answer holds up to 100 transfers, the oldest first, and a cursor for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.answers import ReportedTransfer, TransferPage
+from workers.provider import Amount, Ask, Count, Parsers, Request, decode
+
+NAME = "whale_alert"
+PAGE = 100
+"""Transfers an answer has at most."""
+LEAST_USD = 500_000
+"""The smallest transfer that the free plan tells of."""
+
+
+class _Party(Struct):
+    address: str = ""
+    owner: str = ""
+
+
+class _Row(Struct):
+    blockchain: str
+    symbol: str
+    hash: str
+    timestamp: Count
+    amount: Amount
+    amount_usd: Amount
+    sender: _Party = msgspec.field(name="from", default_factory=_Party)
+    to: _Party = msgspec.field(default_factory=_Party)
+
+
+class _Answer(Struct):
+    result: str
+    count: int
+    message: str = ""
+    cursor: str | None = None
+    transactions: list[_Row] = []
+    """Absent where there are none."""
+
+
+def parse_transactions(body: bytes) -> TransferPage:
+    """/transactions. Raises ProviderError."""
+    answer = decode(NAME, body, _Answer)
+    if answer.result != "success":
+        raise ProviderError(NAME, "an error in the answer", field="$.result")
+    if answer.count != len(answer.transactions):
+        raise ProviderError(NAME, "fewer transfers than it says", field="$.count")
+    return TransferPage(transfers=tuple(_transfer(row) for row in answer.transactions), cursor=answer.cursor or None)
+
+
+class WhaleAlert:
+    """Large transfers on chains that coinwire does not scan."""
+
+    name = NAME
+    base_url = "https://api.whale-alert.io/v1"
+    needs_key = True
+    budget = Budget(10, 60.0)  # the free plan
+    parsers: ClassVar[Parsers] = {"transactions": parse_transactions}
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def headers(self) -> Mapping[str, str]:
+        """The key."""
+        return {"X-WA-API-KEY": self._key}
+
+    async def transfers(self, ask: Ask, least_usd: float, start: float, cursor: str | None = None) -> TransferPage:
+        """Transfers of `least_usd` or more since `start` (unix seconds), or the page at `cursor` of these.
+
+        One call. Raises ProviderError.
+        """
+        params = {"min_value": str(int(max(least_usd, LEAST_USD))), "start": str(int(start)), "limit": str(PAGE)}
+        if cursor is not None:
+            params["cursor"] = cursor
+        return await ask(Request("/transactions", parse_transactions, params))
+
+
+def _transfer(row: _Row) -> ReportedTransfer:
+    return ReportedTransfer(
+        chain=row.blockchain.lower(),
+        hash=row.hash,
+        sender=row.sender.address or None,
+        sender_owner=_owner(row.sender),
+        to=row.to.address or None,
+        to_owner=_owner(row.to),
+        symbol=row.symbol.upper(),
+        amount=row.amount,
+        usd=row.amount_usd,
+        time=float(row.timestamp),
+    )
+
+
+def _owner(party: _Party) -> str | None:
+    return party.owner if party.owner and party.owner != "unknown" else None
