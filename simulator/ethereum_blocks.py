@@ -178,10 +178,8 @@ class _Filling:
     def _call(self) -> None:
         data = "0x" + self._random.randbytes(68).hex()
         kind = self._random.choice(("0x0", "0x1", "0x2", "0x2", "0x2", "0x2"))
-        sender, to = self._one(), self._one()
-        logs = self._events.pop(0) if self._events else []
-        if logs:
-            to = logs[0][0]
+        sender, to, logs = self._one(), self._one(), self._events.pop(0) if self._events else []
+        to = logs[0][0] if logs else to
         self._add("call", sender, to, 0, kind=kind, input_=data, gas=self._calls.pop(), logs=logs)
 
     def _create(self) -> None:

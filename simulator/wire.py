@@ -60,6 +60,13 @@ class Exchange:
         await self.app({**self.scope, "headers": headers}, self.receive, keep)
         return messages[0], b"".join(message.get("body", b"") for message in messages[1:])
 
+    async def request(self) -> list[Message]:
+        """The messages that hold the whole request body."""
+        messages = [await self.receive()]
+        while messages[-1].get("more_body", False):
+            messages.append(await self.receive())
+        return messages
+
     async def gone(self, timeout: float | None = None) -> bool:
         """Wait until the client has left or the simulator stops; False if `timeout` seconds came first."""
         waits = [asyncio.ensure_future(self._left()), asyncio.ensure_future(self.stopping.wait())]
@@ -122,10 +129,15 @@ async def _hang(exchange: Exchange) -> None:
 
 
 async def _slow(exchange: Exchange) -> None:
+    received = await exchange.request()  # before the wait, which reads on
     if await exchange.gone(exchange.fault.seconds):
         await exchange.cut()
-    else:
-        await exchange.app(exchange.scope, exchange.receive, exchange.send)
+        return
+
+    async def receive() -> Message:
+        return received.pop(0) if received else await exchange.receive()
+
+    await exchange.app(exchange.scope, receive, exchange.send)
 
 
 async def _html(exchange: Exchange) -> None:

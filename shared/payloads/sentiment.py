@@ -13,7 +13,7 @@ class Sentiment(Payload, frozen=True, kw_only=True):
     overall_sentiment: Literal["bullish", "neutral", "bearish"]
     sentiment_score: Annotated[float, Meta(description="0 is fully bearish, 1 fully bullish", ge=0, le=1)]
     social_volume: Annotated[
-        int | None, Meta(description="posts of the last 24 h that were read, or null where none could be", ge=0)
+        int | None, Meta(description="posts of the last 24 h that were read, or null where none could be")
     ]
     trending_topics: Annotated[list[str], Meta(description="coins by name, most searched first; empty if unknown")]
     sentiment_by_source: Annotated[

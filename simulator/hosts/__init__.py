@@ -30,6 +30,7 @@ HOSTS: dict[str, str] = {
     "oauth.reddit.com": "simulator.hosts.reddit_oauth",
     "api.blockchair.com": "simulator.hosts.blockchair",
     "eth.blockscout.com": "simulator.hosts.blockscout",
+    "api.llama.fi": "simulator.hosts.defillama",
     "ethereum-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
     "eth.drpc.org": "simulator.hosts.ethereum_rpc",
     "rpc.mevblocker.io": "simulator.hosts.ethereum_rpc",

@@ -12,7 +12,7 @@ import pytest
 
 from shared import payloads
 from shared.catalog import CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_category
-from shared.payloads import MarketData, Payload, WhaleTracking
+from shared.payloads import MarketData, Payload, Sentiment, WhaleTracking
 from shared.payloads.whale_tracking import WhaleTransaction
 
 DOCUMENT = Path(__file__).parents[3] / "shared" / "seed" / "WEBSOCKET_API_DOCUMENTATION.md"
@@ -84,7 +84,7 @@ def test_the_documents_samples_are_payloads(document: str) -> None:
     """Every sample that the document prints whole decodes into its payload type, and back into itself."""
     found = samples(document)
     assert set(found) == set(SERVICES) - {"explorers", "rpc_nodes", "onchain"}
-    for name in set(found) - {"market_data", "whale_tracking"}:
+    for name in set(found) - {"market_data", "whale_tracking", "sentiment"}:
         payload = msgspec.convert(found[name], SERVICES[name].payload)
         assert msgspec.to_builtins(payload) == found[name]
 
@@ -100,6 +100,8 @@ def test_the_documents_partial_samples_are_parts_of_payloads(document: str) -> N
     transaction = msgspec.convert(whales, WhaleTracking).large_transactions[0]
     assert (transaction.from_, transaction.value) == ("0x...", 1e9)
     assert msgspec.to_builtins(transaction).keys() == whales["large_transactions"][0].keys()
+    mood = found["sentiment"] | {"sources": []}
+    assert msgspec.to_builtins(msgspec.convert(mood, Sentiment)) == mood
 
 
 @pytest.mark.parametrize("name", NAMES)

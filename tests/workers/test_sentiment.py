@@ -120,6 +120,17 @@ async def test_headlines_alone_are_enough(stage: Stage) -> None:
     assert (data.overall_sentiment, sources(data), data.trending_topics) == ("bearish", ["news"], [])
 
 
+async def test_the_headlines_of_the_news_service_count(stage: Stage) -> None:
+    """What that service publishes is what this one reads."""
+    stage.open("news")
+    stage.latest["news"] = await stage.collect()
+    stage.open("sentiment")
+    data = await collect(stage, 30)
+    assert "news" in sources(data)
+    assert 0 < data.sentiment_by_source["headlines"] < 1
+    assert data.sentiment_by_source["headlines"] != 0.5
+
+
 async def test_old_headlines_do_not_count(stage: Stage) -> None:
     """Neither titles of the day before, nor those of a news service that has stopped."""
     stage.spoil(*ALL)

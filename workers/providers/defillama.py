@@ -1,9 +1,9 @@
-"""DefiLlama's totals of chains: https://api-docs.defillama.com (description: github.com/DefiLlama/api-docs)
+"""DefiLlama's totals of chains: https://api-docs.defillama.com (described in github.com/DefiLlama/api-docs)
 
-No key; no limit is published, and answers are cached for ten minutes. Sums over /v2/chains leave out what centralised
-exchanges hold. /overview/fees lists protocols and chains alike: the rows with `protocolType` "chain" are what users paid
-a chain itself for their transactions ("Gas fees paid by users", as the methodology of such a row says); all others are
-what they paid to applications on it, and are not read.
+No key; no limit is published, and answers are cached for ten minutes. What centralised exchanges hold is not in
+/v2/chains. /overview/fees lists applications and chains alike: the rows with the `protocolType` "chain" are what users
+paid a chain itself for their transactions ("Gas fees paid by users", says the methodology of such a row); all others
+are what they paid to applications on it, and are not read.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Etherscan V2: https://docs.etherscan.io/introduction
 
 Free keys: 3 calls/s and 100,000 a day, for some chains (https://docs.etherscan.io/resources/rate-limits). Every error
-is HTTP 200 with `status: "0"` and its text in `result`. `module=proxy` passes on a node's JSON-RPC answer, with an id of
-its own and no status.
+is HTTP 200 with `status: "0"` and its text in `result`. `module=proxy` passes on a node's JSON-RPC answer, with an id
+of its own and no status.
 """
 
 from __future__ import annotations

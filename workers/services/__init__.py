@@ -95,6 +95,7 @@ SERVICES_CODE: dict[str, str] = {
     "market_data": "workers.services.market_data:MarketDataService",
     "explorers": "workers.services.explorers:ExplorersService",
     "news": "workers.services.news:NewsService",
+    "onchain": "workers.services.onchain:OnchainService",
     "rpc_nodes": "workers.services.rpc_nodes:RpcNodesService",
     "sentiment": "workers.services.sentiment:SentimentService",
     "whale_tracking": "workers.services.whale_tracking:WhaleTrackingService",

@@ -135,7 +135,7 @@ class WhaleTrackingService:
             timestamp=iso(now),
             large_transactions=[_entry(transfer) for transfer in found],
             whale_wallets=_wallets(found, owners),
-            total_volume=sum(transfer.usd for transfer in found),
+            total_volume=sum((transfer.usd for transfer in found), 0.0),
             alert_threshold=self._threshold,
             sources=sources,
         )

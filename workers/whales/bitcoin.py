@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -15,6 +15,7 @@ from shared.errors import NoSourceError, ProviderError, RateBudgetError
 from workers.answers import BtcBlock, BtcHeader, BtcTransaction
 from workers.pool import SourcePool
 from workers.provider import Ask, Provider, StatusError
+from workers.whales.bitcoin_sources import MAX_CATCH_UP, Pages, Single, Summary, Whole, headers_of
 from workers.whales.large import BITCOIN, large_bitcoin, least_sats
 from workers.whales.trail import Trail, Transfer
 
@@ -26,8 +27,6 @@ BLOCKS = ("blockchain_com", "mempool", "esplora")
 """Asked for what is in a block: whole; the ids of what is large; or page by page."""
 TRANSACTIONS = ("esplora", "mempool")
 """Asked for single transactions: Esplora's budget is the larger one."""
-MAX_CATCH_UP = 6
-"""Blocks, an hour: after a longer absence the older ones are skipped, for whales of hours ago are not news."""
 TIP_REFRESH = 29.0
 """Seconds after which the newest blocks are asked for again: every other cycle, as mempool.space's budget wants."""
 _STEPS = 12
@@ -36,33 +35,6 @@ _PAGE = 25  # transactions of a full page, in Esplora's API
 _AT_ONCE = 4  # single transactions asked for together: each call is short, and a public service is at the other end
 _TOLERATED = 1  # blocks that a source may be behind: it has the newest one some seconds later, and is not at fault
 _TIME_SHARE = 0.5  # of the deadline in which pieces are begun: the rest is for what is under way
-
-
-@runtime_checkable
-class _Headers(Protocol):
-    async def blocks(self, ask: Ask) -> tuple[BtcHeader, ...]: ...
-
-
-@runtime_checkable
-class _Whole(Protocol):
-    async def latest(self, ask: Ask) -> BtcHeader: ...
-
-    async def block(self, ask: Ask, block_hash: str) -> BtcBlock: ...
-
-
-@runtime_checkable
-class _Summary(Protocol):
-    async def summary(self, ask: Ask, block_hash: str) -> tuple[tuple[str, int], ...]: ...
-
-
-@runtime_checkable
-class _Pages(Protocol):
-    async def page(self, ask: Ask, block_hash: str, start: int) -> tuple[BtcTransaction, ...]: ...
-
-
-@runtime_checkable
-class _Single(Protocol):
-    async def transaction(self, ask: Ask, txid: str) -> BtcTransaction: ...
 
 
 class Pending(Struct, frozen=True, kw_only=True):
@@ -171,7 +143,7 @@ class BitcoinScan:
 
     async def _refresh(self, trail: Trail | None, now: float, deadline: float) -> None:
         async def question(provider: Any, ask: Ask) -> tuple[BtcHeader, ...]:
-            headers = await _headers_of(provider, ask, trail)
+            headers = await headers_of(provider, ask, trail)
             if trail is not None and trail.last is not None:
                 behind = trail.last.number - headers[-1].height
                 if behind > _TOLERATED:
@@ -228,7 +200,7 @@ class BitcoinScan:
     async def _singles(self, work: _Work, pending: Pending, header: BtcHeader, steps: int, left: float) -> int:
         batch = pending.txids[: min(_AT_ONCE, steps)]
 
-        async def question(provider: _Single, ask: Ask) -> tuple[BtcTransaction, ...]:
+        async def question(provider: Single, ask: Ask) -> tuple[BtcTransaction, ...]:
             answers = await asyncio.gather(*(provider.transaction(ask, txid) for txid in batch), return_exceptions=True)
             for answer in answers:
                 if isinstance(answer, BaseException):
@@ -254,9 +226,9 @@ class _Piece:
 
     async def go(self, provider: Provider, ask: Ask) -> None:
         """Raises ProviderError; then nothing has changed."""
-        if isinstance(provider, _Whole):
+        if isinstance(provider, Whole):
             await self._whole(provider, ask)
-        elif isinstance(provider, _Summary):
+        elif isinstance(provider, Summary):
             rows = await provider.summary(ask, self.header.hash)
             least = least_sats(self.work.price, self.work.threshold)
             txids = tuple(txid for txid, sats in rows[1:] if sats >= least)  # the first one is the coinbase
@@ -264,7 +236,7 @@ class _Piece:
                 self.work.pending = Pending(hash=self.header.hash, txids=txids)
             else:
                 self.work.finish(self.header.hash)
-        elif isinstance(provider, _Pages):
+        elif isinstance(provider, Pages):
             await self._page(provider, ask)
         else:
             raise ProviderError(provider.name, "has no blocks")
@@ -280,7 +252,7 @@ class _Piece:
         self.work.tell(block.transactions, block.header.time)
         self.work.finish(self.header.hash)
 
-    async def _page(self, provider: _Pages, ask: Ask) -> None:
+    async def _page(self, provider: Pages, ask: Ask) -> None:
         start = self.pending.start
         try:
             page = await provider.page(ask, self.header.hash, start)
@@ -293,26 +265,6 @@ class _Piece:
             self.work.finish(self.header.hash)
         else:
             self.work.pending = Pending(hash=self.header.hash, start=start + _PAGE)
-
-
-async def _headers_of(provider: Any, ask: Ask, trail: Trail | None) -> tuple[BtcHeader, ...]:
-    """The newest blocks without a gap, the oldest first. Raises ProviderError."""
-    if isinstance(provider, _Headers):
-        newest, *others = sorted(await provider.blocks(ask), key=lambda header: -header.height)
-        chain = [newest]
-        for header in others:
-            if header.hash != chain[-1].parent:
-                break
-            chain.append(header)
-        return tuple(reversed(chain))
-    newest = await provider.latest(ask)
-    wanted = newest.height if trail is None else max(trail.next, newest.height - MAX_CATCH_UP + 1)
-    if newest.height > wanted:
-        newest = (await provider.block(ask, newest.hash)).header  # only the whole block names its parent
-    chain = [newest]
-    while chain[-1].height > wanted and chain[-1].parent is not None:
-        chain.append((await provider.block(ask, chain[-1].parent)).header)
-    return tuple(reversed(chain))
 
 
 def _time() -> float:
