@@ -67,8 +67,7 @@ class Anvil:
             "eth_sendTransaction", transaction if to is None else transaction | {"to": to}
         )
         assert isinstance(transaction_hash, str)
-        receipt = await self.rpc("eth_getTransactionReceipt", transaction_hash)
-        assert receipt is not None
+        await self.receipt(transaction_hash)
         return transaction_hash
 
     async def emit(self, topics: tuple[str, ...], data: str) -> str:
@@ -79,7 +78,12 @@ class Anvil:
         return await self.send(to=None, data=f"0x{code}")
 
     async def receipt(self, transaction: str) -> dict[str, Any]:
-        """The receipt of a transaction."""
+        """The receipt of a transaction; anvil may take a moment to mine it."""
+
+        async def is_mined() -> bool:
+            return await self.rpc("eth_getTransactionReceipt", transaction) is not None
+
+        await until(is_mined)
         receipt = await self.rpc("eth_getTransactionReceipt", transaction)
         assert isinstance(receipt, dict)
         return receipt

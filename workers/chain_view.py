@@ -111,7 +111,7 @@ async def _above(
     first = max(last + 1, head.number - newest + 1)
     # After a gap the first one's own header has nothing to prove: the second one names its hash.
     lowest = first if first == last + 1 or first == head.number else first + 1
-    headers = [*await asyncio.gather(*(_there(node, header, number) for number in range(lowest, head.number))), head]
+    headers = [*await _each(node, header, range(lowest, head.number)), head]
     for parent, child in pairwise(headers):
         if child.parent != parent.hash:
             raise _changed(node)
@@ -142,6 +142,17 @@ async def _replaced(node: str, header: Header, view: View, head: EthHeader, belo
         replaced.insert(0, Block(now.number, now.hash))
         below = Block(now.number - 1, now.parent)
     return replaced
+
+
+async def _each(node: str, header: Header, numbers: range) -> list[EthHeader]:
+    """Headers of all these, asked for at once; the first error after the last answer."""
+    results = await asyncio.gather(*(_there(node, header, number) for number in numbers), return_exceptions=True)
+    headers = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        headers.append(result)
+    return headers
 
 
 async def _there(node: str, header: Header, number: int | None) -> EthHeader:

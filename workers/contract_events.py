@@ -45,13 +45,14 @@ class Reading:
 class ContractEvents:
     """Reads on from where the last reading that was accepted ended."""
 
-    def __init__(self, pool: SourcePool[EthereumRpc]) -> None:
-        """`pool` are nodes of Ethereum; it is for this alone."""
+    def __init__(self, pool: SourcePool[EthereumRpc], most: int = _MOST) -> None:
+        """`pool` are nodes of Ethereum; it is for this alone. `most` events are read at once."""
         self.pool = pool
+        self._most = most
         self._next: Place | None = None
 
     async def read(self, now: float, deadline: float) -> tuple[str, Reading]:
-        """The node that answered and the events up to two blocks below its newest, at most ten blocks' and a hundred.
+        """The node that answered and the events up to two blocks below its newest, at most ten blocks' and `most`.
 
         Changes nothing until `accept`. Raises NoSourceError.
         """
@@ -101,9 +102,9 @@ class ContractEvents:
             if (entry.contract, entry.topic) in NAMES
         }
         places = sorted(place for place in found if place >= (start.block, start.index))
-        rest = places[_MOST:]
+        rest = places[self._most :]
         return Reading(
-            events=tuple(found[place] for place in places[:_MOST]),
+            events=tuple(found[place] for place in places[: self._most]),
             next=Place(*rest[0]) if rest else Place(last + 1),
         )
 

@@ -11,7 +11,7 @@ from shared.errors import SettingsError
 from shared.settings import Settings
 from workers.pool import SourcePool
 from workers.providers.ethereum_rpc import EthereumRpc
-from workers.providers.solana_rpc import SolanaRpc
+from workers.providers.solana_rpc import GENESIS, SolanaRpc
 from workers.services import ServiceContext
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
@@ -51,7 +51,7 @@ CHAINS: dict[str, Chain] = {
     "base": Chain(8453, 2.0),
     "optimism": Chain(10, 2.0),
     "arbitrum": Chain(42161, 0.25),
-    "solana": Chain("5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d", 0.4),
+    "solana": Chain(GENESIS, 0.4),
 }
 """Chains by the name that RPC_NODES uses for them."""
 OTHER = Chain(None, 12.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,9 +34,9 @@ def section(name: str) -> str:
 
 def table(text: str, first: str) -> list[list[str]]:
     """The cells of the table whose first column is called `first`, without its head."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
-    start = next(index for index, row in enumerate(rows) if row[0] == first)
-    return [row for row in rows[start + 2 :] if len(row) == len(rows[start])]
+    _, _, rest = text.partition(f"| {first} |")
+    rows = itertools.takewhile(lambda line: line.startswith("|"), rest.splitlines()[1:])
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows][1:]
 
 
 def fields(kind: inspect.Type, path: str) -> Iterator[tuple[str, bool]]:
@@ -88,7 +89,7 @@ def test_every_field_is_there_with_its_unit_and_what_null_means(name: str) -> No
 @pytest.mark.parametrize("name", SERVICES_CODE)
 def test_every_source_is_there_and_no_other(name: str) -> None:
     """The table of sources names the providers of the service's pools, the keyed ones too."""
-    named = {source for row in table(section(name), "source") for source in re.findall(r"`([^`]+)`", row[0])}
+    named = {source for row in table(section(name), "source") for source in re.findall(r"`([a-z0-9_/]+)`", row[0])}
     assert named == sources(name)
 
 

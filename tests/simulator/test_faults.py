@@ -27,6 +27,7 @@ REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
     "api.binance.com": ("/api/v3/ticker/price", {}),
     "api.kraken.com": ("/0/public/Ticker", {"assetVersion": "1"}),
     "api.exchange.coinbase.com": ("/products/BTC-USD/ticker", {}),
+    "coins.llama.fi": ("/prices/current/coingecko:bitcoin", {}),
     "mempool.space": ("/api/v1/fees/recommended", {}),
     "blockstream.info": ("/api/fee-estimates", {}),
     "blockchain.info": ("/latestblock", {}),
@@ -40,6 +41,7 @@ REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
     "cryptopanic.com": ("/api/developer/v2/posts/", {"auth_token": "any"}),
     "api.alternative.me": ("/fng/", {"limit": "2"}),
     "pro-api.coinmarketcap.com": ("/public-api/v3/fear-and-greed/latest", {}),
+    "api.etherscan.io": ("/v2/api", {"chainid": "1", "module": "proxy", "action": "eth_blockNumber", "apikey": "any"}),
 }
 """A request of each host that tells a price or another figure."""
 FEEDS = ("www.coindesk.com", "cointelegraph.com", "decrypt.co", "www.theblock.co")
@@ -47,7 +49,9 @@ FEEDS = ("www.coindesk.com", "cointelegraph.com", "decrypt.co", "www.theblock.co
 
 WITH_TOKEN = ("www.reddit.com", "oauth.reddit.com")
 """Hosts that want a POST or a token; their faults are in test_crowd."""
-OPEN = [host for host in HOSTS if host not in WITH_TOKEN]
+RPC = ("simulator.hosts.ethereum_rpc", "simulator.hosts.solana_rpc")
+"""Modules of nodes, which take a POST only; their faults are in test_rpc_hosts."""
+OPEN = [host for host, module in HOSTS.items() if host not in WITH_TOKEN and module not in RPC]
 
 
 async def spoilt(simulator: Simulator, ask: Ask, fault: str, host: str = GECKO, **more: Any) -> httpx.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from shared.errors import NoSourceError
 from shared.payloads import MarketData
@@ -164,6 +165,18 @@ async def test_a_fallback_keeps_the_coins_of_the_primary(stage: Stage) -> None:
     after = await collect(stage, 61)
     assert sources(after) == ["coinpaprika", "binance"]
     assert list(after.prices) == list(before.prices)
+
+
+async def test_a_list_that_needs_a_key_joins_with_it(stage: Stage) -> None:
+    """CoinMarketCap is asked only where the operator has a key; then it stands in first, its symbols mapped to ids."""
+    stage.spoil(HOSTS["coingecko"])
+    assert sources(await collect(stage)) == ["coinpaprika", "binance"]
+    assert stage.asked["coinmarketcap"] == 0
+    stage.open("market_data", coins=20, coinmarketcap_key=SecretStr("cmc-key"))
+    data = await collect(stage)
+    assert sources(data) == ["coinmarketcap", "binance"]
+    assert {"bitcoin", "ethereum", "tether"} <= set(data.prices)
+    assert known(data.market_caps) == len(data.prices)
 
 
 def test_the_table_loads_the_service(stage: Stage) -> None:

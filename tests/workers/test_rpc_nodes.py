@@ -141,6 +141,17 @@ async def test_every_fault_is_a_row(stage: Stage, fault: FaultName) -> None:
     assert row(await collect(stage, 40), "ethereum/one").status == "active"
 
 
+async def test_a_node_that_asked_for_a_pause_is_left_alone(stage: Stage) -> None:
+    """After a 429 with Retry-After the node is not asked, and its row goes on to say why."""
+    await collect(stage, nodes=TWO)
+    stage.spoil(PUBLICNODE, fault="429")
+    await collect(stage)
+    asked = sum(stage.simulator.tally.by_host()[PUBLICNODE].values())
+    data = await collect(stage)
+    assert sum(stage.simulator.tally.by_host()[PUBLICNODE].values()) == asked
+    assert row(data, "ethereum/one").error == "HTTP 429"
+
+
 async def test_a_hanging_node_does_not_hold_up_the_others(stage: Stage) -> None:
     """A node that never answers is down after its share of the cycle."""
     await collect(stage, nodes=TWO)

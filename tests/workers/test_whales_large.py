@@ -118,16 +118,16 @@ def test_a_transfer_keeps_its_key_in_another_block() -> None:
     assert [transfer.key for transfer in first] == [transfer.key for transfer in later]
 
 
-@pytest.mark.parametrize(("price", "threshold", "count"), [(4000.0, 798_000.0, 1), (4000.0, 800_000.0, 0)])
-def test_the_whale_of_a_recorded_block_is_found(price: float, threshold: float, count: int) -> None:
-    """Mainnet's block 23150400 moved 199.5 ether in one transaction."""
-    path = next(iter(UPSTREAM.glob("ethereum_rpc/*23150400*")), None)
+@pytest.mark.parametrize(("threshold", "count"), [(832_000.0, 1), (832_001.0, 0)])
+def test_the_whale_of_a_recorded_block_is_found(threshold: float, count: int) -> None:
+    """Mainnet's block 21417107 moved 208 ether in one transaction: 832,000 USD at 4,000 USD."""
+    path = next(iter(UPSTREAM.glob("ethereum_rpc/*mainnet_21417107*")), None)
     if path is None:
         pytest.skip("no recordings of real answers here")
     recorded = parse_block(path.read_bytes())
     assert recorded is not None
-    large = large_native(recorded, price, threshold)
-    assert [tx.wei / ETHER for tx in large] == [pytest.approx(199.5, abs=0.1)] * count
+    large = large_native(recorded, 4000.0, threshold)
+    assert [tx.wei / ETHER for tx in large] == [208.0] * count
 
 
 @pytest.mark.parametrize("name", ["mainnet_21417107_to_null", "base_11382950", "bsc_58054314", "polygon_35057569"])

@@ -1,4 +1,5 @@
-"""CoinMarketCap: https://coinmarketcap.com/api/documentation/v1/#operation/getFearandGreedLatest
+"""CoinMarketCap: https://coinmarketcap.com/api/documentation/v1/#operation/getV1CryptocurrencyListingsLatest
+and #operation/getFearandGreedLatest
 
 Without a key the same paths below /public-api: https://coinmarketcap.com/api/documentation/pro-api-reference/keyless-public-api.md
 `status.error_code` is a number or a string, and counts whatever the HTTP status is. Its fear and greed index is its
@@ -10,17 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.answers import FearAndGreed
-from workers.provider import Ask, Moment, Parsers, Request, decode
+from workers.answers import FearAndGreed, ListedCoin
+from workers.provider import Amount, Ask, Change, Moment, Parsers, Request, decode, known
 
 NAME = "coinmarketcap"
 _PATH = "/v3/fear-and-greed/latest"
 _KEYLESS = Budget(5, 60.0)  # the limits (by minute, day, month and address) are not published; we need 4 an hour
 _WITH_KEY = Budget(30, 60.0)  # the free plan's
+_PAGE = 250  # coins that are asked for at most: the settings ask for no more
 
 
 class _Status(Struct):
@@ -42,24 +44,77 @@ class _Failure(Struct):
     status: _Status
 
 
+class _Quote(Struct):
+    price: Amount | None = None
+    volume_24h: Amount | None = None
+    market_cap: Amount | None = None
+    percent_change_24h: Change | None = None
+    last_updated: Moment | None = None
+
+
+class _Dollars(Struct):
+    usd: _Quote = field(name="USD")
+
+
+class _Coin(Struct):
+    name: str
+    symbol: str
+    quote: _Dollars
+    circulating_supply: Amount | None = None
+
+
+class _Coins(Struct):
+    data: list[_Coin]
+
+
+def parse_listings(body: bytes) -> tuple[ListedCoin, ...]:
+    """The rows of /v1/cryptocurrency/listings/latest. Raises ProviderError."""
+    _check(body)
+    rows = decode(NAME, body, _Coins).data
+    if not rows:
+        raise ProviderError(NAME, "no coin in the answer")
+    return tuple(
+        ListedCoin(
+            coin_id=None,
+            symbol=row.symbol.upper(),
+            name=row.name,
+            price=known(row.quote.usd.price),
+            volume=known(row.quote.usd.volume_24h),
+            market_cap=known(row.quote.usd.market_cap),
+            supply=known(row.circulating_supply),
+            change=row.quote.usd.percent_change_24h,
+            as_of=row.quote.usd.last_updated.timestamp() if row.quote.usd.last_updated else None,
+        )
+        for row in rows
+    )
+
+
 def parse_fear_and_greed(body: bytes) -> FearAndGreed:
     """The value of /v3/fear-and-greed/latest. Raises ProviderError."""
-    status = decode(NAME, body, _Failure).status  # first: what `data` is beside an error is anybody's guess
-    if str(status.error_code).strip() not in ("0", ""):
-        said = f"error {str(status.error_code)[:10]} in the answer: {(status.error_message or 'no message')[:80]}"
-        raise ProviderError(NAME, said, field="$.status.error_code")
+    _check(body)
     index = decode(NAME, body, _Answer, lax=True).data
     if index is None:
         raise ProviderError(NAME, "no value in the answer", field="$.data")
     return FearAndGreed(value=index.value, as_of=index.update_time.timestamp() if index.update_time else None)
 
 
+def _check(body: bytes) -> None:
+    """Raise what `status` says, before anything else is read: what `data` is beside an error is anybody's guess."""
+    status = decode(NAME, body, _Failure).status
+    if str(status.error_code).strip() not in ("0", ""):
+        said = f"error {str(status.error_code)[:10]} in the answer: {(status.error_message or 'no message')[:80]}"
+        raise ProviderError(NAME, said, field="$.status.error_code")
+
+
 class CoinMarketCap:
-    """The fallback: another index of the same kind."""
+    """Another list of coins, with a key, and another fear and greed index, without one too."""
 
     name = NAME
     base_url = "https://pro-api.coinmarketcap.com"
-    parsers: ClassVar[Parsers] = {"fear_and_greed": parse_fear_and_greed}
+    refresh = (
+        300.0  # s: two credits a call at most, and the free plan has 15,000 a month, nearly enough around the clock
+    )
+    parsers: ClassVar[Parsers] = {"fear_and_greed": parse_fear_and_greed, "listings": parse_listings}
 
     def __init__(self, key: str | None = None) -> None:
         """`key` is an API key of any plan."""
@@ -74,3 +129,10 @@ class CoinMarketCap:
     async def fear_and_greed(self, ask: Ask) -> FearAndGreed:
         """The index of now. One call. Raises ProviderError."""
         return await ask(Request(self._path, parse_fear_and_greed))
+
+    async def listing(self, ask: Ask, wanted: int | tuple[str, ...]) -> tuple[ListedCoin, ...]:
+        """See Aggregator. One call; ids are not CoinGecko's, so named coins are looked for among the first 250."""
+        limit = min(wanted, _PAGE) if isinstance(wanted, int) else _PAGE
+        return await ask(
+            Request("/v1/cryptocurrency/listings/latest", parse_listings, {"limit": str(limit), "convert": "USD"})
+        )

@@ -23,15 +23,8 @@ _COMMITMENT = {"commitment": "confirmed"}
 
 
 def parse_height(body: bytes, provider: str = NAME) -> int:
-    """getBlockHeight or getSlot. Raises ProviderError."""
+    """getBlockHeight. Raises ProviderError."""
     return opened(provider, body, Count)
-
-
-def parse_health(body: bytes, provider: str = NAME) -> bool:
-    """getHealth: True; a node that is behind says so by an error. Raises ProviderError."""
-    if opened(provider, body, str) != "ok":
-        raise ProviderError(provider, "not healthy", field="$.result")
-    return True
 
 
 def parse_genesis(body: bytes, provider: str = NAME) -> str:
@@ -46,7 +39,7 @@ class SolanaRpc:
     """One node."""
 
     budget = Budget(40, 10.0)  # the documented limit for one method, kept for all of them
-    parsers: ClassVar[Parsers] = {"height": parse_height, "health": parse_health, "genesis": parse_genesis}
+    parsers: ClassVar[Parsers] = {"height": parse_height, "genesis": parse_genesis}
 
     def __init__(
         self, name: str = NAME, base_url: str = "https://api.mainnet-beta.solana.com", chain: str = "solana"
@@ -63,14 +56,6 @@ class SolanaRpc:
     async def height(self, ask: Ask) -> int:
         """Number of the newest confirmed block; fewer than slots, for some slots have none. Raises ProviderError."""
         return await ask(call("getBlockHeight", (_COMMITMENT,), partial(parse_height, provider=self.name)))
-
-    async def slot(self, ask: Ask) -> int:
-        """The newest confirmed slot. Raises ProviderError."""
-        return await ask(call("getSlot", (_COMMITMENT,), partial(parse_height, provider=self.name)))
-
-    async def healthy(self, ask: Ask) -> bool:
-        """True. Raises ProviderError, also where the node says that it is behind."""
-        return await ask(call("getHealth", (), partial(parse_health, provider=self.name)))
 
     async def genesis(self, ask: Ask) -> str:
         """Hash of its chain's first block. Raises ProviderError."""

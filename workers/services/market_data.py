@@ -11,13 +11,15 @@ from shared.payloads import MarketData
 from workers.answers import ListedCoin, Ticker
 from workers.coins import Coin, identify, learn, seed
 from workers.combine import RECENT, TETHER, Listing, Quotes, combine
-from workers.fetch import source_label
+from workers.fetch import provider_keys, source_label
 from workers.pool import SourcePool
 from workers.provider import Aggregator, Ask, Exchange
 from workers.services import ServiceContext
 
-LISTS = ("coingecko", "coinpaprika", "coinlore")
+LISTS = ("coingecko", "coinmarketcap", "coinpaprika", "coinlore")
 """Aggregators in the order they are tried."""
+_WITH_KEY = frozenset({"coinmarketcap"})
+"""Those that are asked only where the operator has a key of theirs."""
 EXCHANGES = ("binance", "kraken")
 """Exchanges in the order they are tried."""
 _FEWEST = 10  # coins a list is asked for at least, so that Tether, the rate of USDT prices, is among them
@@ -31,7 +33,9 @@ class MarketDataService:
         self._settings = context.settings
         self._wanted = context.settings.coins
         self._clock = context.clock
-        self.lists: SourcePool[Aggregator] = context.pool("market_data listing", LISTS)
+        without = _WITH_KEY - provider_keys(context.settings).keys()
+        lists = tuple(name for name in LISTS if name not in without)
+        self.lists: SourcePool[Aggregator] = context.pool("market_data listing", lists)
         self.exchanges: SourcePool[Exchange] = context.pool("market_data prices", EXCHANGES)
         self._listings: dict[str, Listing] = {}
         self._quotes: dict[str, Quotes] = {}

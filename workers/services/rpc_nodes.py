@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from shared.errors import ProviderError
+from shared.errors import ProviderError, RateBudgetError
 from shared.payloads import RpcNodes
 from shared.payloads.rpc_nodes import ChainEvent, RpcNode
 from shared.timestamps import iso
@@ -29,6 +29,8 @@ from workers.services import ServiceContext
 log = structlog.get_logger()
 
 Rpc = EthereumRpc | SolanaRpc
+News = tuple[str, View | None, Sequence[ChainEvent]]
+"""A chain, its view as it is now, and what has happened since the view before."""
 
 _ROWS_SHARE = 0.6  # of a cycle for the nodes' state; the rest is for headers of new blocks
 _IDENTITY_EVERY = 3600.0  # s after which a node's chain is verified again: an address may be put to another use
@@ -45,7 +47,7 @@ class State:
     gas_price: int | None
     """Wei."""
     milliseconds: float
-    """How long it took to tell its height: one small answer."""
+    """How long it took to tell its height: one small answer, and our count of the call in Redis."""
 
 
 class RpcNodesService:
@@ -95,9 +97,12 @@ class RpcNodesService:
         answers = dict(await self.pool.ask_all(question, deadline * _ROWS_SHARE, cooling=True))
         chains = dict.fromkeys(node.chain for node in self._nodes)
         heights = {chain: _heights(self._nodes, chain, answers) for chain in chains}
-        left = max(end - self._timer(), 0.0)
-        news = await asyncio.gather(*(self._news(chain, found, left) for chain, found in heights.items() if found))
+        news = await self._all_news(heights, max(end - self._timer(), 0.0))
         self._views = {**self._views, **{chain: view for chain, view, _ in news if view is not None}}
+        for source in self.pool.sources:
+            name = source.provider.name
+            if isinstance(errors.get(name), RateBudgetError) and source.error is not None:
+                errors[name] = source.error  # why we wait tells more than that we do
         rows = [self._row(node, answers.get(node.label), errors.get(node.label), heights) for node in self._nodes]
         return RpcNodes(
             timestamp=iso(now),
@@ -133,10 +138,17 @@ class RpcNodesService:
             raise ProviderError(provider.name, f"on chain {found} instead of {expected}")
         self._verified[provider.name] = now
 
-    async def _news(
-        self, chain: str, heights: Mapping[str, int], seconds: float
-    ) -> tuple[str, View | None, Sequence[ChainEvent]]:
-        """The chain, its view as it is now, and what has happened since the one before."""
+    async def _all_news(self, heights: Mapping[str, Mapping[str, int]], seconds: float) -> list[News]:
+        """The news of each chain that has an answering node; all are asked at once."""
+        asking = [self._news(chain, found, seconds) for chain, found in heights.items() if found]
+        news = []
+        for result in await asyncio.gather(*asking, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+            news.append(result)
+        return news
+
+    async def _news(self, chain: str, heights: Mapping[str, int], seconds: float) -> News:
         view = self._views.get(chain)
         for name in candidates(view, heights)[:_TRIES]:
             provider = self._providers[name]

@@ -129,14 +129,13 @@ class BitcoinScan:
         work.sources[self._source] = None
         stop_at = end - deadline * _TIME_SHARE
         steps = _STEPS
-        before = work.trail, work.pending
         try:
             while (header := self._next(work)) is not None and steps > 0 and _time() < stop_at:
                 steps -= await self._advance(work, header, steps, end - _time())
         except NoSourceError as error:
             spared = bool(error.errors) and all(isinstance(said, RateBudgetError) for said in error.errors)
-            if not spared and (work.trail, work.pending) == before:
-                raise  # else what is left waits for the next cycle
+            if not spared and steps == _STEPS:
+                raise  # nothing was done; else what is left waits for the next cycle
         return Scanned(State(trail=work.trail, pending=work.pending), tuple(work.found), tuple(work.sources))
 
     # The newest blocks.
