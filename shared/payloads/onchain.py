@@ -8,11 +8,11 @@ from shared.payloads.fields import Payload
 
 
 class ChainMetrics(Struct, frozen=True, kw_only=True):
-    """Activity of one chain."""
+    """Activity of one chain. Where a source counts by days, the last 24 h are the last whole day (UTC)."""
 
     active_addresses: Annotated[int | None, Meta(description="addresses active in the last 24 h")]
     transaction_count: Annotated[int | None, Meta(description="transactions in the last 24 h")]
-    total_fees: Annotated[float | None, Meta(description="USD in the last 24 h")]
+    total_fees: Annotated[float | None, Meta(description="USD that users paid for transactions in the last 24 h")]
     gas_price: Annotated[float | None, Meta(description="gwei; chains with gas only")]
     network_utilization: Annotated[float | None, Meta(description="share of block space used, 0 to 1")]
     total_value_locked: Annotated[float | None, Meta(description="USD")]
@@ -22,18 +22,18 @@ class ContractEvent(Struct, frozen=True, kw_only=True):
     """One event that a contract emitted."""
 
     chain: str
-    contract: str
-    event: str
+    contract: Annotated[str, Meta(description="address, lower case")]
+    event: Annotated[str, Meta(description="its name in the contract's source")]
     block_number: int
     transaction_hash: str
 
 
 class Onchain(Payload, frozen=True, kw_only=True):
-    """Activity over all chains that a source answered for."""
+    """Activity over all chains that a source answered for: also of those that are not in `chains`."""
 
-    active_addresses: Annotated[int | None, Meta(description="addresses active in the last 24 h")]
-    transaction_count: Annotated[int | None, Meta(description="transactions in the last 24 h")]
-    total_fees: Annotated[float | None, Meta(description="USD in the last 24 h")]
+    active_addresses: Annotated[int | None, Meta(description="addresses active in the last 24 h, all chains known")]
+    transaction_count: Annotated[int | None, Meta(description="transactions in the last 24 h, all chains known")]
+    total_fees: Annotated[float | None, Meta(description="USD in the last 24 h, all chains known")]
     gas_price: Annotated[float | None, Meta(description="Ethereum, gwei")]
     network_utilization: Annotated[float | None, Meta(description="Ethereum, share of block space used, 0 to 1")]
     total_value_locked: Annotated[float | None, Meta(description="USD, all chains")]

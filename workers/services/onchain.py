@@ -50,7 +50,7 @@ from workers.providers.ethereum_rpc import EthereumRpc
 from workers.services import ServiceContext
 
 BITCOIN, ETHEREUM = "bitcoin", "ethereum"
-_LARGEST = 10  # chains by value locked in `chains`: they hold nine tenths of it; more would be a list of its own
+_LARGEST = 10  # chains by value locked are in `chains`: they hold most of it; the rest is in the sums only
 _BLOCKS = 25  # whose use is averaged: five minutes, as single ones jump between empty and full
 _GAS_REFRESH, _GAS_KEEP = 20.0, 120.0  # s: every cycle; after ten blocks the price is another one
 _USE_REFRESH, _USE_KEEP = 50.0, 300.0  # s: every other cycle; after that other blocks are averaged
