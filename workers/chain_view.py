@@ -65,8 +65,9 @@ async def follow(
 ) -> tuple[View | None, Sequence[ChainEvent]]:
     """The view after `node` was asked for its head, and what has happened since the view before.
 
-    A reorganisation names the first block that was replaced, its new hash, and how many were. New blocks follow,
-    ascending, those in place of replaced ones among them; of more than `newest` only the newest are told.
+    A reorganisation names the first block that was replaced, its new hash, and how many were: nothing told before from
+    that number on stands any more. New blocks follow, ascending, those in place of replaced ones among them; of more
+    than `newest` only the newest are told, so the first one replaced may never have been.
     Raises ProviderError where the node gives no coherent answer; the view before then still stands.
     """
     head = await _there(node, header, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
@@ -213,7 +214,16 @@ def open_client(settings: Settings) -> httpx.AsyncClient:
 
 def source_label(name: str, settings: Settings) -> str:
     """How a payload's `source` calls a provider: what the simulator produced says so."""
-    return f"{name} (simulated)" if settings.simulator_url is not None else name
+    simulated = settings.simulator_url is not None and name not in _own_nodes(settings)
+    return f"{name} (simulated)" if simulated else name
+
+
+def _own_nodes(settings: Settings) -> set[str]:
+    """Names of the operator's nodes on this machine, which SimulatorTransport lets through."""
+    if settings.rpc_nodes is None:
+        return set()
+    entries = (entry.partition("=") for entry in re.split(r"[\s,]+", settings.rpc_nodes.get_secret_value()))
+    return {name for name, _, url in entries if httpx.URL(url).host in _LOOPBACK}
 
 
 def provider_keys(settings: Settings) -> dict[str, str]:

@@ -34,6 +34,7 @@ REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
     "api.blockchain.info": ("/stats", {}),
     "api.blockchair.com": ("/bitcoin/stats", {}),
     "eth.blockscout.com": ("/api/v2/stats", {}),
+    "api.llama.fi": ("/v2/chains", {}),
     "www.coindesk.com": ("/arc/outboundfeeds/rss", {}),
     "cointelegraph.com": ("/rss", {}),
     "decrypt.co": ("/feed", {}),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from pydantic import SecretStr
 
 from shared.budget import Budgets
 from shared.bus import open_redis
@@ -13,7 +14,7 @@ from shared.channels import Channels
 from shared.errors import ProviderError
 from shared.settings import Settings
 from tests.workers.upstream import OK, Upstream, reply
-from workers.fetch import Fetcher, open_client
+from workers.fetch import Fetcher, open_client, source_label
 from workers.provider import Request
 
 FEED = b"<?xml version='1.0'?><rss><channel/></rss>"
@@ -146,3 +147,13 @@ async def test_remembered_answers_are_bounded(fetcher: Fetcher, upstream: Upstre
     by_path = {head.split()[1]: head.lower() for head in upstream.heads[65:]}
     assert "if-none-match" not in by_path["/0"]
     assert "if-none-match" in by_path["/64"]
+
+
+def test_a_node_of_this_machine_is_not_called_simulated(settings: Settings) -> None:
+    """What the simulator did not produce does not say so."""
+    nodes = "ethereum/mine=http://127.0.0.1:8545, ethereum/far=https://node.example/v3/key ethereum/six=http://[::1]:1"
+    simulated = settings.model_copy(update={"simulator_url": "http://127.0.0.1:1", "rpc_nodes": SecretStr(nodes)})
+    assert source_label("ethereum/mine", simulated) == "ethereum/mine"
+    assert source_label("ethereum/six", simulated) == "ethereum/six"
+    assert source_label("ethereum/far", simulated) == "ethereum/far (simulated)"
+    assert source_label("mempool", simulated) == "mempool (simulated)"
