@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 from pathlib import Path
 
@@ -11,11 +13,19 @@ from launcher.ports import free_ports
 from tests.launcher.conftest import Start
 
 
+def taken_port() -> socket.socket:
+    """A listening socket; the ports beside it are free, and nobody is given them: the system hands out others."""
+    for port in random.sample(range(20_000, 30_000, 3), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port - 1)):
+            return socket.create_server(("127.0.0.1", port))
+    raise AssertionError("no free port")
+
+
 @pytest.mark.parametrize("offset", [0, 1])
 @pytest.mark.parametrize("mode", ["demo", "run"])
 def test_a_taken_port_is_one_clear_line(start: Start, tmp_path: Path, mode: str, offset: int) -> None:
     """If PORT or the one after it is taken, the launcher names it and exits with 2 before anything starts."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with taken_port() as taken:
         port = taken.getsockname()[1]
         cluster = start("launcher", mode, "--state", tmp_path / "state", PORT=str(port - offset), REDIS_URL="")
         assert cluster.wait() == 2

@@ -39,6 +39,7 @@ REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
     "cointelegraph.com": ("/rss", {}),
     "decrypt.co": ("/feed", {}),
     "www.theblock.co": ("/rss.xml", {}),
+    "api.whale-alert.io": ("/v1/transactions", {"api_key": "any", "start": "9999999999"}),
     "cryptopanic.com": ("/api/developer/v2/posts/", {"auth_token": "any"}),
     "api.alternative.me": ("/fng/", {"limit": "2"}),
     "pro-api.coinmarketcap.com": ("/public-api/v3/fear-and-greed/latest", {}),

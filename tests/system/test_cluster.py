@@ -13,7 +13,7 @@ from shared.payloads import MarketData
 from tests.system.clients import update
 from tests.system.processes import Cluster
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def test_prices_of_a_hundred_coins_move_and_are_labelled_as_simulated(cluster: Cluster) -> None:

@@ -25,7 +25,7 @@ async def test_a_client_hears_of_a_whale_on_a_real_chain(tmp_path: Path) -> None
             await cluster.start()
             async with websockets.connect(cluster.ws("/ws/whale_tracking")) as client:
                 first = await update(client, "whale_tracking", 40.0)
-                assert "ethereum/anvil (simulated)" in first["data"]["sources"]
+                assert "ethereum/anvil" in first["data"]["sources"]
                 transaction = {"from": ALICE, "to": BOB, "value": hex(5000 * 10**18)}
                 whale = await anvil.rpc("eth_sendTransaction", transaction)
 

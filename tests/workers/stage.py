@@ -16,6 +16,7 @@ from shared.channels import Channels
 from shared.payloads import Payload
 from shared.settings import Settings
 from simulator.app import Simulator
+from simulator.clock import Clock
 from simulator.faults import Fault, FaultName
 from simulator.server import running
 from workers.fetch import Fetcher, open_client
@@ -23,6 +24,9 @@ from workers.provider import Ask, Provider, Request
 from workers.services import Service, ServiceContext, load_service
 
 T = TypeVar("T")
+
+NOON = 1_795_435_200.0
+"""Unix seconds of 2026-11-23 12:00 UTC, when every stage begins."""
 
 FAULTS: tuple[FaultName, ...] = (
     *("429", "429_no_retry_after", "429_html", "418", "500", "html", "truncated", "truncated_json", "wrong_types"),
@@ -39,8 +43,8 @@ class Stage:
     settings: Settings
     fetcher: Fetcher
     redis: Redis
-    now: float
-    """Unix seconds; the simulator's clock goes along."""
+    now: float = NOON
+    """Unix seconds, also the simulator's: time passes only where a test says so."""
     asked: Counter[str] = field(default_factory=Counter)
     """Requests by provider."""
     failovers: list[tuple[str, str | None, str | None, str]] = field(default_factory=list)
@@ -87,12 +91,16 @@ class Stage:
     async def wait(self, seconds: float) -> None:
         """Let time pass, for the service and for the simulator."""
         self.now += seconds
-        self.simulator.clock.advance(seconds)
         if seconds:
             # Budgets run on Redis's clock, for which no time has passed.
             budgets = [key async for key in self.redis.scan_iter(f"{self.settings.redis_prefix}:budget:*")]
             if budgets:
                 await self.redis.delete(*budgets)
+
+    def leave_behind(self, seconds: float) -> None:
+        """Let time pass for the service alone: all that its sources tell is as old as that afterwards."""
+        self.now += seconds
+        self.simulator.clock.advance(-seconds)
 
     async def collect(self, later: float = 0.0, deadline: float = 4.0) -> Any:
         """The payload of one cycle, `later` seconds after the one before."""
@@ -103,11 +111,13 @@ class Stage:
 @asynccontextmanager
 async def open_stage(settings: Settings) -> AsyncIterator[Stage]:
     """A stage whose service is still to be opened."""
-    simulator = Simulator()
+    stage: Stage | None = None
+    simulator = Simulator(clock=Clock(lambda: stage.now if stage is not None else NOON))
     redis = open_redis(settings)
     async with running(simulator) as server:
         simulated = settings.model_copy(update={"simulator_url": server.url})
         async with open_client(simulated) as client:
             fetcher = Fetcher(client, Budgets(redis, Channels(settings.redis_prefix)))
-            yield Stage(simulator, simulated, fetcher, redis, simulator.clock.now())
+            stage = Stage(simulator, simulated, fetcher, redis)
+            yield stage
     await redis.aclose()

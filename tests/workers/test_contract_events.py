@@ -82,6 +82,7 @@ async def test_each_event_is_told_once(stage: Stage) -> None:
     assert len(events) > 20
 
 
+@pytest.mark.slow
 async def test_a_successor_goes_on_where_the_last_update_ended(stage: Stage) -> None:
     """With the stored cursor a new worker tells what came since, once; what was not published is told again."""
     service = opened(stage)

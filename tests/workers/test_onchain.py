@@ -114,6 +114,7 @@ async def test_sums(stage: Stage, onchain: OnchainService) -> None:
     assert data.chains["hyperliquid-l1"].total_fees is None
 
 
+@pytest.mark.slow
 async def test_sources_are_asked_as_seldom_as_their_figures_change(stage: Stage, onchain: OnchainService) -> None:
     """In an hour: DefiLlama 8 calls, blockchain.com 4, Blockscout 2, Blockchair none, a node at most 6 a cycle."""
     for _ in range(120):
@@ -205,8 +206,7 @@ async def test_what_is_too_old_is_null(stage: Stage, onchain: OnchainService) ->
 
 async def test_a_chart_that_stands_still_is_not_told(stage: Stage, onchain: OnchainService) -> None:
     """A newest point of more than three days ago is no figure of the last day."""
-    await stage.wait(0)
-    stage.now += 2.5 * 86_400  # the service's clock alone: the charts' newest day is then at least 3.5 days back
+    stage.leave_behind(2.5 * 86_400)  # the charts' newest day is then at least 3.5 days back
     stage.spoil(*NODES)
     data = await collect(stage)
     assert data.active_addresses is None
@@ -216,7 +216,7 @@ async def test_a_chart_that_stands_still_is_not_told(stage: Stage, onchain: Onch
 
 async def test_a_node_that_stands_still_has_failed(stage: Stage, onchain: OnchainService) -> None:
     """Nodes whose newest block is older than five minutes give neither a gas price nor a use of blocks."""
-    stage.now += 400
+    stage.leave_behind(400)
     data = await collect(stage)
     assert nulls(data) == {"gas_price", "network_utilization"}
     assert not sources(data) & set(NODE_NAMES)

@@ -156,8 +156,8 @@ async def test_a_hanging_node_does_not_hold_up_the_others(stage: Stage) -> None:
     """A node that never answers is down after its share of the cycle."""
     await collect(stage, nodes=TWO)
     stage.spoil(PUBLICNODE, fault="hang")
-    data = await collect(stage, 20, deadline=1.5)
-    assert row(data, "ethereum/one").error == "no answer within 0.9 s"
+    data = await collect(stage, 20, deadline=4.0)
+    assert row(data, "ethereum/one").error == "no answer within 2.4 s"
     assert row(data, "ethereum/two").status == "active"
     assert data.events
 
@@ -165,13 +165,13 @@ async def test_a_hanging_node_does_not_hold_up_the_others(stage: Stage) -> None:
 async def test_the_time_of_an_answer_is_measured(stage: Stage) -> None:
     """A slow node's row has the time that its one answer took, in milliseconds."""
     await collect(stage, nodes=TWO)
-    stage.simulator.faults.set(Fault(host=PUBLICNODE, fault="slow", seconds=0.3))
+    stage.simulator.faults.set(Fault(host=PUBLICNODE, fault="slow", seconds=1.0))
     data = await collect(stage, 20)
     slow, fast = row(data, "ethereum/one").response_time_ms, row(data, "ethereum/two").response_time_ms
     assert slow is not None
     assert fast is not None
-    assert 300 <= slow < 3000
-    assert fast < 300
+    assert slow >= 1000
+    assert fast < slow
     assert data.average_latency == pytest.approx((slow + fast) / 2, abs=0.1)
 
 

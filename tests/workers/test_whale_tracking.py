@@ -117,6 +117,7 @@ async def test_what_a_first_update_holds(stage: Stage) -> None:
     assert {wallet.address for wallet in data.whale_wallets} <= parties
 
 
+@pytest.mark.slow
 async def test_every_block_is_scanned_exactly_once(stage: Stage) -> None:
     """Over forty minutes each large transfer of each block of both chains is told once, in the update after it."""
     opened(stage)
@@ -200,6 +201,7 @@ async def test_a_cursor_that_cannot_be_read_is_dropped(stage: Stage) -> None:
     assert data.sources
 
 
+@pytest.mark.slow
 async def test_the_cursor_stays_small(stage: Stage) -> None:
     """It does not grow with time: what was told is remembered for 64 blocks."""
     service = opened(stage)
@@ -209,6 +211,7 @@ async def test_the_cursor_stays_small(stage: Stage) -> None:
     assert len(service.cursor) < 1.5 * early < 30_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_faulty_primary_costs_no_transfer(stage: Stage, fault: Any) -> None:
     """Whatever fault the first sources have: the others stand in within the next cycle, without gap and double."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from workers.whales.large import TOKENS
 
 ETHER = 10**18
 WHALE = 5000 * ETHER
-NODE = "ethereum/anvil (simulated)"
+NODE = "ethereum/anvil"
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ async def anvil(tmp_path: Path) -> AsyncIterator[Anvil]:
 
 @pytest.fixture
 def service(stage: Stage, anvil: Anvil) -> WhaleTrackingService:
+    stage.now = time.time()  # as anvil's blocks have it
     service: WhaleTrackingService = stage.open("whale_tracking", rpc_nodes=SecretStr(f"ethereum/anvil={anvil.url}"))
     service.resume(None)
     return service

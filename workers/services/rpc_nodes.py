@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -36,7 +35,6 @@ _ROWS_SHARE = 0.6  # of a cycle for the nodes' state; the rest is for headers of
 _IDENTITY_EVERY = 3600.0  # s after which a node's chain is verified again: an address may be put to another use
 _TRIES = 2  # nodes of one chain asked for its new blocks in one cycle; failing both, the next cycle tells of them
 _LONGEST_ERROR = 200  # characters of a row's error: a sentence
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +163,7 @@ class RpcNodesService:
     def _row(
         self, node: Node, state: State | None, error: ProviderError | None, heights: Mapping[str, Mapping[str, int]]
     ) -> RpcNode:
-        # A simulator answers for every node but those on this machine.
-        local = urlsplit(node.url).hostname in _LOOPBACK
-        name = node.label if local else self._context.label(node.label)
+        name = self._context.label(node.label)
         if state is None:
             return RpcNode(
                 name=name,
