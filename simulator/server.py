@@ -14,6 +14,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from simulator.app import Simulator
 from simulator.wire import TRANSPORT
 
+_GRACE = 3.0  # s for clients that don't read their answer; whatever hangs lets go at once (Simulator.stopping)
+_LOOK = 0.002  # s between two looks at whether all connections are closed: it takes some turns of the loop
+
 
 class _Protocol(H11Protocol):
     """HTTP/1.1 that shows each request its transport, so that a fault can cut the connection in mid-answer."""
@@ -42,8 +45,6 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 log_config=None,
-                # Whatever hangs lets go at once (Simulator.stopping); 3 s is for clients that don't read.
-                timeout_graceful_shutdown=3,
             )
         )
         self.listening = asyncio.Event()
@@ -69,6 +70,22 @@ class Server(uvicorn.Server):
         while not await self.on_tick(0):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 1.0)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close everything. uvicorn's own pauses for a tenth of a second, and hundreds of tests stop a simulator."""
+        for server in self.servers:
+            server.close()
+        for sock in sockets or []:
+            sock.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(_GRACE):
+                while self.server_state.connections or self.server_state.tasks:
+                    await asyncio.sleep(_LOOK)  # noqa: ASYNC110 - uvicorn has no event for it
+        except TimeoutError:
+            for task in self.server_state.tasks:
+                task.cancel()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
