@@ -81,8 +81,8 @@ class Server(uvicorn.Server):
             connection.shutdown()
         try:
             async with asyncio.timeout(_GRACE):
-                while self.server_state.connections or self.server_state.tasks:
-                    await asyncio.sleep(_LOOK)  # noqa: ASYNC110 - uvicorn has no event for it
+                while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - there is no event
+                    await asyncio.sleep(_LOOK)
         except TimeoutError:
             for task in self.server_state.tasks:
                 task.cancel()
