@@ -167,6 +167,11 @@ async def _wrong_types(exchange: Exchange) -> None:
     await _resend(exchange, start, body)
 
 
+async def _zeros(exchange: Exchange) -> None:
+    start, body = await exchange.genuine()
+    await _resend(exchange, start, json.dumps(_zeroed(json.loads(body), exchange.host.figures)).encode())
+
+
 async def _empty(exchange: Exchange) -> None:
     await exchange.reply(Response(b"", media_type="application/json"))
 
@@ -191,6 +196,7 @@ SPOIL: dict[FaultName, Callable[[Exchange], Awaitable[None]]] = {
     "truncated": _truncated,
     "truncated_json": _truncated_json,
     "wrong_types": _wrong_types,
+    "zeros": _zeros,
     "empty": _empty,
     "error_in_200": _error_in_200,
     "refuse": _refuse,
@@ -228,3 +234,17 @@ def _replace(node: Any, key: str) -> bool:
             return True
         return any(_replace(child, key) for child in node.values())
     return isinstance(node, list) and any(_replace(child, key) for child in node)
+
+
+def _zeroed(node: Any, figures: Collection[str]) -> Any:
+    """`node` with every number of these keys at zero, which is how many upstreams say that they don't know."""
+    if isinstance(node, dict):
+        return {key: _zero(value) if key in figures else _zeroed(value, figures) for key, value in node.items()}
+    return [_zeroed(child, figures) for child in node] if isinstance(node, list) else node
+
+
+def _zero(value: Any) -> Any:
+    """Zero where `value` is a number, as text where it is text."""
+    if isinstance(value, str):
+        return "0" if value.isdecimal() else value
+    return 0 if isinstance(value, int | float) else value

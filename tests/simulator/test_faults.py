@@ -202,6 +202,16 @@ async def test_wrong_types_of_an_answer_without_figures(simulator: Simulator, as
     assert isinstance((await ask(GECKO, "/api/v3/ping")).json(), str)
 
 
+async def test_zeros(simulator: Simulator, ask: Ask) -> None:
+    """`zeros` is the real answer with its figures at zero."""
+    real = (await ask("eth.blockscout.com", "/api/v2/stats")).json()
+    answer = await spoilt(simulator, ask, "zeros", "eth.blockscout.com")
+    assert real["transactions_today"] != 0
+    rows = await spoilt(simulator, ask, "zeros")
+    assert {row["current_price"] for row in rows.json()} == {0}
+    assert {**real, "transactions_today": answer.json()["transactions_today"]} == answer.json()
+
+
 async def test_empty(simulator: Simulator, ask: Ask) -> None:
     """`empty` is a 200 that claims JSON and has no body."""
     answer = await spoilt(simulator, ask, "empty")
