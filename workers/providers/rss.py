@@ -11,21 +11,22 @@ from __future__ import annotations
 import calendar
 import io
 import re
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import ClassVar
 from xml.parsers import expat
 
 import feedparser
 from feedparser import FeedParserDict
 
+from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Headline
-from workers.provider import Request
+from workers.provider import Ask, Parsers, Request
 from workers.texts import canonical_link, plain
 
 MAX_FEED = 1 << 20
 """Bytes of a feed: twelve times the largest recorded; beyond it the call fails."""
-ACCEPT = "application/rss+xml, application/xml;q=0.9, */*;q=0.1"
+_ACCEPT = "application/rss+xml, application/xml;q=0.9, */*;q=0.1"
 
 # A feed that has more than this is not what it seems, and is refused. Parts of feedparser take time in proportion to
 # the square of some of these, and nothing else runs meanwhile: within these limits it is done in about a second.
@@ -52,9 +53,30 @@ _ITS_OWN = (LookupError, ValueError, TypeError, AttributeError, RecursionError)
 documents no errors of its own."""
 
 
-def feed_request(path: str, parse: Any) -> Request[tuple[Headline, ...]]:
-    """The request of a feed: most of the time, the answer is that it has not changed."""
-    return Request(path, parse, markup=True, conditional=True, limit=MAX_FEED)
+class Feed:
+    """An outlet's feed as a provider: what is the same for all of them."""
+
+    name: ClassVar[str]
+    outlet: ClassVar[str]
+    """Its name as people know it."""
+    base_url: ClassVar[str]
+    path: ClassVar[str]
+    """Of the feed, below `base_url`."""
+    budget = Budget(10, 60.0)  # no limit is known; once a minute is what we need, the rest is for restarts
+    refresh = 0.0
+    parsers: ClassVar[Parsers]
+
+    def headers(self) -> Mapping[str, str]:
+        """What it may answer with."""
+        return {"Accept": _ACCEPT}
+
+    async def headlines(self, ask: Ask) -> tuple[Headline, ...]:
+        """See NewsSource. Most of the time, the answer is that nothing has changed."""
+        parse = self.parsers["feed"]
+        found: tuple[Headline, ...] = await ask(
+            Request(self.path, parse, markup=True, conditional=True, limit=MAX_FEED)
+        )
+        return found
 
 
 def parse_rss(provider: str, outlet: str, body: bytes, *, not_categories: Collection[str] = ()) -> tuple[Headline, ...]:
