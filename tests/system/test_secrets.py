@@ -1,0 +1,93 @@
+"""A worker with every key set, asked upstreams that fail in many ways: no key is ever seen again."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from shared.bus import open_redis
+from shared.settings import Settings
+from simulator.hosts import HOSTS
+from tests.system.processes import Cluster
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+KEYS = {
+    "COINGECKO_DEMO_KEY": "CG-key-kept-to-itself",
+    "COINMARKETCAP_KEY": "cmc-key-kept-to-itself",
+    "ETHERSCAN_KEY": "etherscan-key-kept-to-itself",
+    "BLOCKCHAIR_KEY": "blockchair-key-kept-to-itself",
+    "WHALE_ALERT_KEY": "whale-alert-key-kept-to-itself",
+    "CRYPTOPANIC_KEY": "cryptopanic-key-kept-to-itself",
+    "REDDIT_CLIENT_ID": "reddit-app-id",
+    "REDDIT_CLIENT_SECRET": "reddit-secret-kept-to-itself",
+}
+PATH_KEY, QUERY_KEY = "v3/node-key-kept-to-itself", "other-node-key-kept-to-itself"
+NODES = (
+    f"ethereum/one=https://ethereum-rpc.publicnode.com/{PATH_KEY}, ethereum/two=https://eth.drpc.org/?dkey={QUERY_KEY}"
+)
+BASIC = base64.b64encode(f"{KEYS['REDDIT_CLIENT_ID']}:{KEYS['REDDIT_CLIENT_SECRET']}".encode()).decode()
+SECRETS = [*(key for name, key in KEYS.items() if name != "REDDIT_CLIENT_ID"), PATH_KEY, QUERY_KEY, BASIC]
+KEYED = ("api.etherscan.io", "api.whale-alert.io", "cryptopanic.com", "www.reddit.com", "pro-api.coinmarketcap.com")
+
+
+async def everything(redis: Redis) -> str:
+    """All values that Redis holds, as far as bytes can be text."""
+    found: list[Any] = []
+    async for key in redis.scan_iter("*"):
+        kind = await redis.type(key)
+        if kind == b"string":
+            found.append(await redis.get(key))
+        elif kind == b"hash":
+            found.append(await redis.hgetall(key))
+        elif kind == b"stream":
+            found.append(await redis.xrange(key))
+        elif kind == b"zset":
+            found.append(await redis.zrange(key, 0, -1))
+        found.append(key)
+    return repr(found)
+
+
+async def test_no_key_is_ever_printed_or_published(tmp_path: Path) -> None:
+    """Whatever the upstreams do, and at the most talkative level, no key is in a log line or in Redis."""
+    cluster = Cluster(tmp_path, "secrets")
+    worker = cluster.workers[0]
+    worker.env |= {**KEYS, "RPC_NODES": NODES, "LOG_LEVEL": "debug"}
+    control = f"http://127.0.0.1:{cluster.simulator_port}/_simulator"
+    try:
+        cluster.redis.start()
+        await cluster.simulator.start()
+        await cluster.simulator.prints("listening")
+        async with httpx.AsyncClient() as http:
+            await worker.start()
+
+            async def asked() -> bool:
+                tally = json.dumps((await http.get(f"{control}/requests")).json())
+                return all(host in tally for host in HOSTS if host in KEYED)
+
+            # Etherscan and CoinMarketCap stand in: they are asked when those before them fail.
+            for host in ("ethereum-rpc.publicnode.com", "eth.drpc.org", "api.coingecko.com", "api.alternative.me"):
+                await cluster.fault(host, "500")
+            await until(asked, 60)
+            for fault in ("429", "refuse", "html", "error_in_200"):
+                for host in HOSTS:
+                    await cluster.fault(host, fault, **({"retry_after": 1} if fault == "429" else {}))
+                lines = len(worker.lines)
+                await until(lambda: len(worker.lines) > lines + 2, 60)  # noqa: B023
+        redis = open_redis(Settings(_env_file=None, redis_url=cluster.redis.url))
+        kept = await everything(redis)
+        await redis.aclose()
+        assert "market_data" in kept
+        assert worker.output.count(" down: ") > 10
+        for secret in SECRETS:
+            assert secret not in worker.output
+            assert secret not in kept
+    finally:
+        await cluster.stop()
