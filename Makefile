@@ -92,7 +92,7 @@ $(STAMP): requirements.lock
 
 $(NODE_STAMP): tests/node/package-lock.json
 	@if command -v npm >/dev/null; then \
-		npm ci --prefix tests/node --silent --no-audit --no-fund && touch $@; \
+		npm ci --prefix tests/node --loglevel=error --no-audit --no-fund && touch $@; \
 	else \
 		echo "npm is not installed: the tests of JavaScript clients are skipped"; \
 	fi
