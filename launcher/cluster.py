@@ -65,7 +65,10 @@ class Lines(Printer):  # type: ignore[misc]  # honcho has no types
             for line in text.splitlines():
                 print(prefix + line, file=self.output, flush=True)
         except OSError:
-            self.closed = True
+            if not self.closed:
+                self.closed = True
+                # What is still buffered has nowhere to go: it would fail once more when Python ends, with status 120.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.output.fileno())
 
 
 def _said(match: re.Match[str]) -> str:

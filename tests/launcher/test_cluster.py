@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -116,7 +117,8 @@ def test_a_reader_that_has_enough_ends_it(program: Path) -> None:
     """Piped into `head`, the cluster stops when head does."""
     noisy = "import time\nwhile True: print('tick', flush=True); time.sleep(0.01)"
     command = [sys.executable, "-m", "tests.launcher.run_file", str(program), noisy]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as a shell has it
+    with subprocess.Popen(command, cwd=ROOT, env=buffered, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         first = [process.stdout.readline() for _ in range(3)]
         process.stdout.close()
