@@ -31,14 +31,14 @@ class Budgets:
         self._block = redis.register_script(_BLOCK)
         self._spend = redis.register_script((resources.files("shared") / "budget.lua").read_text())
 
-    async def spend(self, provider: str, budget: Budget, cost: int = 1) -> float:
+    async def spend(self, provider: str, budget: Budget, cost: int = 1, *, reserve: int = 0) -> float:
         """Take `cost` units: 0.0 if the call may be made now, else the seconds until it may be (nothing was taken).
 
-        Raises BusError if Redis is away: whoever can't count must not ask.
+        Units below `reserve` are left to others. Raises BusError if Redis is away: whoever can't count must not ask.
         """
         try:
             async with command_deadline():
-                args = [budget.units, ceil(budget.seconds * 1000), cost]
+                args = [budget.units - reserve, ceil(budget.seconds * 1000), cost]
                 wait = await self._spend(keys=self._keys(provider), args=args)
         except REDIS_FAULTS as error:
             raise BusError(f"budget of {provider}: {type(error).__name__}") from error

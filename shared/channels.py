@@ -71,6 +71,31 @@ class Channels:
         """Hash: `total` and one subscriber count a service, of one gateway; expires."""
         return f"{self.prefix}:presence:{{{node}}}:counts"
 
+    @property
+    def calls(self) -> str:
+        """Hash: provider to what its last call gave (MessagePack of `shared.reports.CallReport`)."""
+        return f"{self.prefix}:{{reports}}:calls"
+
+    @property
+    def call_failures(self) -> str:
+        """Hash: provider to the number of calls that failed since the last that did not."""
+        return f"{self.prefix}:{{reports}}:call_failures"
+
+    @property
+    def pools(self) -> str:
+        """Hash: service to the state of its source pools (MessagePack of `shared.reports.PoolsReport`)."""
+        return f"{self.prefix}:{{reports}}:pools"
+
+    @property
+    def failovers(self) -> str:
+        """Hash: service to the number of failovers since the cluster was set up."""
+        return f"{self.prefix}:{{reports}}:failovers"
+
+    @property
+    def jobs(self) -> str:
+        """Hash: category to the jobs of the worker that led it last (MessagePack of `shared.reports.JobsReport`)."""
+        return f"{self.prefix}:{{reports}}:jobs"
+
     def budget(self, provider: str) -> str:
         """Sorted set: the calls the cluster made to a provider within its budget's window, by time (ms)."""
         return f"{self.prefix}:budget:{{{provider}}}"

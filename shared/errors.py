@@ -23,6 +23,10 @@ class FencedError(BusError):
     """A publish was refused because another holder took the lease since: this process must stop publishing."""
 
 
+class DatabaseError(CoinwireError):
+    """The database could not be reached, or refused. The message names it without its password."""
+
+
 class ProviderError(CoinwireError):
     """One upstream did not give a usable answer.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import SettingsError
+from shared.retention import Retention
 
 
 class Settings(BaseSettings):
@@ -85,6 +87,30 @@ class Settings(BaseSettings):
     cryptopanic_key: SecretStr | None = Field(default=None, description="CryptoPanic auth_token: adds its news")
     reddit_client_id: str | None = Field(default=None, description="of a Reddit app: adds the tone of its posts")
     reddit_client_secret: SecretStr | None = Field(default=None, description="of the same Reddit app")
+
+    database_url: SecretStr = Field(
+        default=SecretStr("sqlite:///.coinwire/history.db"),
+        description="sqlite:///file or postgresql://user:password@host/name: where updates are kept",
+    )
+    retention_days: Annotated[Retention, NoDecode] = Field(
+        default=Retention(7.0), description="days that updates are kept: 7, or 7,news=90,market_data=2 by service"
+    )
+    huggingface_token: SecretStr | None = Field(
+        default=None, description="Hugging Face token: a larger budget, and headlines read by a hub model"
+    )
+    huggingface_model: str = Field(
+        default="ProsusAI/finbert",
+        pattern=r"^[\w.-]+/[\w.-]+$",
+        description="hub model for text classification that reads headlines, with a token",
+    )
+    model_folder: Path | None = Field(
+        default=None, description="folder of a model (model.onnx, tokenizer.json, config.json) that reads headlines"
+    )
+
+    @field_validator("retention_days", mode="before")
+    @classmethod
+    def _days_by_service(cls, value: object) -> object:
+        return Retention.parse(value) if isinstance(value, str) else value
 
     @field_validator("coins", mode="before")
     @classmethod

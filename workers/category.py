@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -21,11 +22,14 @@ from shared.errors import BusError, FencedError, NoSourceError, SettingsError
 from shared.lease import Lease
 from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload, SystemNotice
+from shared.reports import Reports
 from shared.settings import Settings
 from shared.timestamps import now_iso
 from workers.fetch import Fetcher, open_client
 from workers.jobs import Jobs
-from workers.services import SERVICES_CODE, Resuming, Service, ServiceContext, load_service
+from workers.reporter import Reporter
+from workers.residents import Residents
+from workers.services import SERVICES_CODE, Resident, Resuming, Service, ServiceContext, load_service
 
 log = structlog.get_logger()
 
@@ -59,17 +63,28 @@ class Category:
         self._latest: dict[str, tuple[float, Payload]] = {}
         self._stop = asyncio.Event()
         self.jobs = Jobs()
-        fetcher = Fetcher(self._client, Budgets(self._redis, channels))
+        self._reports = Reports(self._redis, channels)
+        self._reporter = Reporter(self._reports, name, self.lease.owner, self.jobs)
+        self._residents = Residents(lambda: bool(self.lease.fence))
+        fetcher = Fetcher(self._client, Budgets(self._redis, channels), on_call=self._reporter.called)
         for service in of_category(name):
             if service in SERVICES_CODE:
                 self._add(service, load_service(service, self._context(service, fetcher)))
 
     def _context(self, service: str, fetcher: Fetcher) -> ServiceContext:
         def on_failover(pool: str, before: str | None, after: str | None, reason: str) -> None:
-            text = f"{pool}: {before or 'nothing'} gave way to {after or 'nothing'}: {reason}"
-            self._notice("source_failed_over", service, text, after)
+            self._notice("source_failed_over", service, failover_text(pool, before, after, reason), after)
+            if after is not None:
+                self._reporter.failed_over(service)
 
-        return ServiceContext(settings=self._settings, fetcher=fetcher, on_failover=on_failover, latest=self.latest)
+        return ServiceContext(
+            settings=self._settings,
+            fetcher=fetcher,
+            on_failover=on_failover,
+            latest=self.latest,
+            bus=self._bus,
+            reports=self._reports,
+        )
 
     def latest(self, name: str, seconds: float) -> Payload | None:
         """What was published last of service `name`, if that was at most `seconds` ago."""
@@ -79,6 +94,9 @@ class Category:
     def _add(self, name: str, service: Service) -> None:
         collector = Collector(name, service, self)
         self.jobs.add(name, SERVICES[name].interval, collector.cycle)
+        self._reporter.add(name, service)
+        if isinstance(service, Resident):
+            self._residents.add(name, service)
 
     def _notice(self, event: NoticeEvent, about: str, message: str, source: str | None = None) -> None:
         self._notices.append(
@@ -100,21 +118,33 @@ class Category:
         loop = asyncio.get_running_loop()
         for sig in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(sig, self._stop.set)
-        holding = asyncio.create_task(self.lease.hold())
+        tasks = {
+            "lease": asyncio.create_task(self.lease.hold()),
+            "reporter": asyncio.create_task(self._reporter.run(lambda: bool(self.lease.fence))),
+            "residents": asyncio.create_task(self._residents.run()),
+        }
         stopping = asyncio.create_task(self._stop.wait())
         self.jobs.start()
         log.info("worker started", lease=self.lease.name, jobs=[job.id for job in self.jobs.jobs.values()])
-        await asyncio.wait([holding, stopping], return_when=asyncio.FIRST_COMPLETED)
-        died = holding.done()
-        if died:
-            log.critical("worker stops: its lease died", exc_info=holding.exception())
+        await asyncio.wait([*tasks.values(), stopping], return_when=asyncio.FIRST_COMPLETED)
+        died = [name for name, task in tasks.items() if task.done()]
+        for name in died:
+            log.critical("worker stops: a task of it died", task=name, exc_info=tasks[name].exception())
         await self.jobs.stop()
-        for task in (holding, stopping):
-            task.cancel()
-        await asyncio.gather(holding, stopping, return_exceptions=True)
+        # The lease last: what the others say at their end, they say while it is ours.
+        for name in ("residents", "reporter", "lease"):
+            await _end(tasks[name])
+            if name == "reporter":
+                await self._say_stopped()
+        await _end(stopping)
         await self.aclose()
         log.info("worker stopped", lease=self.lease.name)
         return 1 if died else 0
+
+    async def _say_stopped(self) -> None:
+        if self.lease.fence:
+            with contextlib.suppress(BusError):  # then the lease tells it, by running out
+                await self._reporter.report(stopped=True)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -161,6 +191,11 @@ class Category:
         """Say that a stale service has an update again."""
         log.info("service recovered", service=name, after_seconds=round(seconds))
         self._notice("service_recovered", name, f"{name} has updates again after {seconds:.0f} s")
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class Collector:
@@ -236,3 +271,12 @@ class Collector:
         if not self._stale and silent >= _STALE_AFTER * self._interval - 1:
             self._stale = True
             self._category.tell_stale(self._name, silent)
+
+
+def failover_text(pool: str, before: str | None, after: str | None, reason: str) -> str:
+    """What `system` says when a pool's active source changes; None is nobody. See SourcePool for `reason`."""
+    if before is None:
+        return f"{pool}: {reason}"
+    if after is None:
+        return f"{pool}: {before} failed and nobody else answers: {reason}"
+    return f"{pool}: {before} gave way to {after}: {reason}"

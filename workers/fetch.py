@@ -22,6 +22,9 @@ from workers.provider import Ask, Provider, Request, StatusError
 
 T = TypeVar("T")
 
+OnCall = Callable[[str, float | None, ProviderError | None], None]
+"""Called as (provider, seconds, error) after every call: `seconds` its answer took, None if there was none."""
+
 _USER_AGENT = "coinwire/2.0 (cryptocurrency data relay; one fetcher a provider and cluster)"
 _ACCEPT = "application/json, text/plain;q=0.9, */*;q=0.1"
 _REMEMBERED = 64  # answers kept for conditional requests: several times our feeds; the least used is asked for anew
@@ -45,32 +48,51 @@ class _Remembered:
 class Fetcher:
     """Makes the `Ask` of each provider."""
 
-    def __init__(self, client: httpx.AsyncClient, budgets: Budgets, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        budgets: Budgets,
+        clock: Callable[[], float] = time.time,
+        on_call: OnCall = lambda provider, seconds, error: None,
+    ) -> None:
         """`clock` gives unix seconds; a Retry-After that is a date is held against it."""
         self._client = client
         self._budgets = budgets
         self._clock = clock
+        self._on_call = on_call
         self._remembered: OrderedDict[Hashable, _Remembered] = OrderedDict()
 
-    def asker(self, provider: Provider, seconds: float) -> Ask:
+    def asker(self, provider: Provider, seconds: float, *, reserve: int = 0) -> Ask:
         """The Ask of `provider` for one attempt: all its requests together end within `seconds` from now.
+
+        A call that would leave less than `reserve` units of the budget is not made (RateBudgetError).
 
         It raises ProviderError, RateBudgetError, and BusError where Redis can't count the call.
         """
         until = asyncio.get_running_loop().time() + seconds
 
         async def ask(request: Request[T]) -> T:
-            wait = await self._budgets.spend(provider.name, provider.budget, request.cost)
+            wait = await self._budgets.spend(provider.name, provider.budget, request.cost, reserve=reserve)
             if wait > 0:
                 raise RateBudgetError(provider.name, f"not asked: budget spent for {wait:.0f} s", retry_after=wait)
+            clock = asyncio.get_running_loop().time
+            began, failure = clock(), None
             try:
                 async with asyncio.timeout_at(until):
-                    return await self._answer(provider, request)
+                    answer = await self._answer(provider, request)
             except TimeoutError:
-                raise ProviderError(provider.name, f"no answer within {seconds:.1f} s") from None
+                failure = ProviderError(provider.name, f"no answer within {seconds:.1f} s")
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
                 # Only the kind: the text may hold the URL.
-                raise ProviderError(provider.name, f"connection: {type(error).__name__}") from None
+                failure = ProviderError(provider.name, f"connection: {type(error).__name__}")
+            except ProviderError as error:
+                self._on_call(provider.name, clock() - began, error)
+                raise
+            else:
+                self._on_call(provider.name, clock() - began, None)
+                return answer
+            self._on_call(provider.name, None, failure)
+            raise failure
 
         return ask
 

@@ -77,7 +77,7 @@ class Jobs:
     def next_run(self, service: str) -> float | None:
         """Unix seconds of a service's next cycle, or None when nothing is planned."""
         planned = self._scheduler.get_job(self.jobs[service].id)
-        moment = planned.next_run_time if planned is not None else None
+        moment = getattr(planned, "next_run_time", None)  # APScheduler's jobs have none before it is started
         return moment.timestamp() if moment is not None else None
 
     def start(self) -> None:

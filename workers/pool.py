@@ -66,7 +66,7 @@ class SourcePool(Generic[P]):
         self.name = name
         self.sources: tuple[Source[P], ...] = tuple(Source(provider) for provider in providers)
         self.active: str | None = providers[0].name if providers else None
-        """The source that answered last, at first the first one; None when none did."""
+        """The source that answered last, at first the first one; None when none did. Of several, the first in order."""
         self._fetcher = fetcher
         self._on_failover = on_failover
         self._clock = clock
@@ -142,6 +142,7 @@ class SourcePool(Generic[P]):
             else:
                 self._answered(source)
                 answers.append((source.provider.name, result))
+        self.active = answers[0][0] if answers else None
         if not answers:
             raise NoSourceError(self.name, errors)
         return answers

@@ -11,8 +11,8 @@ from redis.exceptions import ResponseError
 
 from shared.bus.redis_client import REDIS_FAULTS, command_deadline
 from shared.channels import Channels
-from shared.envelope import pack_draft
-from shared.errors import BusError, FencedError
+from shared.envelope import Envelope, pack_draft
+from shared.errors import BusError, EnvelopeError, FencedError
 from shared.timestamps import now_iso
 
 
@@ -71,6 +71,18 @@ class Bus:
         if known.epoch != position.epoch or known.seq < position.seq:
             self._positions[service] = position
         return position
+
+    async def newest(self, service: str) -> Envelope | None:
+        """The newest update of `service`, whoever published it; None before the first. Raises BusError."""
+        try:
+            async with command_deadline():
+                raw: Any = await self._redis.get(self._channels.last(service))
+        except REDIS_FAULTS as error:
+            raise BusError(f"newest of {service}: {type(error).__name__}") from error
+        try:
+            return None if raw is None else Envelope.unpack(raw)
+        except EnvelopeError as error:
+            raise BusError(f"newest of {service}: {error}") from error
 
     async def cursor_of(self, service: str) -> bytes | None:
         """What the newest update of `service` that had a cursor came with, or None. Raises BusError."""

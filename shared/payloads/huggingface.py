@@ -1,17 +1,33 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from shared.payloads.fields import Payload, UtcTime
 
+Score = Annotated[float, Meta(ge=0, le=1)]
+
+
+class HeadlineSentiment(Struct, frozen=True, kw_only=True):
+    """How the current headlines sound, and who says so."""
+
+    method: Annotated[
+        Literal["hub_model", "local_model", "lexicon"],
+        Meta(description="hub_model with a token, local_model with a folder of one, else lexicon"),
+    ]
+    model: Annotated[str | None, Meta(description="name of the model; null for the lexicon")]
+    score: Annotated[Score, Meta(description="mean over the headlines: 0 is fully bearish, 1 fully bullish")]
+    headlines: Annotated[int, Meta(description="how many were read")]
+
 
 class HuggingFace(Payload, frozen=True, kw_only=True):
-    """Crypto models and datasets on the Hugging Face hub."""
+    """Crypto models and datasets on the Hugging Face hub, and how headlines sound to a model."""
 
-    total_models: int
-    total_datasets: int
-    available_models: Annotated[list[str], Meta(description="hub ids, most downloaded first")]
-    available_datasets: Annotated[list[str], Meta(description="hub ids, most downloaded first")]
+    total_models: Annotated[int, Meta(description="found by the search terms, each counted once")]
+    total_datasets: Annotated[int, Meta(description="found by the search terms, each counted once")]
+    available_models: Annotated[list[str], Meta(description="hub ids, most downloaded first; at most 100")]
+    available_datasets: Annotated[list[str], Meta(description="hub ids, most downloaded first; at most 100")]
     last_refresh: Annotated[UtcTime, Meta(description="when the hub was last read")]
+    sentiment: Annotated[HeadlineSentiment | None, Meta(description="null while there are no headlines")]
+    sources: Annotated[list[str], Meta(description="providers of these figures; `news` where headlines count")]

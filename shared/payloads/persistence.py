@@ -8,10 +8,16 @@ from shared.payloads.fields import Payload, UtcTime
 
 
 class Persistence(Payload, frozen=True, kw_only=True):
-    """State of the recorder."""
+    """State of the recorder, which writes every update into a database."""
 
     storage_location: Annotated[str, Meta(description="where updates are kept, without credentials")]
-    total_records: int
+    total_records: Annotated[int, Meta(description="updates in the database")]
+    records_by_service: dict[str, int]
     storage_size: Annotated[str, Meta(examples=["2.5 GB"])]
-    last_save: UtcTime | None
-    active_writers: int
+    storage_bytes: int
+    last_save: Annotated[UtcTime | None, Meta(description="of the last commit; null if this database has none yet")]
+    active_writers: Annotated[int, Meta(description="recorders that write now: 1, or 0 while the database fails")]
+    unrecorded: Annotated[
+        int,
+        Meta(description="updates that had left the bus before a recorder read them, since the database began"),
+    ]

@@ -11,8 +11,20 @@ class JobState(Struct, frozen=True, kw_only=True):
     """One collection job of one worker."""
 
     id: Annotated[str, Meta(examples=["market_data_collection"])]
-    next_run: UtcTime | None
-    status: Literal["running", "waiting", "failed", "lost"]
+    service: str
+    category: Annotated[str, Meta(description="whose worker runs it")]
+    interval_seconds: float
+    next_run: Annotated[UtcTime | None, Meta(description="null if nobody runs it")]
+    last_run: Annotated[UtcTime | None, Meta(description="when it began last; null if it never did")]
+    last_duration_seconds: Annotated[float | None, Meta(description="of the last run that ended")]
+    status: Annotated[
+        Literal["running", "waiting", "failed", "stopped", "lost"],
+        Meta(
+            description="running now; waiting for its next run; failed: the last run did, the next is planned; "
+            "stopped: its worker was shut down; lost: its worker died, and its lease has run out"
+        ),
+    ]
+    consecutive_failures: int
 
 
 class Scheduler(Payload, frozen=True, kw_only=True):

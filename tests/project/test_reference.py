@@ -68,6 +68,8 @@ def sources(name: str) -> set[str]:
     context = ServiceContext(
         settings=KEYS,
         fetcher=None,  # type: ignore[arg-type]  # nothing is asked
+        bus=None,  # type: ignore[arg-type]
+        reports=None,  # type: ignore[arg-type]
         on_failover=lambda *told: None,
         latest=lambda service, seconds: None,
     )

@@ -12,7 +12,7 @@ import pytest
 
 from shared import payloads
 from shared.catalog import CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_category
-from shared.payloads import MarketData, Payload, Sentiment, WhaleTracking
+from shared.payloads import MarketData, News, Payload, Sentiment, WhaleTracking
 from shared.payloads.whale_tracking import WhaleTransaction
 
 DOCUMENT = Path(__file__).parents[3] / "shared" / "seed" / "WEBSOCKET_API_DOCUMENTATION.md"
@@ -84,9 +84,35 @@ def test_the_documents_samples_are_payloads(document: str) -> None:
     """Every sample that the document prints whole decodes into its payload type, and back into itself."""
     found = samples(document)
     assert set(found) == set(SERVICES) - {"explorers", "rpc_nodes", "onchain"}
-    for name in set(found) - {"market_data", "whale_tracking", "sentiment"}:
-        payload = msgspec.convert(found[name], SERVICES[name].payload)
-        assert msgspec.to_builtins(payload) == found[name]
+    assert msgspec.to_builtins(msgspec.convert(found["news"], News)) == found["news"]
+
+
+POOL = {"active_source": "coingecko", "available_sources": ["coingecko"], "unavailable_sources": []}
+BEYOND: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "health_checker": (("providers", "coingecko"), {"consecutive_failures": 0, "error": None}),
+    "pool_manager": (("pools", "market_data"), {"failover_count": 2, "pools": {"market_data prices": POOL}}),
+    "scheduler": (
+        ("jobs", "0"),
+        {"service": "market_data", "category": "data_collection", "interval_seconds": 5.0, "last_run": None}
+        | {"last_duration_seconds": None, "consecutive_failures": 0},
+    ),
+    "huggingface": ((), {"sentiment": None, "sources": []}),
+    "persistence": ((), {"records_by_service": {}, "storage_bytes": 0, "unrecorded": 0}),
+}
+"""What our payloads have beyond the document's samples, and where."""
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_samples_are_payloads_but_for_what_we_add(document: str, name: str) -> None:
+    """With the fields that we add, a sample decodes into its type and back: the document's own are as it has them."""
+    sample = samples(document)[name] | ({"degraded_count": 0} if name == "health_checker" else {})
+    path, added = BEYOND[name]
+    target: Any = sample
+    for key in path:
+        target = target[int(key) if isinstance(target, list) else key]
+    target |= added
+    payload = msgspec.convert(sample, SERVICES[name].payload)
+    assert msgspec.to_builtins(payload) == sample
 
 
 def test_the_documents_partial_samples_are_parts_of_payloads(document: str) -> None:

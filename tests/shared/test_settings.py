@@ -14,6 +14,7 @@ from pydantic import SecretStr, ValidationError
 
 from shared.bus import open_redis
 from shared.errors import SettingsError
+from shared.retention import Retention
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,11 @@ GOOD: dict[str, tuple[str, Any]] = {
         )
     },
     "reddit_client_id": ("app", "app"),
+    "database_url": (f"postgresql://me:{SECRET}@db/name", SecretStr(f"postgresql://me:{SECRET}@db/name")),
+    "retention_days": ("2,news=90", Retention(2.0, {"news": 90.0})),
+    "huggingface_token": (SECRET, SecretStr(SECRET)),
+    "huggingface_model": ("me/model", "me/model"),
+    "model_folder": ("models/mine", Path("models/mine")),
 }
 
 BAD = [
@@ -72,6 +78,11 @@ BAD = [
     ("WORKER_METRICS_PORT", "65536"),
     *(("COINS", value) for value in ("0", "251", ",", " , ", ",".join(f"coin{n}" for n in range(251)))),
     *(("WHALE_THRESHOLD_USD", value) for value in ("999", "1e13", "nan", "a lot")),
+    *(
+        ("RETENTION_DAYS", value)
+        for value in ("0", "-1", "nan", "40000", "x", "news=0", "7,7", "nobody=1", "news=1,news=2")
+    ),
+    *(("HUGGINGFACE_MODEL", value) for value in ("finbert", "a/b/c", "a/../b", "a b/c")),
     *(("SIMULATOR_URL", value) for value in ("127.0.0.1:1", "ftp://x")),
 ]
 

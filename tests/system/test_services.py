@@ -9,19 +9,20 @@ import msgspec
 import pytest
 import websockets
 
-from shared.catalog import SERVICES
+from shared.catalog import SERVICES, of_category
 from tests.system.clients import send
 from tests.system.processes import Cluster
-from workers.services import SERVICES_CODE
+
+DATA = of_category("data_collection")
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def updates(cluster: Cluster, seconds: float, wanted: int) -> dict[str, list[Any]]:
     """The payloads of every service, until each has had `wanted` updates."""
-    seen: dict[str, list[Any]] = {name: [] for name in SERVICES_CODE}
+    seen: dict[str, list[Any]] = {name: [] for name in DATA}
     async with websockets.connect(cluster.ws("/ws/data")) as client, asyncio.timeout(seconds):
-        await send(client, action="subscribe", service=list(SERVICES_CODE))
+        await send(client, action="subscribe", service=list(DATA))
         while any(len(payloads) < wanted for payloads in seen.values()):
             message = msgspec.json.decode(await client.recv())
             if message["type"] == "update":

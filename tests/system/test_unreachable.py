@@ -15,12 +15,12 @@ import pytest
 
 from launcher.redis_server import RedisServer
 from shared.bus import open_redis
-from shared.catalog import SERVICES
+from shared.catalog import SERVICES, of_category
 from shared.channels import Channels
 from shared.settings import Settings
 from tests.system.processes import Process
 from tests.waiting import until
-from workers.services import SERVICES_CODE, ServiceContext, load_service
+from workers.services import ServiceContext, load_service
 
 pytestmark = pytest.mark.slow
 
@@ -52,13 +52,15 @@ def sources() -> dict[str, set[str]]:
     """The names of every service's sources, without keys."""
     context = ServiceContext(
         settings=Settings(_env_file=None),
+        bus=None,  # type: ignore[arg-type]  # nothing is asked
+        reports=None,  # type: ignore[arg-type]
         fetcher=None,  # type: ignore[arg-type]  # nothing is asked
         on_failover=lambda *told: None,
         latest=lambda name, seconds: None,
     )
     return {
         name: {source.provider.name for pool in load_service(name, context).pools for source in pool.sources}
-        for name in SERVICES_CODE
+        for name in of_category("data_collection")
     }
 
 

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 
 from shared.budget import Budgets
-from shared.bus import open_redis
+from shared.bus import Bus, open_redis
 from shared.channels import Channels
 from shared.payloads import Payload
+from shared.reports import Reports
 from shared.settings import Settings
 from simulator.app import Simulator
 from simulator.clock import Clock
@@ -59,6 +60,8 @@ class Stage:
             fetcher=self,
             on_failover=lambda *told: self.failovers.append(told),
             latest=lambda name, seconds: self.latest.get(name),
+            bus=Bus(self.redis, Channels(self.settings.redis_prefix), 1000),
+            reports=Reports(self.redis, Channels(self.settings.redis_prefix)),
             clock=lambda: self.now,
             chance=lambda: 0.0,
         )

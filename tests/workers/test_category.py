@@ -19,7 +19,7 @@ from shared.payloads import News, Payload
 from shared.settings import Settings
 from shared.timestamps import now_iso
 from tests.waiting import until
-from workers.category import Category, Collector
+from workers.category import Category, Collector, failover_text
 from workers.jobs import Jobs
 
 
@@ -232,3 +232,16 @@ async def test_a_taken_metrics_port_is_a_settings_error(settings: Settings) -> N
         with pytest.raises(SettingsError, match="WORKER_METRICS_PORT"):
             worker.serve_metrics()
         await worker.aclose()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason", "text"),
+    [
+        ("a", "b", "HTTP 500", "news: a gave way to b: HTTP 500"),
+        ("a", None, "HTTP 500", "news: a failed and nobody else answers: HTTP 500"),
+        (None, "b", "b answers again", "news: b answers again"),
+    ],
+)
+def test_a_failover_is_told_in_a_sentence(before: str | None, after: str | None, reason: str, text: str) -> None:
+    """The notice names who takes over from whom; where there was or is nobody, it says that."""
+    assert failover_text("news", before, after, reason) == text

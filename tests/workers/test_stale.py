@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from shared.bus import open_redis
-from shared.catalog import SERVICES, SYSTEM
+from shared.catalog import SERVICES, SYSTEM, of_category
 from shared.channels import Channels
 from shared.envelope import Envelope
 from tests.waiting import until
 from tests.workers.stage import Stage
 from workers.category import Category, Collector
-from workers.services import SERVICES_CODE
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ async def published(stage: Stage, name: str) -> list[dict[str, Any]]:
     return [Envelope.unpack(fields[b"m"]).data for _, fields in entries]
 
 
-@pytest.mark.parametrize("name", SERVICES_CODE)
+@pytest.mark.parametrize("name", of_category("data_collection"))
 async def test_a_service_without_any_source_is_silent_stale_and_back(
     stage: Stage, category: Category, name: str
 ) -> None:

@@ -11,7 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
+from shared.bus import Bus
 from shared.payloads import Payload
+from shared.reports import Reports
 from shared.settings import Settings
 from workers.fetch import provider_keys, source_label
 from workers.pool import Asking, SourcePool
@@ -36,6 +38,10 @@ class ServiceContext:
     fetcher: Asking
     on_failover: OnFailover
     latest: Latest
+    bus: Bus
+    """For what other workers publish."""
+    reports: Reports
+    """For what other workers tell of their work."""
     clock: Callable[[], float] = time.monotonic
     """Measures deadlines and pauses."""
     chance: Callable[[], float] = random.random
@@ -91,6 +97,18 @@ class Resuming(Protocol):
         ...
 
 
+@runtime_checkable
+class Resident(Protocol):
+    """A service that works between its cycles too."""
+
+    async def run(self) -> None:
+        """Work until cancelled. Called when this worker begins to lead, cancelled when it no longer does.
+
+        What it raises ends the worker: it mends by itself what can be mended.
+        """
+        ...
+
+
 SERVICES_CODE: dict[str, str] = {
     "market_data": "workers.services.market_data:MarketDataService",
     "explorers": "workers.services.explorers:ExplorersService",
@@ -99,6 +117,8 @@ SERVICES_CODE: dict[str, str] = {
     "rpc_nodes": "workers.services.rpc_nodes:RpcNodesService",
     "sentiment": "workers.services.sentiment:SentimentService",
     "whale_tracking": "workers.services.whale_tracking:WhaleTrackingService",
+    "pool_manager": "workers.services.pool_manager:PoolManagerService",
+    "scheduler": "workers.services.scheduler:SchedulerService",
 }
 """Name in the catalogue → "module:Class". The class has `create(context)`."""
 

@@ -1,0 +1,142 @@
+"""Reporter: tells Redis what this worker does, for monitoring to speak of."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from shared.errors import BusError, ProviderError
+from shared.reports import CallReport, JobReport, JobsReport, PoolReport, PoolsReport, Reports, SourceReport
+from workers.jobs import Jobs
+from workers.pool import SourcePool
+from workers.provider import StatusError
+from workers.services import Service
+
+log = structlog.get_logger()
+
+_PAUSE = 1.0  # s between two reports: what runs less long than that may go unseen, and Redis has one call a second
+_LIMITED = frozenset({403, 418, 429})
+"""HTTP statuses by which providers say that they are asked too often; 403 is how their CDNs put it."""
+
+
+class Reporter:
+    """What one worker has to tell, gathered until the next report. Nothing is told while another worker leads."""
+
+    def __init__(
+        self, reports: Reports, category: str, worker: str, jobs: Jobs, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`worker` is the owner of the category's lease while this worker leads."""
+        self._reports = reports
+        self._category = category
+        self._worker = worker
+        self._jobs = jobs
+        self._clock = clock
+        self._services: dict[str, Service] = {}
+        self._calls: dict[str, CallReport] = {}
+        self._seconds: dict[str, float] = {}
+        self._failed: Counter[str] = Counter()
+        self._failovers: Counter[str] = Counter()
+
+    def add(self, name: str, service: Service) -> None:
+        """Report the pools of `service` from now on."""
+        self._services[name] = service
+
+    def called(self, provider: str, seconds: float | None, error: ProviderError | None) -> None:
+        """Note how a call of `provider` went, and how many seconds its answer took; None if there was none."""
+        if seconds is not None:
+            self._seconds[provider] = seconds
+        last = self._seconds.get(provider)
+        self._calls[provider] = CallReport(
+            at=self._clock(),
+            milliseconds=None if last is None else round(last * 1000, 1),
+            error=None if error is None else _said(error),
+            limited=isinstance(error, StatusError) and error.status in _LIMITED,
+        )
+        if error is None:
+            self._failed[provider] = -1
+        elif self._failed[provider] < 0:
+            self._failed[provider] -= 1
+        else:
+            self._failed[provider] += 1
+
+    def failed_over(self, service: str) -> None:
+        """Count a failover of one of the service's pools."""
+        self._failovers[service] += 1
+
+    async def run(self, leads: Callable[[], bool]) -> None:
+        """Report while `leads()`, until cancelled. What Redis does not take is told again with the next report."""
+        away = False
+        while True:
+            if leads():
+                try:
+                    await self.report()
+                    if away:
+                        log.info("reports are written again")
+                    away = False
+                except BusError as error:
+                    if not away:
+                        log.warning("reports are not written", error=str(error))
+                    away = True
+            await asyncio.sleep(_PAUSE)
+
+    async def report(self, *, stopped: bool = False) -> None:
+        """Report now; with `stopped`, that the jobs run no more. Raises BusError, and then keeps what it had to say."""
+        calls, self._calls = self._calls, {}
+        failed, self._failed = self._failed, Counter()
+        failovers, self._failovers = self._failovers, Counter()
+        now = self._clock()
+        try:
+            await self._reports.write(
+                calls=calls,
+                failed=failed,
+                pools={name: self._pools_of(service, now) for name, service in self._services.items()},
+                failovers=failovers,
+                jobs={self._category: JobsReport(worker=self._worker, at=now, jobs=self._job_reports(stopped))},
+            )
+        except BusError:
+            self._calls = {**calls, **self._calls}
+            for provider, count in self._failed.items():
+                # A success since then makes what failed before it meaningless.
+                earlier = failed[provider]
+                failed[provider] = count if count < 0 else earlier - count if earlier < 0 else earlier + count
+            self._failed = failed
+            self._failovers.update(failovers)
+            raise
+
+    def _pools_of(self, service: Service, now: float) -> PoolsReport:
+        pools = tuple(_pool_report(pool) for pool in service.pools)
+        return PoolsReport(worker=self._worker, category=self._category, at=now, pools=pools)
+
+    def _job_reports(self, stopped: bool) -> tuple[JobReport, ...]:
+        return tuple(
+            JobReport(
+                id=job.id,
+                service=service,
+                interval=job.interval,
+                status="stopped" if stopped else job.status,
+                next_run=None if stopped else self._jobs.next_run(service),
+                last_run=job.last_started,
+                last_duration=job.last_duration,
+                failures=job.failures,
+            )
+            for service, job in self._jobs.jobs.items()
+        )
+
+
+def _pool_report(pool: SourcePool[Any]) -> PoolReport:
+    available = set(pool.available)
+    names = [source.provider.name for source in pool.sources]
+    return PoolReport(
+        name=pool.name,
+        active=pool.active,
+        sources=tuple(SourceReport(name=name, available=name in available) for name in names),
+    )
+
+
+def _said(error: ProviderError) -> str:
+    return error.reason + (f" (field {error.field})" if error.field else "")
