@@ -69,7 +69,7 @@ class Category:
         fetcher = Fetcher(self._client, Budgets(self._redis, channels), on_call=self._reporter.called)
         for service in of_category(name):
             if service in SERVICES_CODE:
-                self._add(service, load_service(service, self._context(service, fetcher)))
+                self.add(service, load_service(service, self._context(service, fetcher)))
 
     def _context(self, service: str, fetcher: Fetcher) -> ServiceContext:
         def on_failover(pool: str, before: str | None, after: str | None, reason: str) -> None:
@@ -91,7 +91,8 @@ class Category:
         at, payload = self._latest.get(name, (0.0, None))
         return payload if time.monotonic() - at <= seconds else None
 
-    def _add(self, name: str, service: Service) -> None:
+    def add(self, name: str, service: Service) -> None:
+        """Run `service`, once started, as the one that the catalogue calls `name`."""
         collector = Collector(name, service, self)
         self.jobs.add(name, SERVICES[name].interval, collector.cycle)
         self._reporter.add(name, service)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -87,9 +87,9 @@ class Process:
 
 
 class Cluster:
-    """Redis, simulator, a worker and two gateways, each a process of its own."""
+    """Redis, simulator, a worker a category and two gateways, each a process of its own."""
 
-    def __init__(self, folder: Path, prefix: str) -> None:
+    def __init__(self, folder: Path, prefix: str, categories: Sequence[str] = ("data_collection",)) -> None:
         self.redis = RedisServer(folder / "redis")
         self.simulator_port = free_port()
         self.ports = [free_port(), free_port()]
@@ -101,20 +101,21 @@ class Cluster:
             "LEASE_SECONDS": "3",
             "DRAIN_SECONDS": "0",
             "LOG_FORMAT": "json",
+            "DATABASE_URL": f"sqlite:///{folder}/history.db",
         }
         python = sys.executable
         simulator = [python, "-m", "simulator", "--port", str(self.simulator_port)]
         self.simulator = Process("simulator", simulator, self.env)
         self.gateways = [self.gateway(port) for port in self.ports]
-        self.workers = [self.worker()]
+        self.workers = [self.worker(category) for category in categories]
 
     def gateway(self, port: int) -> Process:
         """A gateway, not started."""
         return Process(f"gateway {port}", [sys.executable, "-m", "gateway"], {**self.env, "PORT": str(port)})
 
-    def worker(self) -> Process:
-        """A data_collection worker, not started."""
-        return Process("worker", [sys.executable, "-m", "workers", "data_collection"], self.env)
+    def worker(self, category: str = "data_collection") -> Process:
+        """A worker of a category, not started."""
+        return Process(f"worker {category}", [sys.executable, "-m", "workers", category], self.env)
 
     async def start(self) -> Cluster:
         """Start everything and wait until the gateways are ready."""

@@ -6,8 +6,15 @@ import asyncio
 import logging
 
 import pytest
+from structlog.testing import capture_logs
 
+from shared.bus import open_redis
+from shared.channels import Channels
+from shared.errors import NoSourceError
+from shared.payloads import Payload
+from shared.settings import Settings
 from tests.waiting import until
+from workers.category import Category
 from workers.jobs import Jobs
 
 
@@ -49,3 +56,29 @@ async def test_a_cycle_that_raises_is_logged_and_the_job_goes_on(caplog: pytest.
     await jobs.stop()
     assert "a bug" in caplog.text
     assert job.failures >= 1
+
+
+class Broken:
+    """A service whose work between its cycles fails."""
+
+    pools = ()
+
+    async def collect(self, now: float, deadline: float) -> Payload:
+        raise NoSourceError("news", [])
+
+    async def run(self) -> None:
+        raise ZeroDivisionError("a bug")
+
+
+async def test_a_worker_whose_resident_dies_ends_with_status_1(settings: Settings) -> None:
+    """What a service does between its cycles is not left dead: the process says why and goes, and gives its lease
+    back."""
+    category = Category(settings, "integration")
+    category.add("persistence", Broken())
+    with capture_logs() as logs:
+        assert await category.run() == 1
+    (line,) = (line for line in logs if line["log_level"] == "critical")
+    assert (line["task"], str(line["exc_info"])) == ("residents", "a bug")
+    redis = open_redis(settings)
+    assert await redis.get(Channels(settings.redis_prefix).lease("integration")) is None
+    await redis.aclose()
