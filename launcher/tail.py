@@ -31,6 +31,7 @@ from shared.settings import Settings, load_settings
 
 _PAUSE = 1.0  # s between attempts while Redis is away: one person's tool, no herd to spread
 _QUIET = 5.0  # s without a message after which to ask Redis whether it is still there
+_EXACT = 2.0**53  # beyond it a float has no digits after the point, and some before it are none of its own
 _SHOWN = 3  # entries of a map or list in a summary: what fits one line of a terminal
 
 
@@ -157,7 +158,7 @@ def _short(value: Any) -> str:
     elif isinstance(value, list):
         shown = [_short(item) for item in value[:_SHOWN]]
     elif isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.6g}"
+        return f"{value:,.2f}" if 1 <= abs(value) < _EXACT else f"{value:.6g}"
     else:
         return "–" if value is None else str(value)
     more = f" … {len(value)} in all" if len(value) > _SHOWN else ""

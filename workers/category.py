@@ -27,6 +27,7 @@ from shared.settings import Settings
 from shared.timestamps import now_iso
 from workers.fetch import Fetcher, open_client
 from workers.jobs import Jobs
+from workers.pool import Outages
 from workers.reporter import Reporter
 from workers.residents import Residents
 from workers.services import SERVICES_CODE, Resident, Resuming, Service, ServiceContext, load_service
@@ -65,6 +66,7 @@ class Category:
         self.jobs = Jobs()
         self._reports = Reports(self._redis, channels)
         self._reporter = Reporter(self._reports, name, self.lease.owner, self.jobs)
+        self._outages = Outages()
         self._residents = Residents(lambda: bool(self.lease.fence))
         fetcher = Fetcher(self._client, Budgets(self._redis, channels), on_call=self._reporter.called)
         for service in of_category(name):
@@ -84,6 +86,7 @@ class Category:
             latest=self.latest,
             bus=self._bus,
             reports=self._reports,
+            outages=self._outages,
         )
 
     def latest(self, name: str, seconds: float) -> Payload | None:

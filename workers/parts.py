@@ -116,10 +116,21 @@ async def _ask(
     for part, result in zip(parts, results, strict=True):
         if isinstance(result, NoSourceError):
             errors = (errors or []) + result.errors
-            spared = bool(result.errors) and all(isinstance(error, RateBudgetError) for error in result.errors)
-            stands = stands or (spared and part.answer(now) is not None)
+            stands = stands or _is_spared(part, result.errors, now)
         elif isinstance(result, BaseException):
             raise result
         else:
             stands = stands or result
     return stands, errors
+
+
+def _is_spared(part: Part[Any, Any], errors: Sequence[ProviderError], now: float) -> bool:
+    """Whether the part's answer stands because we may not ask for it again yet.
+
+    Only its own source can say so, and only while it has not failed since: repeats in an outage spend budgets too.
+    """
+    answer = part.answer(now)
+    if answer is None or not all(isinstance(error, RateBudgetError) for error in errors):
+        return False
+    failed = {source.provider.name for source in part.pool.sources if source.error is not None}
+    return answer.source in {error.provider for error in errors} - failed

@@ -49,6 +49,25 @@ class Source(Generic[P]):
     """Clock's seconds before which it is left alone."""
 
 
+class Outages:
+    """Sources that this process has said to be down: once each, however many pools they are in."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def begins(self, source: str) -> bool:
+        """Whether to say that `source` is down: nobody has yet."""
+        is_news = source not in self._told
+        self._told.add(source)
+        return is_news
+
+    def ends(self, source: str) -> bool:
+        """Whether to say that `source` is back: it was said to be down, and nobody has said this yet."""
+        is_news = source in self._told
+        self._told.discard(source)
+        return is_news
+
+
 class SourcePool(Generic[P]):
     """Providers in declared order: the first that is well answers. Not for two asks at a time."""
 
@@ -61,8 +80,12 @@ class SourcePool(Generic[P]):
         on_failover: Callable[[str, str | None, str | None, str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        outages: Outages | None = None,
     ) -> None:
-        """`on_failover(pool, before, now, reason)` is called when `active` changes; `chance` gives 0 ≤ x < 1."""
+        """`on_failover(pool, before, now, reason)` is called when `active` changes; `chance` gives 0 ≤ x < 1.
+
+        Pools that share `outages` say once among them that a source is down, or back.
+        """
         self.name = name
         self.sources: tuple[Source[P], ...] = tuple(Source(provider) for provider in providers)
         self.active: str | None = providers[0].name if providers else None
@@ -71,6 +94,7 @@ class SourcePool(Generic[P]):
         self._on_failover = on_failover
         self._clock = clock
         self._chance = chance
+        self._outages = outages or Outages()
 
     @property
     def available(self) -> tuple[str, ...]:
@@ -159,10 +183,11 @@ class SourcePool(Generic[P]):
         source.retry_at = now + pause
         if source.down_since is None:
             source.down_since = now
-            log.warning(f"{error.provider} down: {_what(error)}, next try in {_span(pause)}", pool=self.name)
+            if self._outages.begins(error.provider):
+                log.warning(f"{error.provider} down: {_what(error)}, next try in {_span(pause)}", pool=self.name)
 
     def _answered(self, source: Source[P]) -> None:
-        if source.down_since is not None:
+        if source.down_since is not None and self._outages.ends(source.provider.name):
             log.info(f"{source.provider.name} back after {_span(self._clock() - source.down_since)}", pool=self.name)
         source.failures, source.error, source.down_since, source.retry_at = 0, None, None, 0.0
 

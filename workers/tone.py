@@ -32,7 +32,9 @@ VALENCES = MappingProxyType(
         **dict.fromkeys(
             ("jumps", "jumped", "bounces", "rebound", "rebounds", "rebounded", "recovers", "uptrend", "upside"), 1.3
         ),
+        **dict.fromkeys(("leap", "leaps", "leapt"), 1.3),
         **dict.fromkeys(("fall", "falls", "fell", "falling", "drop", "drops", "dropped", "slide", "slides"), -1.3),
+        **dict.fromkeys(("slip", "slips", "slipped", "slipping", "sheds", "stumbles", "skids", "retreats"), -1.3),
         **dict.fromkeys(("slid", "dip", "dips", "dipped", "decline", "declines", "downtrend", "downside"), -1.3),
         # Money, use and standing.
         **dict.fromkeys(("inflow", "inflows", "adoption", "adopts", "accumulate", "accumulates", "halving"), 1.3),

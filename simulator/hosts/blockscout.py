@@ -11,6 +11,7 @@ from simulator.ethereum import Ethereum
 from simulator.host import Host, World, answer
 from simulator.market import DAY
 
+_BLOCKS = 50  # whose use of gas is averaged: ten minutes
 _HEADERS = {"x-ratelimit-limit": "180", "x-ratelimit-remaining": "179", "x-ratelimit-reset": "30000"}
 
 
@@ -31,7 +32,7 @@ def host(world: World) -> Host:
             "gas_prices": {"slow": round(gwei * 0.9, 2), "average": round(gwei, 2), "fast": round(gwei * 1.2, 2)},
             "gas_prices_update_in": 16_912,
             "market_cap": f"{market.market_cap(coin, time):.3f}",
-            "network_utilization_percentage": 50 + 10 * market.wave("ethereum/utilization", 60, time),
+            "network_utilization_percentage": _utilization(chain, time),
             "static_gas_price": None,
             "total_blocks": str(chain.height(time) - 1000),  # an estimate: not the height
             # The last whole day, whatever the name says.
@@ -49,3 +50,10 @@ def host(world: World) -> Host:
         error_in_200={"message": "Something went wrong"},
         headers=_HEADERS,
     )
+
+
+def _utilization(chain: Ethereum, time: float) -> float:
+    """Percent of the newest blocks' gas limit that their transactions used."""
+    newest = range(chain.height(time) - _BLOCKS + 1, chain.height(time) + 1)
+    used = sum(chain.gas_used(number) for number in newest)
+    return round(100 * used / _BLOCKS / chain.network.gas_limit, 3)

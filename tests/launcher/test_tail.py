@@ -127,6 +127,9 @@ async def publish(server: RedisServer, settings: Settings, bitcoin: float) -> No
 
 def test_small_figures_keep_their_digits() -> None:
     """A figure below one is shown with six digits, a missing one as a dash, text as it is."""
+    assert summary({"hashrate": 9.026850478906549e20, "difficulty": 126367455392942.95}) == (
+        "hashrate: 9.02685e+20  difficulty: 126,367,455,392,942.95"
+    )
     assert summary({"a": 0.000012345678, "b": None, "c": "[x]", "d": [1, 2, 3, 4]}) == (
         "a: 1.23457e-05  b: –  c: [x]  d: [1, 2, 3 … 4 in all]"
     )

@@ -255,3 +255,6 @@ async def test_explorers_of_ethereum_show_its_chain(ask: Ask, simulator: Simulat
     scout = (await ask(SCOUT, "/api/v2/stats")).json()
     assert scout["transactions_today"] == str(chain.transactions_24h(now // 86_400 * 86_400))
     assert scout["gas_prices"]["average"] == pytest.approx(chain.gas_price(now) / 1e9, abs=0.01)
+    newest = range(chain.height(now) - 49, chain.height(now) + 1)
+    used = sum(chain.gas_used(number) for number in newest) / 50 / chain.network.gas_limit
+    assert scout["network_utilization_percentage"] == pytest.approx(100 * used, abs=0.001)

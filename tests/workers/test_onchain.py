@@ -114,6 +114,16 @@ async def test_sums(stage: Stage, onchain: OnchainService) -> None:
     assert data.chains["hyperliquid-l1"].total_fees is None
 
 
+async def test_figures_are_without_the_noise_of_sums_and_products(stage: Stage, onchain: OnchainService) -> None:
+    """USD are told to the cent, shares of block space with four digits; and what is published adds up as published."""
+    data = await collect(stage)
+    for figures in (data, *data.chains.values()):
+        for usd in (figures.total_fees, figures.total_value_locked):
+            assert usd is None or usd == round(usd, 2)
+        share = figures.network_utilization
+        assert share is None or share == round(share, 4)
+
+
 @pytest.mark.slow
 async def test_sources_are_asked_as_seldom_as_their_figures_change(stage: Stage, onchain: OnchainService) -> None:
     """In an hour: DefiLlama 8 calls, blockchain.com 4, Blockscout 2, Blockchair none, a node at most 6 a cycle."""

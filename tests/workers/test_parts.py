@@ -111,6 +111,19 @@ async def test_a_spent_budget_is_no_failure(stage: Stage) -> None:
     assert await stage.refresh(10) == ["a", "slow"]
 
 
+async def test_a_spent_budget_proves_nothing_of_a_source_that_failed(stage: Stage) -> None:
+    """In an outage nothing is published because the repeats, or a fallback that gave nothing, have spent a budget."""
+    await stage.refresh()
+    for source in (stage.a, stage.b, stage.slow):
+        source.fail()
+    with pytest.raises(NoSourceError):
+        await stage.refresh(10)
+    stage.b.error = RateBudgetError("b", "not asked", retry_after=9.0)
+    stage.slow.error = RateBudgetError("slow", "not asked", retry_after=9.0)
+    with pytest.raises(NoSourceError):
+        await stage.refresh(6)
+
+
 async def test_a_service_with_something_of_its_own_goes_on(stage: Stage) -> None:
     """With `stands`, no source is needed."""
     for source in (stage.a, stage.b, stage.slow):

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from shared.budget import Budget
 from shared.errors import BusError, NoSourceError, ProviderError, RateBudgetError
-from workers.pool import SourcePool
+from workers.pool import Outages, SourcePool
 from workers.provider import Ask, Parsers, Provider
 
 
@@ -248,6 +248,14 @@ async def test_transitions_are_logged_once(stage: Stage) -> None:
         stage.a.error = None
         await stage.ask()
     assert [line["event"] for line in lines] == ["a down: HTTP 429, next try in 60 s", "a back after 4 min"]
+
+
+def test_an_outage_is_told_once_by_all_pools_together() -> None:
+    """The first pool to see a source fail says so, the first with an answer says that it is back."""
+    outages = Outages()
+    assert [outages.begins("a"), outages.begins("a"), outages.begins("b")] == [True, False, True]
+    assert [outages.ends("a"), outages.ends("a"), outages.ends("c")] == [True, False, False]
+    assert outages.begins("a")
 
 
 async def test_what_is_not_a_provider_error_passes_through(stage: Stage) -> None:

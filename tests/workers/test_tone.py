@@ -28,6 +28,7 @@ FEEDS = ("rss_coindesk", "rss_cointelegraph", "rss_decrypt", "rss_theblock")
         "SEC approves spot Ethereum ETF",
         "BITCOIN RECORD HIGH: bull run is on",
         "Stellar jumps 12% after “major” partnership",
+        "Zcash leaps 9% overnight",
     ],
 )
 def test_good_news(title: str) -> None:
@@ -48,6 +49,10 @@ def test_good_news(title: str) -> None:
         "Bitcoin ‘crash’ spooks traders",
         "Stablecoin depegs; sell-off spreads",
         "Exchange files for bankruptcy",
+        "XRP slips 2.8% as traders weigh the Fed's next move",
+        "Bitcoin slipped below $60,000 overnight",
+        "Dogecoin sheds 5% overnight",
+        "Solana stumbles, skids to a monthly low",
     ],
 )
 def test_bad_news(title: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,7 +16,7 @@ from shared.payloads import Payload
 from shared.reports import Reports
 from shared.settings import Settings
 from workers.fetch import provider_keys, source_label
-from workers.pool import Asking, SourcePool
+from workers.pool import Asking, Outages, SourcePool
 from workers.provider import Provider
 from workers.providers import load_provider, needs_key
 
@@ -46,6 +46,8 @@ class ServiceContext:
     """Measures deadlines and pauses."""
     chance: Callable[[], float] = random.random
     """The jitter of pauses."""
+    outages: Outages = field(default_factory=Outages)
+    """What was said of sources that are down."""
 
     def pool(self, name: str, providers: Sequence[str]) -> SourcePool[Any]:
         """A pool of these providers in this order; those whose key the operator has not set are left out, and told."""
@@ -59,7 +61,13 @@ class ServiceContext:
     def pool_of(self, name: str, members: Sequence[Provider]) -> SourcePool[Any]:
         """A pool of providers that are made already."""
         return SourcePool(
-            name, members, self.fetcher, on_failover=self.on_failover, clock=self.clock, chance=self.chance
+            name,
+            members,
+            self.fetcher,
+            on_failover=self.on_failover,
+            clock=self.clock,
+            chance=self.chance,
+            outages=self.outages,
         )
 
     def label(self, source: str) -> str:

@@ -61,6 +61,7 @@ _OLDEST_POINT = 3 * 86_400.0  # s since the beginning of a chart's newest day: a
 _MOST_ADDRESSES = 1e12  # and
 _MOST_BITCOIN = 21e6  # of fees: more is not this chart
 _GWEI = 10**9  # wei
+_SHARE_DIGITS = 4  # of a mean of 25 blocks: a hundredth of a percent; the rest is the noise of dividing
 
 
 class OnchainService:
@@ -178,6 +179,7 @@ class OnchainService:
         fees: dict[str, float] = dict(said(self._fees) or {})
         if coins is not None and price is not None:
             fees[BITCOIN] = coins * price
+        locked, fees = _to_the_cent(locked), _to_the_cent(fees)
         events = found[1].events if found is not None else ()
         if found is not None and events:
             sources[self._context.label(found[0])] = None
@@ -199,10 +201,10 @@ class OnchainService:
             timestamp=iso(now),
             active_addresses=addresses,
             transaction_count=sum(known) if known else None,
-            total_fees=sum(fees.values()) if fees else None,
+            total_fees=round(sum(fees.values()), 2) if fees else None,
             gas_price=gas,
             network_utilization=use,
-            total_value_locked=sum(locked.values()) if locked else None,
+            total_value_locked=round(sum(locked.values()), 2) if locked else None,
             chains=chains,
             contract_events=list(events),
             sources=list(sources),
@@ -216,7 +218,7 @@ class OnchainService:
     async def _ask_use(self, node: EthereumRpc, ask: Ask) -> float:
         """Share of the newest blocks' gas limits that was used."""
         await newest_header(node, ask, self._now)
-        return fmean(await node.ratios(ask, _BLOCKS))
+        return round(fmean(await node.ratios(ask, _BLOCKS)), _SHARE_DIGITS)
 
     async def _ask_addresses(self, provider: BlockchainCom, ask: Ask) -> int:
         return round(await self._newest(provider, ask, "n-unique-addresses", _MOST_ADDRESSES))
@@ -234,6 +236,11 @@ class OnchainService:
         if not 0 < value <= most:
             raise ProviderError(provider.name, f"{chart}: newest point is {value:g}")
         return value
+
+
+def _to_the_cent(figures: dict[str, float]) -> dict[str, float]:
+    """USD by chain, rounded before they are summed, so that what is published adds up."""
+    return {chain: round(usd, 2) for chain, usd in figures.items()}
 
 
 async def _ask_bitcoin_day(provider: BlockchainCom | Blockchair, ask: Ask) -> int:
