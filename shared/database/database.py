@@ -1,0 +1,264 @@
+"""Database: every statement that coinwire sends to one."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Select, delete, func, select, text, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.database import schema
+from shared.database.engine import DATABASE_FAULTS, location_of, open_engine, url_of
+from shared.database.record import Place, Record
+from shared.database.tables import totals, updates
+from shared.errors import DatabaseError
+from shared.settings import Settings
+
+_ROWS = 100  # read at once while a page's bytes are counted: a page ends at most so many rows late, about 1 MB
+_KEY = (updates.c.service, updates.c.epoch, updates.c.seq)
+_PLACE = (updates.c.published_at, updates.c.epoch, updates.c.seq)
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of DATABASE_URL; nothing is opened yet. Raises SettingsError."""
+    return Database(settings)
+
+
+class Database:
+    """Records, in SQLite or PostgreSQL. Every method but `aclose` raises DatabaseError where the database fails."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        """Connects to nothing yet. `clock` gives unix seconds. Raises SettingsError."""
+        url = url_of(settings)
+        self.location = location_of(url)
+        self.dialect = url.get_backend_name()
+        """`sqlite` or `postgresql`."""
+        self._file = Path(str(url.database)) if self.dialect == "sqlite" else None
+        self._engine = open_engine(url)
+        self._clock = clock
+        self._insert: Any = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
+
+    # Its life.
+
+    async def migrate(self) -> None:
+        """Make the tables, or bring them up to date. Safe where several processes start at once."""
+        async with self._alone():
+            if self._file is not None:
+                # Readers don't wait for the recorder then, nor it for them. The file remembers.
+                async with self._connected(making=True) as connection:
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
+                    await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            async with self._begun(making=True) as connection:
+                await schema.upgrade(connection)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Nobody else makes tables of this file meanwhile: SQLite refuses two at once instead of letting one wait."""
+        if self._file is None:
+            yield
+            return
+        lock = self._file.with_name(self._file.name + ".lock")
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            with lock.open("w") as held:
+                await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise DatabaseError(f"{self.location}: {error.strerror}") from None
+
+    async def check(self) -> None:
+        """Raise DatabaseError where the database can't be reached, or its tables are not those of this version."""
+        async with self._begun() as connection:
+            found = await connection.run_sync(schema.revision_of)
+        if found != schema.head():
+            raise DatabaseError(f"{self.location}: its tables are at {found or 'nothing'}, not at {schema.head()}")
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._engine.dispose()
+
+    # Writing.
+
+    async def insert(self, records: Sequence[Record], *, unrecorded: Mapping[str, int] | None = None) -> int:
+        """Keep `records`, in one transaction, and count `unrecorded` updates by service; returns how many are new.
+
+        Those that are there already are left alone, whoever wrote them.
+        """
+        rows = [
+            dict(zip(("service", "epoch", "seq", "published_at", "data"), _fields(record), strict=True))
+            for record in sorted(records, key=lambda record: (record.service, record.epoch, record.seq))
+        ]  # in one order everywhere, so that two writers wait for each other and never each for the other
+        lost = unrecorded or {}
+        if not rows and not lost:
+            return 0
+        async with self._begun() as connection:
+            new: Counter[str] = Counter()
+            if rows:
+                statement = self._insert(updates).on_conflict_do_nothing().returning(updates.c.service)
+                new.update((await connection.execute(statement, rows)).scalars().all())
+            await self._add(connection, new, lost)
+        return new.total()
+
+    async def prune(self, service: str, before_ms: int, limit: int) -> int:
+        """Delete at most `limit` of the oldest records of `service` that were published before; returns how many."""
+        async with self._begun() as connection:
+            oldest = (
+                select(*_KEY)
+                .where(updates.c.service == service, updates.c.published_at < before_ms)
+                .order_by(*_PLACE)
+                .limit(limit)
+            )
+            gone = await connection.execute(delete(updates).where(tuple_(*_KEY).in_(oldest)))
+            await self._add(connection, Counter({service: -gone.rowcount}), {})
+            return gone.rowcount
+
+    async def clear(self) -> None:
+        """Delete every record, and what was counted of them."""
+        async with self._begun() as connection:
+            await connection.execute(delete(updates))
+            await connection.execute(delete(totals))
+
+    async def _add(self, connection: AsyncConnection, records: Mapping[str, int], lost: Mapping[str, int]) -> None:
+        for service in sorted({*records, *lost}):
+            added = records.get(service, 0)
+            saved = self._clock() if added > 0 else None
+            row = {"records": added, "unrecorded": lost.get(service, 0), "last_save": saved}
+            statement = self._insert(totals).values(service=service, **row)
+            changed = {
+                "records": totals.c.records + statement.excluded.records,
+                "unrecorded": totals.c.unrecorded + statement.excluded.unrecorded,
+                "last_save": func.coalesce(statement.excluded.last_save, totals.c.last_save),
+            }
+            await connection.execute(statement.on_conflict_do_update(index_elements=["service"], set_=changed))
+
+    # Reading.
+
+    async def page(
+        self,
+        service: str,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        after: Place | None = None,
+        limit: int,
+        most_bytes: int | None = None,
+    ) -> list[Record]:
+        """Records of `service` in order of Place, from `first` to `last` (unix ms, both included), behind `after`.
+
+        At most `limit`; fewer once their `data` exceeds `most_bytes`, but one where there is any.
+        """
+        found: list[Record] = []
+        size = 0
+        async with self._begun() as connection:
+            while len(found) < limit:
+                wanted = min(_ROWS, limit - len(found)) if most_bytes is not None else limit
+                statement = _between(select(updates), service, first, last).order_by(*_PLACE).limit(wanted)
+                if after is not None:
+                    statement = statement.where(tuple_(*_PLACE) > tuple_(*after))
+                rows = [Record(*row) for row in (await connection.execute(statement)).all()]
+                for record in rows:
+                    size += len(record.data.encode())
+                    if found and most_bytes is not None and size > most_bytes:
+                        return found
+                    found.append(record)
+                if len(rows) < wanted:
+                    break
+                after = found[-1].place
+        return found
+
+    async def count(self, service: str | None = None, *, first: int | None = None, last: int | None = None) -> int:
+        """How many records there are, counted now; of one service, and of a span, where given."""
+        async with self._begun() as connection:
+            statement = _between(select(func.count()).select_from(updates), service, first, last)
+            return int((await connection.execute(statement)).scalar_one())
+
+    async def services(self) -> list[str]:
+        """Services that have records, sorted."""
+        return sorted(name for name, count in (await self.totals()).items() if count)
+
+    async def totals(self) -> dict[str, int]:
+        """How many records each service has."""
+        async with self._begun() as connection:
+            rows = (await connection.execute(select(totals.c.service, totals.c.records))).all()
+        return {row.service: row.records for row in rows}
+
+    async def unrecorded(self) -> int:
+        """How many updates were gone from the bus before they were read."""
+        async with self._begun() as connection:
+            return int((await connection.execute(select(func.coalesce(func.sum(totals.c.unrecorded), 0)))).scalar_one())
+
+    async def last_save(self) -> float | None:
+        """Unix seconds of the last commit that inserted, or None before the first."""
+        async with self._begun() as connection:
+            found: float | None = (await connection.execute(select(func.max(totals.c.last_save)))).scalar_one()
+        return found
+
+    async def positions(self, services: Collection[str]) -> dict[tuple[str, str], int]:
+        """The highest seq by (service, epoch) of the newest record of each of `services`."""
+        found: dict[tuple[str, str], int] = {}
+        async with self._begun() as connection:
+            for service in services:
+                newest = (
+                    select(updates.c.epoch)
+                    .where(updates.c.service == service)
+                    .order_by(*(column.desc() for column in _PLACE))
+                    .limit(1)
+                    .scalar_subquery()
+                )
+                highest = select(updates.c.epoch, func.max(updates.c.seq)).where(
+                    updates.c.service == service, updates.c.epoch == newest
+                )
+                for epoch, seq in (await connection.execute(highest.group_by(updates.c.epoch))).all():
+                    found[service, epoch] = seq
+        return found
+
+    async def size(self) -> int:
+        """Bytes on disk."""
+        if self._file is not None:
+            return await asyncio.to_thread(_bytes_of, self._file)
+        async with self._begun() as connection:
+            tables = text("SELECT pg_total_relation_size('updates') + pg_total_relation_size('totals')")
+            return int((await connection.execute(tables)).scalar_one())
+
+    @asynccontextmanager
+    async def _begun(self, *, making: bool = False) -> AsyncIterator[AsyncConnection]:
+        """One transaction, committed at the end."""
+        async with self._connected(making=making) as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def _connected(self, *, making: bool) -> AsyncIterator[AsyncConnection]:
+        if self._file is not None and not making and not self._file.exists():
+            raise DatabaseError(f"{self.location}: nothing has been recorded there yet")  # opening it would make it
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        except DATABASE_FAULTS as error:
+            cause = getattr(error, "orig", None) or error
+            raise DatabaseError(f"{self.location}: {type(cause).__name__}") from error
+
+
+def _fields(record: Record) -> tuple[Any, ...]:
+    return record.service, record.epoch, record.seq, record.published_at, record.data
+
+
+def _between(statement: Select[Any], service: str | None, first: int | None, last: int | None) -> Select[Any]:
+    if service is not None:
+        statement = statement.where(updates.c.service == service)
+    if first is not None:
+        statement = statement.where(updates.c.published_at >= first)
+    if last is not None:
+        statement = statement.where(updates.c.published_at <= last)
+    return statement
+
+
+def _bytes_of(file: Path) -> int:
+    return sum(part.stat().st_size for part in (file, file.with_name(file.name + "-wal")) if part.exists())

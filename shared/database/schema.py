@@ -1,0 +1,51 @@
+"""Schema: bringing a database's tables up to this version, by Alembic."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_FOLDER = Path(__file__).parent / "migrations"
+_LOCK = 0x636F696E77697265  # "coinwire": the advisory lock that PostgreSQL's migrations hold
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    return config
+
+
+@cache
+def head() -> str:
+    """The revision of this version's tables."""
+    return str(ScriptDirectory(str(_FOLDER)).get_current_head())
+
+
+async def upgrade(connection: AsyncConnection) -> None:
+    """Apply what is missing, in the transaction of `connection`; a second process waits for the first."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    else:
+        # The driver would begin only with the first INSERT, and two processes would make the same table.
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+    await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: Connection) -> None:
+    if revision_of(connection) == head():
+        return
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision of a database's tables; None where it has none of ours."""
+    return MigrationContext.configure(connection).get_current_revision()

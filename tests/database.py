@@ -1,0 +1,52 @@
+"""A database of the test's own: every test that uses one runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from shared.database import Database, open_database
+from shared.settings import Settings
+from tests.postgres import NoPostgresError, PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One server for the run. Without one the tests skip; in CI that is an error."""
+    try:
+        server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    except NoPostgresError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/history/coinwire.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+def database_settings(settings: Settings, database_url: str) -> Settings:
+    """Settings of a cluster of the test's own, with that database."""
+    return settings.model_copy(update={"database_url": SecretStr(database_url)})
+
+
+@pytest.fixture
+async def database(database_settings: Settings) -> AsyncIterator[Database]:
+    """That database, with its tables."""
+    opened = open_database(database_settings)
+    await opened.migrate()
+    yield opened
+    await opened.aclose()

@@ -1,0 +1,109 @@
+"""A PostgreSQL server of the test run's own, from PATH or from where Debian's packages put it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+from launcher.ports import free_ports
+
+_START_SECONDS = 30
+_ROOT = 0
+
+
+class NoPostgresError(Exception):
+    """There is none on this machine."""
+
+
+def find_postgres() -> Path:
+    """The folder with `initdb`, `pg_ctl` and `postgres`, the newest where there are several. Raises NoPostgresError."""
+    on_path = shutil.which("postgres")
+    candidates = [Path(on_path).resolve().parent] if on_path else []
+    candidates += sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name), reverse=True
+    )
+    for folder in candidates:
+        if all((folder / name).exists() for name in ("initdb", "pg_ctl", "postgres")):
+            return folder
+    raise NoPostgresError("no PostgreSQL here: install one (Debian: apt-get install postgresql)")
+
+
+class PostgresServer:
+    """One server on a port of 127.0.0.1, with a database for whoever asks for one."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is started. Raises NoPostgresError."""
+        self._bin = find_postgres()
+        self._home = folder
+        self._data = folder / "data"
+        self.port = free_ports(1)[0]
+        # initdb and postgres refuse to run as root; Debian's package makes a user for them.
+        self._user = _unprivileged() if os.geteuid() == _ROOT else None
+
+    def start(self) -> PostgresServer:
+        """Make its data once, start it, and return when it takes connections."""
+        if not self._data.exists():
+            self._home.mkdir(parents=True, exist_ok=True)
+            if self._user:
+                shutil.chown(self._home, self._user)
+                for parent in self._home.parents:  # pytest's own folders are closed to others
+                    if parent.stat().st_uid == _ROOT and str(parent).startswith("/tmp/"):  # noqa: S108 - only read
+                        parent.chmod(parent.stat().st_mode | 0o011)
+            self._run(
+                "initdb",
+                "--pgdata",
+                self._data,
+                "--auth=trust",
+                "--username=coinwire",
+                "--no-sync",
+                "--locale=C",
+                "--encoding=UTF8",
+            )
+        options = f"-h 127.0.0.1 -p {self.port} -k '' -c fsync=off -c max_connections=60"
+        self._run(
+            "pg_ctl", "start", "-w", "-t", _START_SECONDS, "-D", self._data, "-l", self._home / "log", "-o", options
+        )
+        return self
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it; `immediate` is as a crash would be."""
+        if (self._data / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-w", "-m", mode, "-D", self._data)
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self._run("psql", "--no-psqlrc", "-c", f"CREATE DATABASE {name}", self.url("postgres"))
+        return self.url(name)
+
+    def url(self, database: str) -> str:
+        """What DATABASE_URL would be for one of its databases."""
+        return f"postgresql://coinwire@127.0.0.1:{self.port}/{database}"
+
+    def _run(self, program: str, *arguments: object) -> None:
+        binary = self._bin / program
+        done = subprocess.run(
+            [str(binary if binary.exists() else program), *map(str, arguments)],
+            user=self._user,
+            cwd=self._home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # not a pipe: the server would keep it open
+            stderr=subprocess.PIPE if program == "psql" else subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode:
+            log = self._home / "log"
+            raise RuntimeError(f"{program} failed: {log.read_text() if log.exists() else done.stderr}")
+
+
+def _unprivileged() -> str:
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    raise NoPostgresError("PostgreSQL does not run as root, and there is no other user here")
