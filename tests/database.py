@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,17 +17,27 @@ from tests.postgres import NoPostgresError, PostgresServer
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres() -> Iterator[PostgresServer]:
     """One server for the run. Without one the tests skip; in CI that is an error."""
-    try:
-        server = PostgresServer(tmp_path_factory.mktemp("postgres"))
-    except NoPostgresError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    server.start()
-    yield server
-    server.stop()
+    with new_postgres() as server:
+        yield server
+
+
+@contextmanager
+def new_postgres() -> Iterator[PostgresServer]:
+    """A server that runs."""
+    # Not in pytest's folder: that is closed to the user that PostgreSQL runs as.
+    with tempfile.TemporaryDirectory(prefix="coinwire-postgres-") as folder:
+        try:
+            server = PostgresServer(Path(folder))
+        except NoPostgresError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(str(error))
+        try:
+            yield server.start()
+        finally:
+            server.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -36,7 +36,7 @@ class PostgresServer:
     """One server on a port of 127.0.0.1, with a database for whoever asks for one."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is started. Raises NoPostgresError."""
+        """Its data comes into `folder`, which another user must be able to reach. Raises NoPostgresError."""
         self._bin = find_postgres()
         self._home = folder
         self._data = folder / "data"
@@ -50,9 +50,6 @@ class PostgresServer:
             self._home.mkdir(parents=True, exist_ok=True)
             if self._user:
                 shutil.chown(self._home, self._user)
-                for parent in self._home.parents:  # pytest's own folders are closed to others
-                    if parent.stat().st_uid == _ROOT and str(parent).startswith("/tmp/"):  # noqa: S108 - only read
-                        parent.chmod(parent.stat().st_mode | 0o011)
             self._run(
                 "initdb",
                 "--pgdata",
@@ -92,7 +89,7 @@ class PostgresServer:
             cwd=self._home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # not a pipe: the server would keep it open
-            stderr=subprocess.PIPE if program == "psql" else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if program == "pg_ctl" else subprocess.PIPE,
             check=False,
         )
         if done.returncode:

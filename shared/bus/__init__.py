@@ -2,6 +2,7 @@
 
 from shared.bus.bus import Bus, Position
 from shared.bus.redis_client import REDIS_FAULTS, open_redis
+from shared.bus.stream_reader import Entry, StreamReader
 from shared.bus.subscription import Deliver, Subscription
 
-__all__ = ["REDIS_FAULTS", "Bus", "Deliver", "Position", "Subscription", "open_redis"]
+__all__ = ["REDIS_FAULTS", "Bus", "Deliver", "Entry", "Position", "StreamReader", "Subscription", "open_redis"]

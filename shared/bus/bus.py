@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from shared.bus.redis_client import REDIS_FAULTS, command_deadline
+from shared.bus.stream_reader import StreamReader
 from shared.channels import Channels
 from shared.envelope import Envelope, pack_draft
 from shared.errors import BusError, EnvelopeError, FencedError
@@ -83,6 +85,10 @@ class Bus:
             return None if raw is None else Envelope.unpack(raw)
         except EnvelopeError as error:
             raise BusError(f"newest of {service}: {error}") from error
+
+    def stream_reader(self, services: Sequence[str], group: str, consumer: str) -> StreamReader:
+        """A reader of the recent history of `services`, for the consumer group `group`. Does no I/O."""
+        return StreamReader(self._redis, self._channels, services, group, consumer)
 
     async def cursor_of(self, service: str) -> bytes | None:
         """What the newest update of `service` that had a cursor came with, or None. Raises BusError."""

@@ -117,7 +117,8 @@ class Database:
                 .limit(limit)
             )
             gone = await connection.execute(delete(updates).where(tuple_(*_KEY).in_(oldest)))
-            await self._add(connection, Counter({service: -gone.rowcount}), {})
+            if gone.rowcount:
+                await self._add(connection, Counter({service: -gone.rowcount}), {})
             return gone.rowcount
 
     async def clear(self) -> None:

@@ -24,8 +24,8 @@ class PoolState(Struct, frozen=True, kw_only=True):
     health: Annotated[
         Health,
         Meta(
-            description="healthy: every source is available; degraded: some are not; unhealthy: the first pool has none "
-            "left, or the worker that asks them is gone"
+            description="healthy: every source is available; degraded: some are not; unhealthy: the first pool has "
+            "none left, or the worker that asks them is gone"
         ),
     ]
     failover_count: Annotated[int, Meta(description="in the whole cluster, since it was set up")]

@@ -127,6 +127,7 @@ SERVICES_CODE: dict[str, str] = {
     "whale_tracking": "workers.services.whale_tracking:WhaleTrackingService",
     "pool_manager": "workers.services.pool_manager:PoolManagerService",
     "scheduler": "workers.services.scheduler:SchedulerService",
+    "persistence": "workers.services.persistence:PersistenceService",
 }
 """Name in the catalogue → "module:Class". The class has `create(context)`."""
 

@@ -1,0 +1,138 @@
+"""StreamReader: the recent history of every service, read by a group that remembers how far it got."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline
+from shared.channels import Channels
+from shared.envelope import Envelope
+from shared.errors import BusError, EnvelopeError
+
+log = structlog.get_logger()
+
+_WAIT_MS = 2000  # for a new entry: less than half of what one command may take
+_FROM_THE_START = b"0"
+_NEW = b">"
+
+
+class Entry(NamedTuple):
+    """One entry of a stream. `envelope` is None where it holds no message of ours, or was trimmed since."""
+
+    service: str
+    id: bytes
+    envelope: Envelope | None
+
+
+class StreamReader:
+    """A consumer group over the streams of several services. Not for two reads at a time.
+
+    Redis keeps what was read and not acknowledged. Every process that reads under the same `consumer` begins with
+    that, so a successor takes over where its predecessor died; only one of them may read at a time.
+    """
+
+    def __init__(self, redis: Redis, channels: Channels, services: Sequence[str], group: str, consumer: str) -> None:
+        """Does no I/O."""
+        self._redis = redis
+        self._services = {channels.stream(service).encode(): service for service in services}
+        self._keys = {service: key for key, service in self._services.items()}
+        self._group = group
+        self._consumer = consumer
+        self._grouped = False
+        self._unacknowledged: dict[bytes, bytes] = {}
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Read what was not acknowledged once more."""
+        self._unacknowledged = dict.fromkeys(self._services, _FROM_THE_START)
+
+    async def read(self, count: int) -> list[Entry]:
+        """What comes next, at most `count` entries a service; after two seconds without any, none. Raises BusError.
+
+        After an error, `rewind` and read again: nothing is lost by it.
+        """
+        try:
+            return await self._read(count)
+        except ResponseError as error:
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                raise BusError(f"streams: {error}") from error
+            # A new epoch began with a new stream: the group went with the old one.
+            self._grouped = False
+            self.rewind()
+            return []
+        except REDIS_FAULTS as error:
+            raise BusError(f"streams: {type(error).__name__}") from error
+
+    async def acknowledge(self, entries: Iterable[Entry]) -> None:
+        """Tell Redis that these need not be read again. Raises BusError."""
+        by_key: dict[bytes, list[bytes]] = {}
+        for entry in entries:
+            by_key.setdefault(self._keys[entry.service], []).append(entry.id)
+        if not by_key:
+            return
+        try:
+            async with command_deadline(), self._redis.pipeline(transaction=False) as commands:
+                for key, ids in by_key.items():
+                    commands.xack(key, self._group, *ids)
+                await commands.execute()
+        except REDIS_FAULTS as error:
+            raise BusError(f"streams: {type(error).__name__}") from error
+
+    async def oldest(self, service: str) -> int | None:
+        """The seq of the oldest update that the stream of `service` still has. Raises BusError."""
+        try:
+            async with command_deadline():
+                entries: Any = await self._redis.xrange(self._keys[service], count=1)
+        except REDIS_FAULTS as error:
+            raise BusError(f"streams: {type(error).__name__}") from error
+        return int(entries[0][0].partition(b"-")[0]) if entries else None
+
+    async def _read(self, count: int) -> list[Entry]:
+        if not self._grouped:
+            await self._make_groups()
+        again = dict(self._unacknowledged)
+        streams: Any = again or dict.fromkeys(self._services, _NEW)
+        async with command_deadline():
+            replies: Any = await self._redis.xreadgroup(
+                self._group, self._consumer, streams, count=count, block=None if again else _WAIT_MS
+            )
+        found: list[Entry] = []
+        read: dict[bytes, list[Any]] = dict(replies or [])
+        for key, entries in read.items():
+            found += [Entry(self._services[key], id_, self._envelope_of(key, fields)) for id_, fields in entries]
+        for key in again:
+            entries = read.get(key, [])
+            if len(entries) < count:
+                del self._unacknowledged[key]
+            else:
+                self._unacknowledged[key] = entries[-1][0]
+        return found
+
+    async def _make_groups(self) -> None:
+        for key in self._services:
+            try:
+                async with command_deadline():
+                    # From the start: what was published before the first reader ever ran is history too.
+                    await self._redis.xgroup_create(key, self._group, id=_FROM_THE_START, mkstream=True)
+            except ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
+        self._grouped = True
+
+    def _envelope_of(self, key: bytes, fields: Any) -> Envelope | None:
+        service = self._services[key]
+        if not fields:
+            return None  # trimmed since it was read: Redis remembers its id only
+        try:
+            envelope = Envelope.unpack(fields.get(b"m", b""))
+            if envelope.service != service:
+                raise EnvelopeError(f"it is one of {envelope.service}")
+        except EnvelopeError as error:
+            log.warning("foreign entry left out", service=service, reason=str(error))
+            return None
+        return envelope
