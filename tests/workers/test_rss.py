@@ -41,6 +41,9 @@ def test_an_item() -> None:
         ("Mon, 23 Nov 2026 10:00:00 GMT", 1795428000.0),
         ("2026-11-23T11:00:00+01:00", 1795428000.0),
         ("2026-11-23T10:00:00.5Z", 1795428000.0),
+        ("Mon, 23 Nov 2026 10:00 UT", 1795428000.0),
+        ("Mon, 23 Nov 2026 02:00:00 PST", 1795428000.0),
+        ("Mon, 23 Nov 2026 15:30:00 +05:30", 1795428000.0),
     ],
 )
 def test_times_are_utc(date: str, seconds: float) -> None:
@@ -57,10 +60,20 @@ def test_times_are_utc(date: str, seconds: float) -> None:
         ("https://a.com/x", "javascript:alert(1)"),
         ("<pubDate>Mon, 23 Nov 2026 10:00:00 +0000</pubDate>", ""),
         ("Mon, 23 Nov 2026 10:00:00 +0000", "yesterday"),
+        ("Mon, 23 Nov 2026 10:00:00 +0000", "Mon, 23 Nov 2026 10:00:00 CET"),
+        ("Mon, 23 Nov 2026 10:00:00 +0000", "Mon, 23 Nov 2026 10:00:00 IST"),
+        ("Mon, 23 Nov 2026 10:00:00 +0000", "Mon, 23 Nov 2026 10:00:00 +9999"),
+        ("Mon, 23 Nov 2026 10:00:00 +0000", "Mon, 31 Nov 2026 10:00:00 +0000"),
+        ("Mon, 23 Nov 2026 10:00:00 +0000", "2026-11-23T10:00:00"),
+        ("Mon, 23 Nov 2026 10:00:00 +0000", "2026-11-23"),
+        ("Mon, 23 Nov 2026 10:00:00 +0000", "1795428000"),
     ],
 )
 def test_an_item_that_lacks_something_is_left_out(spoil: tuple[str, str]) -> None:
-    """Without title, http link or time there is no article, and no time is invented; alone, it is no feed."""
+    """Without title, http link or time there is no article; alone, it is no feed.
+
+    No time is invented: a day is none, nor is one in a zone that isn't told or whose name isn't known to all.
+    """
     bad = ITEM.replace(*spoil)
     assert len(parse(feed(ITEM + bad))) == 1
     with pytest.raises(ProviderError, match="no item with title, link and time"):

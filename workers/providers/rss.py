@@ -44,6 +44,11 @@ _MAX_TITLE = 300  # characters, twice the longest recorded; the rest is cut off
 _MAX_GUID = 500  # characters; a longer one counts as none
 _MAX_CATEGORIES = 30  # of one article, twice the most recorded; further ones are dropped
 _MAX_CATEGORY = 60  # characters; a longer one is a sentence, and is dropped
+_TIMED = re.compile(
+    r":\d\d(?:\.\d+)?\s*(?:[+-](?:0\d|1[0-4]):?[0-5]\d|UTC?|GMT|Z|[ECMPA][SD]T)\s*\Z", re.IGNORECASE | re.ASCII
+)
+"""The end of a date that says its time and zone: by an offset, or by a name of RFC 822 or of North America's Atlantic
+coast. feedparser takes any other name (CET, IST) for UTC, an offset of days for one, and a day for its midnight."""
 _HEAD = re.compile(rb"<\w")
 _DECLARATION = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _ROOTS = frozenset({"rss", "feed", "rdf:rdf"})
@@ -176,7 +181,7 @@ def _headline(outlet: str, entry: FeedParserDict, not_categories: Collection[str
     """One item, or None where something is missing that an article must have."""
     title = plain(_text(entry, "title"), _MAX_TITLE)
     url = canonical_link(_text(entry, "link"))
-    moment = entry.get("published_parsed")
+    moment = entry.get("published_parsed") if _TIMED.search(_text(entry, "published")) else None
     guid = _text(entry, "id").strip()
     if not title or url is None or moment is None:
         return None

@@ -2,7 +2,9 @@
 
 Needs a key, sent as a header so that no URL holds it. The free plan allows ten calls a minute, transfers of 500,000 USD
 or more, and looks back an hour. A wrong key is answered with 401 and JSON labelled `text/plain`. Hashes and addresses
-of Ethereum come without `0x`. An answer holds up to 100 transfers, the oldest first, and a cursor for the rest.
+of Ethereum come without `0x`. Where many addresses pay or are paid, words stand in place of the address (in an answer
+of 2019: github.com/oklove40/soulsurfer, WhaleAlert/transactions.py). An answer holds up to 100 transfers, the oldest
+first, and a cursor for the rest.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ PAGE = 100
 """Transfers an answer has at most."""
 LEAST_USD = 500_000
 """The smallest transfer that the free plan tells of."""
+_SEVERAL = "multiple addresses"
+"""What stands in place of an address that is not one."""
 
 
 class _Party(Struct):
@@ -91,15 +95,19 @@ def _transfer(row: _Row) -> ReportedTransfer:
     return ReportedTransfer(
         chain=row.blockchain.lower(),
         hash=row.hash,
-        sender=row.sender.address or None,
+        sender=_address(row.sender),
         sender_owner=_owner(row.sender),
-        to=row.to.address or None,
+        to=_address(row.to),
         to_owner=_owner(row.to),
         symbol=row.symbol.upper(),
         amount=row.amount,
         usd=row.amount_usd,
         time=float(row.timestamp),
     )
+
+
+def _address(party: _Party) -> str | None:
+    return party.address if party.address and party.address.lower() != _SEVERAL else None
 
 
 def _owner(party: _Party) -> str | None:
