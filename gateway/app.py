@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from gateway import docs, rest
+from gateway import archive, docs, rest, snapshot
 from gateway.endpoints import ENDPOINTS
 from gateway.session import Session
 from gateway.ws_protocol import EXTENSION, FrameProtocol
@@ -43,11 +43,21 @@ def create_app(node: Node) -> Starlette:
         routes=[
             *(WebSocketRoute(path, connect) for path in ENDPOINTS),
             *rest.ROUTES,
+            *snapshot.ROUTES,
+            *archive.ROUTES,
             *docs.ROUTES,
             WebSocketRoute("/{path:path}", refuse_unknown),
         ],
         # The API is public and without cookies: any page may read it, as any may open a WebSocket.
-        middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=["*"],
+                allow_methods=["GET", "HEAD"],
+                allow_headers=["If-None-Match"],
+                expose_headers=["ETag", "Retry-After"],
+            )
+        ],
         exception_handlers={404: not_found, 405: method_not_allowed},
         lifespan=lifespan,
     )

@@ -102,11 +102,12 @@ _RECOVERED = {Form.TEXT_META: Form.TEXT_RECOVERED, Form.PACKED: Form.PACKED_RECO
 class Update:
     """One update: its position, its bytes from the bus, and the frames made of it so far."""
 
-    __slots__ = ("_envelope", "_frames", "_raw", "position", "service")
+    __slots__ = ("_envelope", "_frames", "_raw", "position", "published_at", "service")
 
     def __init__(self, envelope: Envelope, raw: bytes) -> None:
         self.service = envelope.service
         self.position = Position(envelope.epoch, envelope.seq)
+        self.published_at = envelope.timestamp
         self._raw = raw
         self._envelope: Envelope | None = envelope
         self._frames: dict[Form, Frame] = {}

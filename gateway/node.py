@@ -18,6 +18,8 @@ import structlog
 import uvicorn
 
 from gateway.app import create_app
+from gateway.archive import Archive
+from gateway.http_protocol import PageProtocol
 from gateway.hub import Hub
 from gateway.protocol import MAX_MESSAGE_BYTES, CloseCode
 from gateway.relay import Relay
@@ -26,6 +28,7 @@ from gateway.ws_protocol import FrameProtocol
 from shared.bus import Subscription, open_redis
 from shared.catalog import CHANNEL_NAMES
 from shared.channels import Channels
+from shared.database import open_database
 from shared.errors import BusError
 from shared.metrics import BusMetrics, GatewayMetrics, open_registry
 from shared.presence import Presence
@@ -53,7 +56,7 @@ class Node:
     """One gateway."""
 
     def __init__(self, settings: Settings) -> None:
-        """Put everything together; starts nothing. Raises SettingsError where REDIS_URL can't be used."""
+        """Put everything together; starts nothing. Raises SettingsError where an address in them can't be used."""
         self.settings = settings
         self.name = secrets.token_hex(6)
         self.registry = open_registry()
@@ -76,6 +79,7 @@ class Node:
             self.hub,
             bus_metrics,
         )
+        self.archive = Archive(open_database(settings), settings.retention_days, self.metrics)
         self._sessions: set[Session] = set()
         self._number: int | None = None
         self._draining = False
@@ -166,6 +170,7 @@ class Node:
         with contextlib.suppress(BusError):  # our entries expire by themselves
             await self.presence.leave()
         await self._redis.aclose()
+        await self.archive.aclose()
         log.info("gateway stopped", node=self.name)
         return 1 if died else 0
 
@@ -193,6 +198,7 @@ class Node:
         settings = self.settings
         return uvicorn.Config(
             create_app(self),
+            http=PageProtocol,
             ws=FrameProtocol,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=settings.ws_ping_interval,

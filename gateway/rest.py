@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.endpoints import ENDPOINTS, MASTER
-from shared.catalog import ALL, CATEGORIES, SERVICES, SYSTEM, of_category
+from shared.catalog import ALL, CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_category
 from shared.errors import BusError
 from shared.timestamps import now_iso
 
@@ -30,11 +30,17 @@ def failure(status: int, message: str, **helps: Any) -> JSONResponse:
     )
 
 
+def invalid_service(name: str) -> JSONResponse:
+    """404 for a name that has no updates, with those that have."""
+    known = list(CHANNEL_NAMES)
+    return failure(404, f"Invalid service: {name}", code="invalid_service", available_services=known)
+
+
 async def stats(request: Request) -> Response:
     """Connections and subscriptions of the whole cluster; `limit` and `cursor` page through the clients."""
     try:
-        limit = _integer(request, "limit", DEFAULT_PAGE, 0, LARGEST_PAGE)
-        after = _integer(request, "cursor", 0, 0, 2**53)
+        limit = integer(request, "limit", DEFAULT_PAGE, 0, LARGEST_PAGE)
+        after = integer(request, "cursor", 0, 0, 2**53)
     except ValueError as error:
         return failure(400, str(error))
     try:
@@ -59,7 +65,8 @@ async def stats(request: Request) -> Response:
     return success(data)
 
 
-def _integer(request: Request, name: str, default: int, least: int, most: int) -> int:
+def integer(request: Request, name: str, default: int, least: int, most: int) -> int:
+    """A number from the query. Raises ValueError that says what it must be."""
     text = request.query_params.get(name)
     if text is None:
         return default

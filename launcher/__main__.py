@@ -16,7 +16,9 @@ from shared.settings import load_settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
-Folder = Annotated[Path, typer.Option(help="where Redis keeps its data, and what `make tail` looks into")]
+Folder = Annotated[
+    Path, typer.Option(help="where Redis and the history keep their data, and what `make tail` looks into")
+]
 
 
 @app.command()
@@ -35,7 +37,7 @@ def _run(mode: str, folder: Path) -> None:
     state = State(folder)
     try:
         plan = make_plan(load_settings(), mode, state, colour=wants_colour(sys.stdout))
-        with state.claim(plan.redis_url):
+        with state.claim(plan.redis_url, plan.database_url):
             status = Cluster(plan.parts).run()
     except CoinwireError as error:
         typer.echo(f"coinwire: {error}", err=True)

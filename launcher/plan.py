@@ -6,11 +6,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from launcher.cluster import Part
 from launcher.ports import LOOPBACK, fault_of, free_ports, reachable
 from launcher.redis_server import RedisServer, find_redis_server
 from launcher.state import State
 from shared.bus import open_redis
+from shared.database import open_database
 from shared.errors import CoinwireError
 from shared.settings import Settings
 from workers.category import RUNNABLE
@@ -26,17 +29,18 @@ class PortError(CoinwireError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to start, in this order, and where its Redis is."""
+    """What to start, in this order, and where its Redis and its database are."""
 
     parts: tuple[Part, ...]
     redis_url: str
+    database_url: str
 
 
 def make_plan(settings: Settings, mode: str, state: State, *, colour: bool) -> Plan:
     """The plan of `make demo` or `make run`. Starts nothing.
 
     Raises PortError where a gateway's port is taken, RedisServerError where Redis is needed and there is none,
-    SettingsError where REDIS_URL is malformed.
+    SettingsError where REDIS_URL or DATABASE_URL is malformed.
     """
     ports = gateway_ports(settings.host, settings.port)
     redis_port, simulator_port = free_ports(2)
@@ -53,6 +57,12 @@ def make_plan(settings: Settings, mode: str, state: State, *, colour: bool) -> P
         parts.append(_part("redis", "launcher.redis", "--port", redis_port, "--folder", folder, stops_last=True))
     common["REDIS_URL"] = redis_url
 
+    if "database_url" not in settings.model_fields_set:
+        own = SecretStr(f"sqlite:///{state.database_file(mode)}")
+        settings = settings.model_copy(update={"database_url": own})
+    database = open_database(settings)  # as above
+    common["DATABASE_URL"] = settings.database_url.get_secret_value()
+
     simulated = mode == DEMO or settings.simulator_url is not None
     if mode == DEMO:
         parts.append(_part("simulator", "simulator", "--port", simulator_port, env=common))
@@ -66,8 +76,9 @@ def make_plan(settings: Settings, mode: str, state: State, *, colour: bool) -> P
         for number, port in enumerate(ports, start=1)
     ]
     addresses = [f"http://{reachable(settings.host)}:{port}" for port in ports]
-    parts.append(_part("coinwire", "launcher.watch", *addresses, *(["--simulated"] if simulated else []), env=common))
-    return Plan(tuple(parts), redis_url)
+    told = ["--database", database.location, *(["--simulated"] if simulated else [])]
+    parts.append(_part("coinwire", "launcher.watch", *addresses, *told, env=common))
+    return Plan(tuple(parts), redis_url, common["DATABASE_URL"])
 
 
 def gateway_ports(host: str, port: int) -> list[int]:

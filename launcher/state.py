@@ -1,4 +1,9 @@
-"""`.coinwire/`: what a running cluster leaves on disk for the next run and for `make tail`."""
+"""`.coinwire/`: what a running cluster leaves on disk for the next run, for `make tail` and for `make export`.
+
+Whoever wants the database of the cluster that runs here (or ran here last) takes
+`settings_here(load_settings(), state)` and opens what that says: an operator's DATABASE_URL counts first, then the
+cluster's own, then the default.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from shared.errors import CoinwireError
+from shared.settings import Settings
 
 DEFAULT_FOLDER = Path(".coinwire")
 
@@ -22,22 +30,28 @@ class State:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._address = folder / "redis-url"
+        self._redis_url = folder / "redis-url"
+        self._database_url = folder / "database-url"
 
     def redis_folder(self, mode: str) -> Path:
         """Where the embedded Redis keeps its data. Simulated figures never mix with real ones: a folder a mode."""
         return self.folder / "redis" / mode
 
+    def database_file(self, mode: str) -> Path:
+        """The SQLite file of a cluster whose operator named no database, absolute. A file a mode, as for Redis."""
+        return (self.folder / "history" / f"{mode}.db").absolute()
+
     def redis_url(self) -> str | None:
         """Address of the Redis of the cluster that runs here, or None."""
-        try:
-            return self._address.read_text().strip() or None
-        except FileNotFoundError:
-            return None
+        return _read(self._redis_url)
+
+    def database_url(self) -> str | None:
+        """Address of the database of the cluster that runs here, or of the SQLite file of the one that ran last."""
+        return _read(self._database_url)
 
     @contextmanager
-    def claim(self, redis_url: str) -> Iterator[None]:
-        """Hold the folder, with `redis_url` told to `make tail`. Raises StateError where another cluster holds it."""
+    def claim(self, redis_url: str, database_url: str | None = None) -> Iterator[None]:
+        """Hold the folder, with both addresses told to who looks for the cluster. StateError where another holds it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("w")
@@ -50,14 +64,34 @@ class State:
                 raise StateError(
                     f"{self.folder} is in use: another `make demo` or `make run` of this checkout is running"
                 ) from None
-            self._write_address(redis_url)
+            _write(self._redis_url, redis_url)
+            if database_url is not None:
+                _write(self._database_url, database_url)
             try:
                 yield
             finally:
-                self._address.unlink(missing_ok=True)
+                self._redis_url.unlink(missing_ok=True)
+                if database_url is not None and not database_url.startswith("sqlite:"):
+                    self._database_url.unlink(missing_ok=True)  # a file can be exported from later; a password leaks
 
-    def _write_address(self, redis_url: str) -> None:
-        self._address.unlink(missing_ok=True)
-        opened = os.open(self._address, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # it may hold a password
-        with os.fdopen(opened, "w") as file:
-            file.write(redis_url + "\n")
+
+def settings_here(settings: Settings, state: State) -> Settings:
+    """`settings` with the database of the cluster in `state`, unless the operator set one. Nothing is opened."""
+    url = state.database_url()
+    if url is None or "database_url" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"database_url": SecretStr(url)})
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, address: str) -> None:
+    path.unlink(missing_ok=True)
+    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # it may hold a password
+    with os.fdopen(opened, "w") as file:
+        file.write(address + "\n")

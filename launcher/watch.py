@@ -18,6 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="launcher.watch", description=__doc__)
     parser.add_argument("gateways", nargs="+", help="base URLs: http://127.0.0.1:7860")
     parser.add_argument("--simulated", action="store_true", help="the figures come from the simulator")
+    parser.add_argument("--database", help="where updates are kept, without credentials")
     options = parser.parse_args()
     began_at, announced, impatient = time.monotonic(), False, False
     ready: dict[str, bool] = {}
@@ -29,7 +30,7 @@ def main() -> int:
             ready[url] = fault is None
         if not announced and all(ready.values()):
             announced = True
-            _say(*invitation(options.gateways, simulated=options.simulated))
+            _say(*invitation(options.gateways, simulated=options.simulated, database=options.database))
         if not announced and not impatient and time.monotonic() - began_at > _IMPATIENCE:
             impatient = True
             _say(*(f"still waiting for {url}: {fault_of(url)}" for url, fine in ready.items() if not fine))
@@ -50,7 +51,7 @@ def fault_of(url: str) -> str | None:
     return None if answer.status == 200 else f"HTTP {answer.status}"
 
 
-def invitation(gateways: list[str], *, simulated: bool) -> list[str]:
+def invitation(gateways: list[str], *, simulated: bool, database: str | None = None) -> list[str]:
     """What a person can open now."""
     first = gateways[0]
     figures = "simulated: no upstream is asked" if simulated else "real: the public upstreams are asked"
@@ -61,7 +62,9 @@ def invitation(gateways: list[str], *, simulated: bool) -> list[str]:
         f"  everything   {sockets[0]}/ws/all",
         f"  the API      {first}/docs",
         f"  statistics   {first}/ws/stats",
+        f"  history      {first}/api/v1/history/market_data",
         "  Redis        make tail SERVICE=market_data",
+        *([f"  database     {database}"] if database else []),
         f"  figures      {figures}",
         "Ctrl-C stops all of it.",
     ]

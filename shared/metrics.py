@@ -52,6 +52,7 @@ class GatewayMetrics:
         self.offered = counter("offered", "Updates offered to clients", "service")
         self.dropped = counter("dropped", "Messages not delivered because their client was too slow")
         self.recoveries = counter("recoveries", "Subscribes with a position", "recovered")
+        self.history = counter("history", "Pages of the history asked for", "outcome")
 
 
 class WorkerMetrics:

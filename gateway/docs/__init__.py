@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway import rest
+from gateway import archive, rest, snapshot
 from gateway.docs import asyncapi, openapi, page
 
 VERSION = "2.0.0"
@@ -24,7 +24,7 @@ _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the addr
 
 @cache
 def _openapi() -> bytes:
-    return msgspec.json.encode(openapi.document((*rest.ROUTES, *ROUTES), VERSION))
+    return msgspec.json.encode(openapi.document((*rest.ROUTES, *snapshot.ROUTES, *archive.ROUTES, *ROUTES), VERSION))
 
 
 @cache

@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 from starlette.routing import Route
 
-from gateway import rest
+from gateway import archive, rest
 from gateway.docs import shapes
 from gateway.endpoints import ENDPOINTS
+from shared.catalog import CHANNEL_NAMES
 
 _SCHEMA = "#/components/schemas/{name}"
 _JSON = "application/json"
@@ -41,6 +42,19 @@ def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": description, "schema": {"type": "integer", **schema}}
 
 
+_SERVICE = {
+    "name": "service",
+    "in": "path",
+    "required": True,
+    "description": "One of the twelve, or `system`",
+    "schema": {"type": "string", "enum": list(CHANNEL_NAMES)},
+}
+_MOMENT = (
+    "ISO 8601 (`2025-11-11T10:30:00Z`, `2025-11-11T11:30:00%2B01:00`, `2025-11-11`; UTC where it names no zone) "
+    "or unix seconds (`1762857000`, `1762857000.250`), inclusive. "
+)
+_RETRY = {"Retry-After": "seconds"}
+
 _BAD, _AWAY = "A parameter is not what it must be", "Redis can't be reached"
 _HANDSHAKE = Operation(
     "WebSocket handshakes",
@@ -67,6 +81,54 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "/ws/services": Operation("Catalogue", {200: Answer("The catalogue", shapes.Success[shapes.Catalogue])}),
     "/ws/endpoints": Operation("Catalogue", {200: Answer("The paths", shapes.Success[shapes.EndpointList])}),
+    "/api/v1/snapshot/{service}": Operation(
+        "Data",
+        {
+            200: Answer("The newest update. One ETag stands for the same bytes", shapes.Success[shapes.Snapshot]),
+            304: Answer("It is still the one that If-None-Match names"),
+            404: Answer("No such service, or (`no_update`) nothing of it has been published yet", shapes.Failure),
+            503: Answer("This gateway has just started and heard nothing from Redis yet", shapes.Failure),
+        },
+        (
+            _SERVICE,
+            {
+                "name": "If-None-Match",
+                "in": "header",
+                "description": "ETags that are known already",
+                "schema": {"type": "string"},
+            },
+        ),
+        headers={
+            200: {"ETag": "of this update, on every gateway", "Cache-Control": "`public, no-cache`"},
+            304: {"ETag": "of this update, on every gateway", "Cache-Control": "`public, no-cache`"},
+            503: _RETRY,
+        },
+    ),
+    "/api/v1/history/{service}": Operation(
+        "Data",
+        {
+            200: Answer("One page, oldest first, and where the next one begins", shapes.Success[shapes.History]),
+            400: Answer(_BAD, shapes.Failure),
+            404: Answer("No such service", shapes.Failure),
+            503: Answer(
+                "The database is away (`unavailable`), or too many pages are under way (`busy`)", shapes.Failure
+            ),
+        },
+        (
+            _SERVICE,
+            _query("from", _MOMENT + "Default: an hour before `to`", type="string"),
+            _query("to", _MOMENT + "Default: now", type="string"),
+            _query(
+                "limit",
+                "Records a page; it may end earlier for its size",
+                minimum=1,
+                maximum=archive.LARGEST_LIMIT,
+                default=archive.DEFAULT_LIMIT,
+            ),
+            _query("cursor", "`next_cursor` of the page before; it brings `from` and `to` along", type="string"),
+        ),
+        headers={503: _RETRY},
+    ),
     "/health/live": Operation("Operation", {200: Answer("It does", shapes.Live)}),
     "/health/ready": Operation(
         "Operation",
@@ -86,6 +148,7 @@ OPERATIONS: dict[str, Operation] = {
 """By path. A route without an entry is missing from the document, which a test reports."""
 
 TAGS = {
+    "Data": "Updates without a WebSocket: the newest one, and those before it.",
     "Cluster": "Who is connected, to whichever replica.",
     "Catalogue": "What can be subscribed, and where.",
     "Operation": "For balancers and monitoring.",
@@ -111,8 +174,8 @@ def document(routes: Iterable[object], version: str) -> dict[str, Any]:
         "info": {
             "title": "coinwire HTTP API",
             "version": version,
-            "description": "Statistics, catalogue and health of a cluster that streams crypto data over WebSockets. "
-            "Read-only, public, without cookies.",
+            "description": "Newest and past updates, statistics, catalogue and health of a cluster that streams "
+            "crypto data over WebSockets. Read-only, public, without cookies.",
         },
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": dict(sorted(paths.items(), key=lambda item: list(OPERATIONS).index(item[0]))),

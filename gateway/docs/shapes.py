@@ -23,6 +23,11 @@ Subscriptions = Annotated[list[str], Meta(description="what is subscribed now, s
 Asked = Annotated[str | list[str], Meta(description="`service` as the command had it")]
 
 
+HttpCode = Literal["invalid_service", "invalid_parameter", "no_update", "not_ready", "busy", "unavailable"]
+Epoch = Annotated[str, Meta(description="changes when counting starts anew", examples=["5f2b9c81d04e7a63"])]
+Seq = Annotated[int, Meta(description="+1 per update of a service within an epoch", ge=1)]
+
+
 class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every field is documented here."""
 
@@ -123,8 +128,8 @@ class Error(_Closed, frozen=True, kw_only=True):
 class UpdateMeta(_Closed, frozen=True, kw_only=True):
     """Where an update stands among those of its service."""
 
-    epoch: Annotated[str, Meta(description="changes when counting starts anew")]
-    seq: Annotated[int, Meta(description="+1 per update of a service within an epoch", ge=1)]
+    epoch: Epoch
+    seq: Seq
     published_at: UtcTime
     snapshot: Annotated[Literal[True] | UnsetType, Meta(description="it is the latest one, sent on subscribe")] = UNSET
     recovered: Annotated[Literal[True] | UnsetType, Meta(description="it was missed, and is replayed")] = UNSET
@@ -145,6 +150,8 @@ class FailureData(Struct, frozen=True, kw_only=True):
     """What went wrong, and what helps."""
 
     message: Annotated[str, Meta(description="for people")]
+    code: Annotated[HttpCode | UnsetType, Meta(description="for programs: under `/api/v1` always there")] = UNSET
+    available_services: Annotated[list[str] | UnsetType, Meta(description="with `invalid_service`")] = UNSET
 
 
 class Failure(_Closed, frozen=True, kw_only=True):
@@ -211,3 +218,53 @@ class Readiness(_Closed, frozen=True, kw_only=True):
 
     status: Literal["ready", "not ready"]
     reasons: Annotated[list[str], Meta(description="why not; empty when ready")]
+
+
+class SnapshotMeta(_Closed, frozen=True, kw_only=True):
+    """Where the update stands among those of its service: what `since` of a subscribe takes."""
+
+    epoch: Epoch
+    seq: Seq
+    published_at: UtcTime
+
+
+class Snapshot(_Closed, frozen=True, kw_only=True):
+    """The newest update, as WebSocket clients get it."""
+
+    service: Annotated[str, Meta(examples=["market_data"])]
+    type: Literal["update"]
+    data: Annotated[dict[str, Any], Meta(description="the payload: see the service's update in `/asyncapi.json`")]
+    timestamp: UtcTime
+    meta: SnapshotMeta
+
+
+class HistoryRecord(_Closed, frozen=True, kw_only=True):
+    """One update as it was published; `epoch` and `seq` name it for ever."""
+
+    epoch: Epoch
+    seq: Seq
+    published_at: UtcTime
+    data: Annotated[dict[str, Any], Meta(description="the payload: see the service's update in `/asyncapi.json`")]
+
+
+class HistoryLimits(_Closed, frozen=True, kw_only=True):
+    """What may be asked for, and what there is."""
+
+    default_limit: Annotated[int, Meta(description="records a page unless `limit` says otherwise", ge=1)]
+    largest_limit: Annotated[int, Meta(description="records a page at most", ge=1)]
+    page_bytes: Annotated[int, Meta(description="of `data` after which a page ends early, with `next_cursor`", ge=1)]
+    retention_days: Annotated[float, Meta(description="for which updates of this service are kept", gt=0)]
+
+
+class History(_Closed, frozen=True, kw_only=True, rename={"first": "from", "last": "to"}):
+    """One page: what was published from `from` to `to` (both inclusive), oldest first."""
+
+    service: Annotated[str, Meta(examples=["market_data"])]
+    first: UtcTime
+    last: UtcTime
+    limit: Annotated[int, Meta(description="as asked for, or the default", ge=1)]
+    records: list[HistoryRecord]
+    limits: HistoryLimits
+    next_cursor: Annotated[
+        str | UnsetType, Meta(description="`cursor` of the next page; absent where this one ends the range")
+    ] = UNSET

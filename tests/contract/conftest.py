@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,18 +91,28 @@ class Cluster:
             await until(lambda history=history: history.latest is not None and history.latest.position == position)
 
 
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Cluster]:
+    """Two gateways that are ready, until the block ends."""
+    nodes = [Node(settings), Node(settings)]
+    tasks = [asyncio.create_task(node.run(node.bind())) for node in nodes]
+    redis = open_redis(settings)
+    try:
+        async with httpx.AsyncClient() as http:
+            found = Cluster(settings, nodes, Bus(redis, Channels(settings.redis_prefix), settings.history_length), http)
+            for node in nodes:
+                await until(lambda node=node: not node.unready)
+            yield found
+            await asyncio.gather(*(client.close() for client in found.clients))
+    finally:
+        for node in nodes:
+            node.stop("the test is over")
+        statuses = await asyncio.gather(*tasks)
+        await redis.aclose()
+    assert statuses == [0, 0]
+
+
 @pytest.fixture
 async def cluster(settings: Settings) -> AsyncIterator[Cluster]:
-    nodes = [Node(settings), Node(settings)]
-    running = [asyncio.create_task(node.run(node.bind())) for node in nodes]
-    redis = open_redis(settings)
-    async with httpx.AsyncClient() as http:
-        found = Cluster(settings, nodes, Bus(redis, Channels(settings.redis_prefix), settings.history_length), http)
-        for node in nodes:
-            await until(lambda node=node: not node.unready)
+    async with running(settings) as found:
         yield found
-        await asyncio.gather(*(client.close() for client in found.clients))
-    for node in nodes:
-        node.stop("the test is over")
-    assert await asyncio.gather(*running) == [0, 0]
-    await redis.aclose()

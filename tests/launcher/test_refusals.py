@@ -68,3 +68,13 @@ def test_a_folder_that_cannot_be_made_is_one_line(start: Start, tmp_path: Path) 
     assert cluster.wait() == 2
     (line,) = cluster.lines
     assert str(file) in line
+
+
+def test_a_database_that_cannot_be_one_is_told_once(start: Start, tmp_path: Path) -> None:
+    """A DATABASE_URL of another kind is one line, not one of every part, and its password is not in it."""
+    env = {"PORT": "0", "REDIS_URL": "", "DATABASE_URL": "mysql://writer:sesame@127.0.0.1/history"}
+    cluster = start("launcher", "demo", "--state", tmp_path / "state", **env)
+    assert cluster.wait() == 2
+    (line,) = cluster.lines
+    assert "DATABASE_URL" in line
+    assert "sesame" not in line

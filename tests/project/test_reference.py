@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec.inspect as inspect
 import pytest
 
+from shared.bus import Bus, open_redis
 from shared.catalog import SERVICES
+from shared.channels import Channels
 from shared.settings import Settings
 from workers.providers import PROVIDERS
 from workers.services import SERVICES_CODE, ServiceContext, load_service
@@ -22,6 +24,8 @@ KEYS = Settings(
     **dict.fromkeys(("coinmarketcap_key", "etherscan_key", "whale_alert_key", "cryptopanic_key"), "k" * 20),
     reddit_client_id="id",
     reddit_client_secret="k" * 20,
+    huggingface_token="k" * 20,
+    redis_url="redis://127.0.0.1:1/0",
 )
 
 
@@ -68,7 +72,7 @@ def sources(name: str) -> set[str]:
     context = ServiceContext(
         settings=KEYS,
         fetcher=None,  # type: ignore[arg-type]  # nothing is asked
-        bus=None,  # type: ignore[arg-type]
+        bus=Bus(open_redis(KEYS), Channels(), 1),
         reports=None,  # type: ignore[arg-type]
         on_failover=lambda *told: None,
         latest=lambda service, seconds: None,

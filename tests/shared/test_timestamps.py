@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.timestamps import iso, now_iso
+from shared.timestamps import iso, iso_of, now_iso
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,10 @@ def test_now_is_now() -> None:
     before = iso(time.time())
     assert before <= now_iso() <= iso(time.time())
     assert datetime.fromisoformat(before).tzinfo == UTC
+
+
+@given(st.integers(0, 253_402_300_799_999))
+def test_whole_milliseconds_come_back_exactly(milliseconds: int) -> None:
+    """No millisecond of any year up to 9999 is lost on the way through text."""
+    since = datetime.fromisoformat(iso_of(milliseconds)) - datetime(1970, 1, 1, tzinfo=UTC)
+    assert since // timedelta(milliseconds=1) == milliseconds
