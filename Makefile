@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 SERVICE ?= market_data
+FORMAT ?= csv
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -24,6 +25,20 @@ run: $(STAMP) ## the same against the real upstreams
 .PHONY: tail
 tail: $(STAMP) ## print a service's Redis channel: make tail SERVICE=market_data (JSON=1 for raw messages)
 	@$(BIN)/python -m launcher.tail $(SERVICE) $(if $(JSON),--json)
+
+## What was recorded
+
+.PHONY: export
+export: $(STAMP) ## recorded updates as a file: make export SERVICE=news FORMAT=csv (jsonl, parquet) FROM=2026-11-01 TO=2026-11-23
+	@$(BIN)/python -m launcher.export $(SERVICE) --format "$(FORMAT)" --from "$(FROM)" --to "$(TO)" --out "$(OUT)" $(if $(FORCE),--force)
+
+.PHONY: backup
+backup: $(STAMP) ## everything recorded, in one file with a checksum (OUT=file)
+	@$(BIN)/python -m launcher.backup "$(OUT)" $(if $(FORCE),--force)
+
+.PHONY: restore
+restore: $(STAMP) ## a backup, verified, then inserted: make restore FILE=file (MERGE=1, REPLACE=1)
+	@$(BIN)/python -m launcher.restore "$(FILE)" $(if $(MERGE),--merge) $(if $(REPLACE),--replace)
 
 ## Work on it
 

@@ -175,6 +175,16 @@ class Database:
                 after = found[-1].place
         return found
 
+    async def newest(self, service: str) -> Place | None:
+        """Where the last record of `service` stands; None where it has none."""
+        backwards = [column.desc() for column in _PLACE]
+        async with self._begun() as connection:
+            found = await connection.execute(
+                select(*_PLACE).where(updates.c.service == service).order_by(*backwards).limit(1)
+            )
+            row = found.first()
+        return None if row is None else Place(*row)
+
     async def count(self, service: str | None = None, *, first: int | None = None, last: int | None = None) -> int:
         """How many records there are, counted now; of one service, and of a span, where given."""
         async with self._begun() as connection:
