@@ -13,10 +13,10 @@ from launcher.ports import LOOPBACK, fault_of, free_ports, reachable
 from launcher.redis_server import RedisServer, find_redis_server
 from launcher.state import State
 from shared.bus import open_redis
+from shared.catalog import CATEGORIES
 from shared.database import open_database
 from shared.errors import CoinwireError
 from shared.settings import Settings
-from workers.category import RUNNABLE
 
 DEMO, RUN = "demo", "run"
 
@@ -68,7 +68,7 @@ def make_plan(settings: Settings, mode: str, state: State, *, colour: bool) -> P
         parts.append(_part("simulator", "simulator", "--port", simulator_port, env=common))
         common["SIMULATOR_URL"] = f"http://{LOOPBACK}:{simulator_port}"
 
-    parts += [_part(category, "workers", category, env=common) for category in RUNNABLE]
+    parts += [_part(category, "workers", category, env=common) for category in CATEGORIES]
     if "drain_seconds" not in settings.model_fields_set:
         common["DRAIN_SECONDS"] = "0"  # draining is for a load balancer to notice, and there is none here
     parts += [

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from pydantic import SecretStr
@@ -20,14 +21,27 @@ _URL_KEYS = re.compile(r"(?i)\b([\w-]*(?:key|token|secret|password)=)[^&\s\"']+"
 _LEAST_SECRET = 8  # characters: shorter paths of nodes (`rpc`, `v1/eth`) are no keys, and common words elsewhere
 
 
+_CHATTY = (
+    *("httpx", "httpcore", "uvicorn.error", "uvicorn.access", "apscheduler", "asyncio"),
+    *("alembic", "aiosqlite", "sqlalchemy", "psycopg"),
+)
+
+
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """The values that must never be printed."""
-    values = (getattr(settings, name) for name in type(settings).model_fields)
+    values = (getattr(settings, name) for name in type(settings).model_fields if name != "database_url")
     whole = [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value]
     nodes = settings.rpc_nodes.get_secret_value() if settings.rpc_nodes is not None else ""
     # A node's key is part of its address, in the path or the query.
     parts = [address.partition("://")[2].partition("/")[2] for address in re.split(r"[\s,]+", nodes)]
-    return (*whole, *(part for part in parts if len(part) >= _LEAST_SECRET))
+    # Where the database is may be told; only its password may not.
+    database = settings.database_url.get_secret_value()
+    try:
+        password = urlsplit(database).password or ""
+    except ValueError:
+        password = database  # no address at all: nothing of it need be told
+    of_database = {password, unquote(password)} if len(password) >= _LEAST_SECRET else ()
+    return (*whole, *of_database, *(part for part in parts if len(part) >= _LEAST_SECRET))
 
 
 def mask(text: str, secrets: tuple[str, ...] = ()) -> str:
@@ -90,6 +104,6 @@ def configure_logs(settings: Settings, process: str) -> None:
     root = logging.getLogger()
     root.handlers = [stderr]
     root.setLevel(settings.log_level.upper())
-    # These tell of every request and every connection: attempts, not transitions.
-    for chatty in ("httpx", "httpcore", "uvicorn.error", "uvicorn.access", "apscheduler", "asyncio"):
+    # These tell of every request, connection and statement: attempts, not transitions.
+    for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -9,7 +9,7 @@ from shared.catalog import CATEGORIES
 from shared.errors import SettingsError
 from shared.logs import configure_logs
 from shared.settings import load_settings
-from workers.category import RUNNABLE, Category
+from workers.category import Category
 
 
 async def work(arguments: list[str]) -> int:
@@ -18,9 +18,6 @@ async def work(arguments: list[str]) -> int:
         sys.stderr.write(f"usage: python -m workers {' | '.join(CATEGORIES)}\n")
         return 2
     category = arguments[0]
-    if category not in RUNNABLE:
-        sys.stderr.write(f"workers: {category} has no service to run in this version\n")
-        return 2
     try:
         settings = load_settings()
         configure_logs(settings, category)

@@ -16,7 +16,7 @@ from prometheus_client import start_http_server
 
 from shared.budget import Budgets
 from shared.bus import Bus, open_redis
-from shared.catalog import CATEGORIES, SERVICES, SYSTEM, of_category
+from shared.catalog import SERVICES, SYSTEM, of_category
 from shared.channels import Channels
 from shared.errors import BusError, FencedError, NoSourceError, SettingsError
 from shared.lease import Lease
@@ -30,14 +30,9 @@ from workers.jobs import Jobs
 from workers.pool import Outages
 from workers.reporter import Reporter
 from workers.residents import Residents
-from workers.services import SERVICES_CODE, Resident, Resuming, Service, ServiceContext, load_service
+from workers.services import Resident, Resuming, Service, ServiceContext, load_service
 
 log = structlog.get_logger()
-
-RUNNABLE: tuple[str, ...] = tuple(
-    category for category in CATEGORIES if any(name in SERVICES_CODE for name in of_category(category))
-)
-"""Categories that have a service to run."""
 
 _CYCLE_SHARE = 0.8  # of its interval that a cycle may take: it ends before the next begins
 _STALE_AFTER = 3  # intervals without an update after which a service counts as stale
@@ -70,8 +65,7 @@ class Category:
         self._residents = Residents(lambda: bool(self.lease.fence))
         fetcher = Fetcher(self._client, Budgets(self._redis, channels), on_call=self._reporter.called)
         for service in of_category(name):
-            if service in SERVICES_CODE:
-                self.add(service, load_service(service, self._context(service, fetcher)))
+            self.add(service, load_service(service, self._context(service, fetcher)))
 
     def _context(self, service: str, fetcher: Fetcher) -> ServiceContext:
         def on_failover(pool: str, before: str | None, after: str | None, reason: str) -> None:

@@ -27,11 +27,12 @@ OnCall = Callable[[str, float | None, ProviderError | None], None]
 
 _USER_AGENT = "coinwire/2.0 (cryptocurrency data relay; one fetcher a provider and cluster)"
 _ACCEPT = "application/json, text/plain;q=0.9, */*;q=0.1"
-_REMEMBERED = 64  # answers kept for conditional requests: several times our feeds; the least used is asked for anew
+_REMEMBERED = 64  # answers kept for conditional requests: feeds, 40 pages of a hub; the least used is asked for anew
 _MAX_REDIRECTS = 3  # a missing slash takes one; more is a loop, and a ProviderError
 _MAX_PAUSE = {429: 3600.0, 418: 3 * 86400.0}
 """Seconds of Retry-After that we obey at most: a 429 that asks for more is an error of theirs, while Binance's bans
 (418) last up to three days. Beyond it the provider is simply asked again."""
+_USED_UP, _RESET = re.compile(r";\s*r=0\s*(?:;|$)"), re.compile(r";\s*t=(\d{1,9})\s*(?:;|$)")
 _KEEP_OPEN = 30.0  # s an idle connection is kept: longer than the 5 s between two cycles, so that each needs no new TLS
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _BACKSTOP = 60.0  # s a socket may be silent: never reached, as every ask has a nearer deadline
@@ -105,6 +106,8 @@ class Fetcher:
                 known: T = before.answer
                 return known
             answer = request.parse(await self._body_of(provider.name, request, response))
+            if request.complete is not None:
+                answer = request.complete(answer, response.headers)
             validators = _validators(response.headers)
         if request.conditional and validators:
             self._remembered[key] = _Remembered(validators, answer)
@@ -147,6 +150,9 @@ class Fetcher:
     async def _body_of(self, name: str, request: Request[Any], response: httpx.Response) -> bytes:
         if response.status_code != 200:
             raise await self._refused(name, response)
+        if "," in response.headers.get("content-encoding", ""):
+            # Packed once, the 64 KiB that are read at a time unpack to 64 MiB at most; twice, to a thousand times that.
+            raise ProviderError(name, "packed more than once")
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk
@@ -161,7 +167,10 @@ class Fetcher:
 
     async def _refused(self, name: str, response: httpx.Response) -> StatusError:
         status = response.status_code
-        pause = self._retry_after(response.headers.get("retry-after"), _MAX_PAUSE.get(status, _MAX_PAUSE[429]))
+        most = _MAX_PAUSE.get(status, _MAX_PAUSE[429])
+        pause = self._retry_after(response.headers.get("retry-after"), most)
+        if pause is None and status == 429:
+            pause = _reset_of(response.headers.get("ratelimit"), most)
         if pause is not None and status in _MAX_PAUSE:
             # Without Redis the pool's own pause still holds; the answer matters more than the failed note of it.
             with contextlib.suppress(BusError):
@@ -181,6 +190,16 @@ class Fetcher:
                 return None
             seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - self._clock()
         return min(seconds, most) if seconds > 0 else None
+
+
+def _reset_of(value: str | None, most: float) -> float | None:
+    """Seconds until a limit that is used up begins anew, capped, as the field RateLimit says; None where it does not.
+
+    `"api";r=0;t=55`, one item a limit: https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-09.html
+    """
+    found = [item for item in (value or "").split(",") if _USED_UP.search(item)]
+    seconds = [float(reset[1]) for item in found if (reset := _RESET.search(item))]
+    return min(max(seconds), most) if any(seconds) else None
 
 
 def _validators(headers: httpx.Headers) -> dict[str, str]:
@@ -257,8 +276,11 @@ def provider_keys(settings: Settings) -> dict[str, str]:
         "whale_alert": settings.whale_alert_key,
         "cryptopanic": settings.cryptopanic_key,
         "blockchair": settings.blockchair_key,
+        "huggingface": settings.huggingface_token,
     }
     found = {name: key.get_secret_value() for name, key in keys.items() if key is not None}
+    if settings.huggingface_token is not None:
+        found["huggingface_inference"] = f"{settings.huggingface_model}:{found['huggingface']}"
     if settings.reddit_client_id is not None and settings.reddit_client_secret is not None:
         found["reddit"] = f"{settings.reddit_client_id}:{settings.reddit_client_secret.get_secret_value()}"
     return found

@@ -45,7 +45,6 @@ class Jobs:
         A cycle that still runs when the next is due makes that one skipped, not doubled.
         """
         job = Job(f"{service}_collection", interval)
-        first = datetime.now(UTC) + timedelta(seconds=_FIRST_AFTER + _STAGGER * len(self.jobs))
 
         async def run() -> None:
             job.status, job.last_started = "running", time.time()
@@ -65,7 +64,7 @@ class Jobs:
 
         self._scheduler.add_job(
             run,
-            IntervalTrigger(seconds=interval, start_date=first, timezone=UTC),
+            IntervalTrigger(seconds=interval, timezone=UTC),
             id=job.id,
             max_instances=1,
             coalesce=True,
@@ -82,6 +81,12 @@ class Jobs:
 
     def start(self) -> None:
         """Start the clock; needs a running event loop."""
+        # Only now: to make the services may take longer than that, and what is past is put off by an interval.
+        now = datetime.now(UTC)
+        for place, job in enumerate(self.jobs.values()):
+            first = now + timedelta(seconds=_FIRST_AFTER + _STAGGER * place)
+            trigger = IntervalTrigger(seconds=job.interval, start_date=first, timezone=UTC)
+            self._scheduler.modify_job(job.id, trigger=trigger, next_run_time=first)
         self._scheduler.start()
 
     async def stop(self) -> None:

@@ -29,8 +29,8 @@ _JITTER = 0.25  # of a pause is random, so that many workers don't come back in 
 class Asking(Protocol):
     """What a pool needs of a Fetcher."""
 
-    def asker(self, provider: Provider, seconds: float) -> Ask:
-        """The Ask of `provider` for one attempt that ends within `seconds`."""
+    def asker(self, provider: Provider, seconds: float, *, reserve: int = 0) -> Ask:
+        """The Ask of `provider` for one attempt that ends within `seconds` and leaves `reserve` units of the budget."""
         ...
 
 

@@ -54,6 +54,9 @@ class Request(Generic[T]):
     """Whether the answer may begin with `<`, as feeds do; else that is somebody's error page."""
     conditional: bool = False
     """Whether to send the ETag or Last-Modified of the answer before; "not modified" gives that answer again."""
+    complete: Callable[[T, Mapping[str, str]], T] | None = None
+    """Completes what `parse` gave by the headers that came with it, whose names it may spell in any case. Pure; raises
+    ProviderError only."""
     limit: int = MAX_BODY
     """Bytes, unpacked, that the body may have; beyond it the call fails."""
 
@@ -80,6 +83,13 @@ class Provider(Protocol):
 
     def headers(self) -> Mapping[str, str]:
         """Headers of every request, keys among them; they are never logged."""
+        ...
+
+    async def probe(self, ask: Ask) -> None:
+        """Ask for as little as shows that it answers us, one call where nothing else is said.
+
+        Raises ProviderError, also for an answer of another shape.
+        """
         ...
 
 

@@ -14,14 +14,12 @@ from shared.errors import BusError, ProviderError
 from shared.reports import CallReport, JobReport, JobsReport, PoolReport, PoolsReport, Reports, SourceReport
 from workers.jobs import Jobs
 from workers.pool import SourcePool
-from workers.provider import StatusError
+from workers.rpc import is_limited
 from workers.services import Service
 
 log = structlog.get_logger()
 
 _PAUSE = 1.0  # s between two reports: what runs less long than that may go unseen, and Redis has one call a second
-_LIMITED = frozenset({403, 418, 429})
-"""HTTP statuses by which providers say that they are asked too often; 403 is how their CDNs put it."""
 
 
 class Reporter:
@@ -55,7 +53,7 @@ class Reporter:
             at=self._clock(),
             milliseconds=None if last is None else round(last * 1000, 1),
             error=None if error is None else _said(error),
-            limited=isinstance(error, StatusError) and error.status in _LIMITED,
+            limited=error is not None and is_limited(error),
         )
         if error is None:
             self._failed[provider] = -1

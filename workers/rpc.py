@@ -49,7 +49,7 @@ class RpcError(ProviderError):
 def is_limited(error: ProviderError) -> bool:
     """Whether an upstream refused for how often it is asked, by an HTTP status or by a JSON-RPC error."""
     if isinstance(error, StatusError):
-        return error.status in (403, 429)
+        return error.status in (403, 418, 429)  # 403 is how their CDNs put it, 418 how Binance does
     return isinstance(error, RpcError) and error.limited
 
 

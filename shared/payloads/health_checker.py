@@ -16,7 +16,7 @@ class ProviderHealth(Struct, frozen=True, kw_only=True):
         Health,
         Meta(
             description="healthy: its last call succeeded; degraded: it failed once or twice in a row, or the provider "
-            "said that we ask too often; unhealthy: three calls in a row failed"
+            "says that we ask too often; unhealthy: three calls in a row failed"
         ),
     ]
     response_time_ms: Annotated[float | None, Meta(description="of the last answer; null if there was none")]
@@ -26,12 +26,12 @@ class ProviderHealth(Struct, frozen=True, kw_only=True):
 
 
 class HealthChecker(Payload, frozen=True, kw_only=True):
-    """Health of every provider of every pool."""
+    """Health of every provider of every pool that was called lately, by a collector or by a light request for this."""
 
     overall_health: Annotated[
         Health,
         Meta(
-            description="unhealthy: half of the providers or more are unhealthy, or a service has no source left; "
+            description="unhealthy: half of the providers or more are unhealthy, or all that a service asks; "
             "degraded: any provider is not healthy; else healthy"
         ),
     ]

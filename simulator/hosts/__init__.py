@@ -47,6 +47,8 @@ HOSTS: dict[str, str] = {
     "solana-rpc.publicnode.com": "simulator.hosts.solana_rpc",
     "api.whale-alert.io": "simulator.hosts.whale_alert",
     "api.etherscan.io": "simulator.hosts.etherscan",
+    "huggingface.co": "simulator.hosts.huggingface",
+    "router.huggingface.co": "simulator.hosts.huggingface_inference",
 }
 """Host header → the module whose `host(world)` answers for it."""
 

@@ -77,6 +77,9 @@ def host(world: World) -> Host:
     async def ping(request: Request) -> Response:
         return reply({}, 1)
 
+    async def server_time(request: Request) -> Response:
+        return reply({"serverTime": int(clock.now() * 1000)}, 1)
+
     async def price(request: Request) -> Response:
         try:
             names = asked(request)
@@ -106,6 +109,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[
             Route("/api/v3/ping", ping),
+            Route("/api/v3/time", server_time),
             Route("/api/v3/ticker/price", price),
             Route("/api/v3/ticker/24hr", day),
         ],

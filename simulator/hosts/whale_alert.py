@@ -22,6 +22,7 @@ _SLOT = 20
 _BACK = 3600
 """Seconds that the free plan looks back."""
 _PAGE = 100
+_CHAINS = {"bitcoin": ["btc"], "tron": ["trx", "usdt"]}
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
@@ -29,12 +30,22 @@ def host(world: World) -> Host:
     """api.whale-alert.io."""
     bitcoin = Bitcoin(world.market)
 
+    def refused(request: Request) -> Response | None:
+        if request.headers.get("x-wa-api-key") or request.query_params.get("api_key"):
+            return None
+        # As recorded: JSON that says it is plain text.
+        body = {"result": "error", "message": "invalid api_key"}
+        return JSONResponse(body, 401, headers={"content-type": "text/plain; charset=utf-8"})
+
+    async def status(request: Request) -> Response:
+        chains = [{"name": name, "symbols": symbols, "status": "connected"} for name, symbols in _CHAINS.items()]
+        body = {"result": "success", "blockchain_count": len(chains), "blockchains": chains}
+        return refused(request) or answer(body)
+
     async def transactions(request: Request) -> Response:
         query = request.query_params
-        if not (request.headers.get("x-wa-api-key") or query.get("api_key")):
-            # As recorded: JSON that says it is plain text.
-            body = {"result": "error", "message": "invalid api_key"}
-            return JSONResponse(body, 401, headers={"content-type": "text/plain; charset=utf-8"})
+        if (no := refused(request)) is not None:
+            return no
         now = world.clock.now()
         start = float(query.get("start") or 0)
         if start < now - _BACK:
@@ -48,7 +59,7 @@ def host(world: World) -> Host:
         return answer({**found, "transactions": page} if page else found)
 
     return Host(
-        routes=[Route("/v1/transactions", transactions)],
+        routes=[Route("/v1/status", status), Route("/v1/transactions", transactions)],
         figures=("amount_usd", "count"),
         not_found={"result": "error", "message": "not found"},
         too_many={"result": "error", "message": "usage limit reached"},

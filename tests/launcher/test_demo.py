@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from shared.catalog import CATEGORIES
 from tests.launcher.conftest import Command, Start, alive, pids_of
-from workers.category import RUNNABLE
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def update(socket: object) -> dict[str, object]:
 def test_ctrl_c_stops_everything_with_status_0(demo: Command, tmp_path: Path) -> None:
     """Ctrl-C ends the demo with status 0, and no process of it stays behind."""
     pids = pids_of(demo)
-    assert len(pids) == 5 + len(RUNNABLE)  # redis, simulator, two gateways, who says what to open; and the workers
+    assert len(pids) == 5 + len(CATEGORIES)  # redis, simulator, two gateways, who says what to open; and the workers
     redis_url = (tmp_path / "state" / "redis-url").read_text()
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0, demo.output

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.logs import mask
+from shared.logs import mask, secrets_of
+from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 KEY, PASSWORD = "CG-demo-key-1234", "pa55word"
@@ -125,3 +126,19 @@ def test_logs_take_any_value() -> None:
     """A value that JSON has no form for is logged as text."""
     values: list[Any] = [json.loads(line) for line in logged("json", "log.info('x', a={1}, b=object, c=b'1', d=1j)")]
     assert set(values[0]) >= {"a", "b", "c", "d"}
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("postgresql://me:p%40ssword1@db/name", ("p%40ssword1", "p@ssword1")),
+        ("postgresql://[half/name?key=abcdefgh1", ("postgresql://[half/name?key=abcdefgh1",)),
+        ("sqlite:///.coinwire/history.db", ()),
+    ],
+)
+def test_of_a_databases_address_only_the_password_is_secret(url: str, masked: tuple[str, ...]) -> None:
+    """Where records are kept is worth telling; how to get in is not, quoted or plain."""
+    secrets = secrets_of(Settings(_env_file=None, database_url=url))
+    assert set(masked) <= set(secrets)
+    assert "/name" not in secrets
+    assert "sqlite:///.coinwire/history.db" not in secrets

@@ -44,13 +44,14 @@ REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
     "api.alternative.me": ("/fng/", {"limit": "2"}),
     "pro-api.coinmarketcap.com": ("/public-api/v3/fear-and-greed/latest", {}),
     "api.etherscan.io": ("/v2/api", {"chainid": "1", "module": "proxy", "action": "eth_blockNumber", "apikey": "any"}),
+    "huggingface.co": ("/api/models", {"search": "crypto"}),
 }
 """A request of each host that tells a price or another figure."""
 FEEDS = ("www.coindesk.com", "cointelegraph.com", "decrypt.co", "www.theblock.co")
 """Hosts that answer in XML and refuse in HTML; what becomes of their figures is in test_newsroom."""
 
-WITH_TOKEN = ("www.reddit.com", "oauth.reddit.com")
-"""Hosts that want a POST or a token; their faults are in test_crowd."""
+WITH_TOKEN = ("www.reddit.com", "oauth.reddit.com", "router.huggingface.co")
+"""Hosts that want a POST or a token; their faults are in test_crowd and test_huggingface."""
 RPC = ("simulator.hosts.ethereum_rpc", "simulator.hosts.solana_rpc")
 """Modules of nodes, which take a POST only; their faults are in test_rpc_hosts."""
 OPEN = [host for host, module in HOSTS.items() if host not in WITH_TOKEN and module not in RPC]

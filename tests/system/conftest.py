@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from shared.catalog import CATEGORIES
 from tests.system.processes import Cluster
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
-    """Redis, simulator, worker, two gateways."""
-    running = Cluster(tmp_path_factory.mktemp("cluster"), f"test-{uuid.uuid4().hex[:8]}")
+    """Redis, simulator, a worker a category, two gateways."""
+    running = Cluster(tmp_path_factory.mktemp("cluster"), f"test-{uuid.uuid4().hex[:8]}", CATEGORIES)
     try:
         yield await running.start()
     finally:

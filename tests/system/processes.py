@@ -41,6 +41,7 @@ class Process:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            limit=1 << 24,  # bytes of a line: at debug level, libraries print whole updates
         )
         self._reading = asyncio.create_task(self._read())
         return self

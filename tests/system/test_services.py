@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import websockets
@@ -12,6 +13,7 @@ import websockets
 from shared.catalog import SERVICES, of_category
 from tests.system.clients import send
 from tests.system.processes import Cluster
+from tests.waiting import until
 
 DATA = of_category("data_collection")
 
@@ -59,3 +61,44 @@ async def test_figures_move_and_fit_together(cluster: Cluster) -> None:
         assert tx.value_usd / tx.amount == pytest.approx(prices[-1], rel=0.1)
     gas = [update.gas_price for update in seen["onchain"]]
     assert gas[-1] == pytest.approx(seen["explorers"][-1].chains.ethereum.gas_price_gwei, rel=1.0)
+
+
+async def test_all_twelve_flow_on_one_connection(cluster: Cluster) -> None:
+    """/ws/all brings an update of each, well-formed, and monitoring knows the workers that make them."""
+    latest: dict[str, Any] = {}
+    async with websockets.connect(cluster.ws("/ws/all")) as client, asyncio.timeout(120):
+        while set(latest) != set(SERVICES) or latest["persistence"].total_records == 0:
+            message = msgspec.json.decode(await client.recv())
+            if message["type"] == "update" and message["service"] in SERVICES:
+                name = message["service"]
+                latest[name] = msgspec.convert(message["data"], SERVICES[name].payload)
+    assert {job.service for job in latest["scheduler"].jobs} == set(SERVICES)
+    assert latest["scheduler"].running
+    assert {"market_data", "news", "whale_tracking"} <= set(latest["pool_manager"].pools)
+    assert latest["health_checker"].total_providers > 10
+    assert latest["huggingface"].total_models >= len(latest["huggingface"].available_models) > 0
+    assert latest["persistence"].active_writers == 1
+
+
+async def test_what_was_published_is_history_on_either_gateway(cluster: Cluster) -> None:
+    """The recorder's rows are the updates that clients had, by position; both gateways give the same page."""
+    async with websockets.connect(cluster.ws("/ws/market_data?meta=1")) as client, asyncio.timeout(60):
+        while True:
+            message = msgspec.json.decode(await client.recv())
+            if message["type"] == "update":
+                break
+
+    async def recorded(gateway: int) -> list[Any]:
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(cluster.http("/api/v1/history/market_data?limit=1000", gateway))
+        found: list[Any] = answer.json()["data"]["records"]
+        return [record for record in found if record["seq"] <= message["meta"]["seq"]]
+
+    async def is_there() -> bool:
+        return any(record["seq"] == message["meta"]["seq"] for record in await recorded(0))
+
+    await until(is_there, 30)
+    first, second = await recorded(0), await recorded(1)
+    assert first == second
+    (kept,) = (record for record in first if record["seq"] == message["meta"]["seq"])
+    assert (kept["epoch"], kept["data"]) == (message["meta"]["epoch"], message["data"])

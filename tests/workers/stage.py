@@ -63,6 +63,7 @@ class Stage:
             bus=Bus(self.redis, Channels(self.settings.redis_prefix), 1000),
             reports=Reports(self.redis, Channels(self.settings.redis_prefix)),
             clock=lambda: self.now,
+            wall_clock=lambda: self.now,
             chance=lambda: 0.0,
         )
 
@@ -71,9 +72,9 @@ class Stage:
         self.service = load_service(name, self.context(**settings))
         return self.service
 
-    def asker(self, provider: Provider, seconds: float) -> Ask:
+    def asker(self, provider: Provider, seconds: float, *, reserve: int = 0) -> Ask:
         """As the fetcher's, counted."""
-        inner = self.fetcher.asker(provider, seconds)
+        inner = self.fetcher.asker(provider, seconds, reserve=reserve)
 
         async def ask(request: Request[T]) -> T:
             self.asked[provider.name] += 1

@@ -20,6 +20,8 @@ from tests.workers.upstream import OK, SECRET, Upstream, reply
 from workers.fetch import Fetcher, open_client, source_label
 from workers.provider import Request, StatusError
 
+PACKED_TWICE = gzip.compress(gzip.compress(b"[1, 2, 3]"))
+
 
 async def get(fetcher: Fetcher, upstream: Upstream, *, cost: int = 1, seconds: float = 5.0) -> bytes:
     """One request with a key in its query, as some providers have it."""
@@ -97,6 +99,8 @@ async def test_a_429_without_a_usable_pause_blocks_nobody(fetcher: Fetcher, upst
         (reply("200 OK", b" \r\n"), "empty answer"),
         (reply("200 OK", b"x" * (8 * 1024 * 1024 + 1)), "answer larger than 8 MiB"),
         (reply("200 OK", gzip.compress(bytes(9 << 20)), "content-encoding: gzip"), "answer larger than 8 MiB"),
+        (reply("200 OK", PACKED_TWICE, "content-encoding: gzip, gzip"), "packed more than once"),
+        (reply("200 OK", PACKED_TWICE, "content-encoding: gzip", "content-encoding: gzip"), "packed more than once"),
         (reply("200 OK", b"not gzip", "content-encoding: gzip"), "connection: DecodingError"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n[1, 2", "connection: RemoteProtocolError"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n[1, 2", "connection: RemoteProtocolError"),
@@ -110,6 +114,8 @@ async def test_a_429_without_a_usable_pause_blocks_nobody(fetcher: Fetcher, upst
         "blank",
         "oversize",
         "gzip-bomb",
+        "gzip-in-gzip",
+        "gzip-in-gzip-told-in-two-lines",
         "gzip",
         "cut",
         "cut-chunk",

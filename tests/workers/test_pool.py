@@ -56,7 +56,7 @@ class Fetching:
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
-    def asker(self, provider: Provider, seconds: float) -> Ask:
+    def asker(self, provider: Provider, seconds: float, *, reserve: int = 0) -> Ask:
         self.seconds.append(seconds)
 
         async def ask(request: Any) -> Any:

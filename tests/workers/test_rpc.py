@@ -102,7 +102,7 @@ def test_limits_are_told_from_other_errors(code: int, message: str, limited: boo
     assert is_limited(error(code, message)) is limited
 
 
-@pytest.mark.parametrize(("status", "limited"), [(429, True), (403, True), (500, False)])
+@pytest.mark.parametrize(("status", "limited"), [(429, True), (418, True), (403, True), (500, False)])
 def test_http_limits(status: int, limited: bool) -> None:
     """HTTP says it by a status."""
     assert is_limited(StatusError("x", status)) is limited

@@ -73,12 +73,12 @@ class Broken:
 async def test_a_worker_whose_resident_dies_ends_with_status_1(settings: Settings) -> None:
     """What a service does between its cycles is not left dead: the process says why and goes, and gives its lease
     back."""
-    category = Category(settings, "integration")
+    category = Category(settings, "system")  # which has no services of its own
     category.add("persistence", Broken())
     with capture_logs() as logs:
         assert await category.run() == 1
     (line,) = (line for line in logs if line["log_level"] == "critical")
     assert (line["task"], str(line["exc_info"])) == ("residents", "a bug")
     redis = open_redis(settings)
-    assert await redis.get(Channels(settings.redis_prefix).lease("integration")) is None
+    assert await redis.get(Channels(settings.redis_prefix).lease("system")) is None
     await redis.aclose()

@@ -6,6 +6,7 @@ Part of the provider port: providers build these, services read them. Figures ar
 
 from workers.answers.bitcoin import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
 from workers.answers.ethereum import EthBlock, EthereumStats, EthHeader, EthTransaction, TokenTransfer
+from workers.answers.hub import Repo, RepoPage
 from workers.answers.market import ListedCoin, Ticker
 from workers.answers.news import Headline
 from workers.answers.onchain import ContractLog
@@ -28,6 +29,8 @@ __all__ = [
     "ListedCoin",
     "Post",
     "PostPage",
+    "Repo",
+    "RepoPage",
     "ReportedTransfer",
     "Ticker",
     "TokenTransfer",

@@ -33,6 +33,8 @@ PROVIDERS: dict[str, str] = {
     "solana_rpc": "workers.providers.solana_rpc:SolanaRpc",
     "whale_alert": "workers.providers.whale_alert:WhaleAlert",
     "etherscan": "workers.providers.etherscan:Etherscan",
+    "huggingface": "workers.providers.huggingface:HuggingFace",
+    "huggingface_inference": "workers.providers.huggingface_inference:HuggingFaceInference",
 }
 """Name → "module:Class"."""
 

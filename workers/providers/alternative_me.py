@@ -57,6 +57,10 @@ class AlternativeMe:
         """None."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The index of today."""
+        await self.fear_and_greed(ask)
+
     async def fear_and_greed(self, ask: Ask) -> FearAndGreed:
         """The index of today. One call. Raises ProviderError."""
         return await ask(Request("/fng/", parse_fng, {"limit": "1"}))

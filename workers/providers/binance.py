@@ -64,13 +64,22 @@ def parse_day(body: bytes) -> tuple[Ticker, ...]:
     )
 
 
+class _Time(Struct):
+    serverTime: Count
+
+
+def parse_time(body: bytes) -> int:
+    """Its clock, unix milliseconds, out of /time. Raises ProviderError."""
+    return decode(NAME, body, _Time).serverTime
+
+
 class Binance:
     """The exchange whose prices move every cycle."""
 
     name = NAME
     base_url = "https://data-api.binance.vision"
     budget = Budget(1200, 60.0)  # weight; their own limit is 6000, and 12 cycles of 100 coins take 480
-    parsers: ClassVar[Parsers] = {"prices": parse_prices, "day": parse_day}
+    parsers: ClassVar[Parsers] = {"prices": parse_prices, "day": parse_day, "time": parse_time}
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -80,6 +89,10 @@ class Binance:
     def headers(self) -> Mapping[str, str]:
         """None."""
         return {}
+
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. Its clock, of weight 1 like /ping, whose `{}` any upstream of any kind could answer."""
+        await ask(Request("/api/v3/time", parse_time))
 
     async def tickers(self, ask: Ask, symbols: tuple[str, ...]) -> tuple[Ticker, ...]:
         """See Exchange. One call, and another once an hour. Prices are in USDT, which has no pair with itself."""

@@ -130,6 +130,10 @@ class BlockchainCom:
         """None."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The statistics, of one kB."""
+        await self.stats(ask)
+
     async def latest(self, ask: Ask) -> BtcHeader:
         """The newest block. One call. Raises ProviderError."""
         return await ask(Request("/latestblock", parse_latest, base_url=_CHAIN))

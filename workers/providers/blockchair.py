@@ -99,6 +99,10 @@ class Blockchair:
         """None: the key goes with the query."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. Bitcoin's statistics, never from memory."""
+        await ask(Request("/bitcoin/stats", parse_bitcoin, self._params))
+
     async def stats(self, ask: Ask) -> BitcoinStats:
         """Of Bitcoin. At most one call in 100 s: what is asked for earlier is answered from memory.
 

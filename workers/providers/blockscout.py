@@ -51,6 +51,10 @@ class Blockscout:
         """None."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. Its only request here."""
+        await self.stats(ask)
+
     async def stats(self, ask: Ask) -> EthereumStats:
         """Of Ethereum, a few minutes old. One call. Raises ProviderError."""
         return await ask(Request("/stats", parse_stats))

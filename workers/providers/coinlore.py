@@ -71,6 +71,10 @@ class CoinLore:
         """None."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The first coin of its list."""
+        await ask(Request("/tickers/", parse_tickers, {"start": "0", "limit": "1"}))
+
     async def listing(self, ask: Ask, wanted: int | tuple[str, ...]) -> tuple[ListedCoin, ...]:
         """See Aggregator. A call a hundred coins; for ids, the first three hundred are looked through."""
         pages = min(-(-wanted // _PAGE), _MOST_PAGES) if isinstance(wanted, int) else _MOST_PAGES

@@ -126,6 +126,10 @@ class CoinMarketCap:
         """The key, where there is one: without a key the header must be absent."""
         return self._headers
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The index: one credit."""
+        await self.fear_and_greed(ask)
+
     async def fear_and_greed(self, ask: Ask) -> FearAndGreed:
         """The index of now. One call. Raises ProviderError."""
         return await ask(Request(self._path, parse_fear_and_greed))

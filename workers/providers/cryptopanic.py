@@ -87,6 +87,10 @@ class CryptoPanic:
         """None: it takes the token in the query only."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. Its only request."""
+        await self.headlines(ask)
+
     async def headlines(self, ask: Ask) -> tuple[Headline, ...]:
         """See NewsSource."""
         params = {"auth_token": self._key, "kind": "news", "regions": "en", "public": "true"}

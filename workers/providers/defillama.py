@@ -94,6 +94,10 @@ class DefiLlama:
         """None."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The smaller of its two lists."""
+        await self.locked(ask)
+
     async def locked(self, ask: Ask) -> dict[str, float]:
         """USD locked by chain (`ethereum`, `bsc`). One call. Raises ProviderError."""
         return await ask(Request("/v2/chains", parse_chains, limit=_CHAINS_LIMIT))

@@ -49,6 +49,10 @@ class DefiLlamaCoins:
         """None."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. One price."""
+        await self.prices(ask, ("bitcoin",))
+
     async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, float]:
         """See PriceList."""
         return await ask(Request("/prices/current/" + ",".join(_PREFIX + coin_id for coin_id in ids), parse_current))

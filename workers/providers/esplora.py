@@ -128,6 +128,10 @@ class Esplora:
         """None."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The fees; the height would be less, but a bare number can't be told from half a number."""
+        await ask(Request("/fee-estimates", parse_estimates))
+
     async def stats(self, ask: Ask) -> BitcoinStats:
         """Height, difficulty, unconfirmed transactions and fees. Three calls at once. Raises ProviderError."""
         requests = (

@@ -204,6 +204,10 @@ class EthereumRpc:
         """None."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The chain's id; whether it is the right one is rpc_nodes' question."""
+        await self.chain_id(ask)
+
     async def chain_id(self, ask: Ask) -> int:
         """The chain that the node is on: 1 is Ethereum's. Raises ProviderError."""
         return await ask(call("eth_chainId", (), partial(parse_quantity, provider=self.name)))

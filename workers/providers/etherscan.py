@@ -57,6 +57,10 @@ class Etherscan:
         """None: the key is a parameter."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The newest block's number."""
+        await self.chain_head(ask)
+
     async def chain_head(self, ask: Ask) -> int:
         """Number of the newest block. Raises ProviderError."""
         return await ask(self._proxy("eth_blockNumber", parse_height))

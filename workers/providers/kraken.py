@@ -50,17 +50,42 @@ def parse_ticker(body: bytes) -> tuple[Ticker, ...]:
     return tuple(tickers)
 
 
+class _Status(Struct):
+    status: str
+
+
+class _StatusAnswer(Struct):
+    error: list[str]
+    result: _Status | None = None
+
+
+def parse_status(body: bytes) -> str:
+    """/SystemStatus: `online`, or in which way trading is limited. Raises ProviderError, also while it is offline."""
+    answer = decode(NAME, body, _StatusAnswer)
+    if answer.error:
+        raise ProviderError(NAME, f"error in the answer: {answer.error[0][:80]}")
+    if answer.result is None:
+        raise ProviderError(NAME, "no status in the answer", field="$.result")
+    if answer.result.status == "maintenance":
+        raise ProviderError(NAME, "offline for maintenance", field="$.result.status")
+    return answer.result.status
+
+
 class Kraken:
     """The fallback for prices, in true dollars, and the rate of USDT."""
 
     name = NAME
     base_url = "https://api.kraken.com/0/public"
-    budget = Budget(1, 1.0)  # what is known to be safe for one address
-    parsers: ClassVar[Parsers] = {"ticker": parse_ticker}
+    budget = Budget(2, 2.0)  # one a second is safe for one address; two units, so that a probe leaves one to collectors
+    parsers: ClassVar[Parsers] = {"ticker": parse_ticker, "status": parse_status}
 
     def headers(self) -> Mapping[str, str]:
         """None."""
         return {}
+
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. Whether it is online."""
+        await ask(Request("/SystemStatus", parse_status))
 
     async def tickers(self, ask: Ask, symbols: tuple[str, ...]) -> tuple[Ticker, ...]:
         """See Exchange. One call for all pairs: one unknown pair would fail a call that names them."""

@@ -91,6 +91,10 @@ class Mempool:
         """None."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The fees: of its smallest answers the one that tells half of itself from all of it."""
+        await ask(Request("/v1/fees/recommended", parse_fees))
+
     async def stats(self, ask: Ask) -> BitcoinStats:
         """Height, difficulty, unconfirmed transactions and fees. Three calls at once. Raises ProviderError."""
         requests = (

@@ -98,28 +98,35 @@ class Reddit:
         """None: each request has its own."""
         return {}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The newest post, and a token where there is none: two calls once a day, else one."""
+        await self._page(ask, {"limit": "1", "raw_json": "1"})
+
     async def posts(self, ask: Ask, since: float) -> tuple[Post, ...]:
         """Posts made after `since` (unix seconds), newest first; one call for each hundred, one more for a token.
 
         Raises ProviderError. A token that is refused is forgotten: the next attempt gets another.
         """
-        headers = {"Authorization": f"Bearer {await self._valid_token(ask)}"}
         found: dict[str, Post] = {}
         after: str | None = None
         for _ in range(_PAGES):
             params = {"limit": "100", "raw_json": "1"} | ({"after": after} if after else {})
-            try:
-                page = await ask(Request(f"/r/{_SUBREDDIT}/new", parse_listing, params, headers=headers))
-            except StatusError as error:
-                if error.status == 401:
-                    self._token_ends = float("-inf")
-                raise
+            page = await self._page(ask, params)
             found |= {post.post_id: post for post in page.posts if post.created > since}
             after = page.after
             # By the last one: pinned posts come first, however old they are.
             if after is None or not page.posts or page.posts[-1].created <= since:
                 break
         return tuple(found.values())
+
+    async def _page(self, ask: Ask, params: Mapping[str, str]) -> PostPage:
+        headers = {"Authorization": f"Bearer {await self._valid_token(ask)}"}
+        try:
+            return await ask(Request(f"/r/{_SUBREDDIT}/new", parse_listing, params, headers=headers))
+        except StatusError as error:
+            if error.status == 401:
+                self._token_ends = float("-inf")
+            raise
 
     async def _valid_token(self, ask: Ask) -> str:
         if self._clock() >= self._token_ends:

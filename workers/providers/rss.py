@@ -75,6 +75,10 @@ class Feed:
         """What it may answer with."""
         return {"Accept": _ACCEPT}
 
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. The feed, where it has changed since this process read it last."""
+        await self.headlines(ask)
+
     async def headlines(self, ask: Ask) -> tuple[Headline, ...]:
         """See NewsSource. Most of the time, the answer is that nothing has changed."""
         parse = self.parsers["feed"]

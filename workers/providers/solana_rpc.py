@@ -35,11 +35,19 @@ def parse_genesis(body: bytes, provider: str = NAME) -> str:
     return genesis
 
 
+def parse_health(body: bytes, provider: str = NAME) -> str:
+    """getHealth: `ok`. Raises ProviderError; an RpcError where the node is behind its cluster."""
+    health = opened(provider, body, str)
+    if health != "ok":
+        raise ProviderError(provider, "not ok", field="$.result")
+    return health
+
+
 class SolanaRpc:
     """One node."""
 
     budget = Budget(40, 10.0)  # the documented limit for one method, kept for all of them
-    parsers: ClassVar[Parsers] = {"height": parse_height, "genesis": parse_genesis}
+    parsers: ClassVar[Parsers] = {"height": parse_height, "genesis": parse_genesis, "health": parse_health}
 
     def __init__(
         self, name: str = NAME, base_url: str = "https://api.mainnet-beta.solana.com", chain: str = "solana"
@@ -52,6 +60,10 @@ class SolanaRpc:
     def headers(self) -> Mapping[str, str]:
         """None."""
         return {}
+
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. Whether it keeps up with its cluster."""
+        await ask(call("getHealth", (), partial(parse_health, provider=self.name)))
 
     async def height(self, ask: Ask) -> int:
         """Number of the newest confirmed block; fewer than slots, for some slots have none. Raises ProviderError."""

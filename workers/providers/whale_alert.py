@@ -64,6 +64,26 @@ def parse_transactions(body: bytes) -> TransferPage:
     return TransferPage(transfers=tuple(_transfer(row) for row in answer.transactions), cursor=answer.cursor or None)
 
 
+class _Chain(Struct):
+    name: str
+    status: str
+
+
+class _Status(Struct):
+    result: str
+    blockchains: list[_Chain] = []
+
+
+def parse_status(body: bytes) -> dict[str, str]:
+    """/status: by chain whether it is `connected`. Raises ProviderError."""
+    answer = decode(NAME, body, _Status)
+    if answer.result != "success":
+        raise ProviderError(NAME, "an error in the answer", field="$.result")
+    if not answer.blockchains:
+        raise ProviderError(NAME, "no chain in the answer", field="$.blockchains")
+    return {chain.name: chain.status for chain in answer.blockchains}
+
+
 class WhaleAlert:
     """Large transfers on chains that coinwire does not scan."""
 
@@ -71,7 +91,7 @@ class WhaleAlert:
     base_url = "https://api.whale-alert.io/v1"
     needs_key = True
     budget = Budget(10, 60.0)  # the free plan
-    parsers: ClassVar[Parsers] = {"transactions": parse_transactions}
+    parsers: ClassVar[Parsers] = {"transactions": parse_transactions, "status": parse_status}
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -79,6 +99,10 @@ class WhaleAlert:
     def headers(self) -> Mapping[str, str]:
         """The key."""
         return {"X-WA-API-KEY": self._key}
+
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. Which chains it follows."""
+        await ask(Request("/status", parse_status))
 
     async def transfers(self, ask: Ask, least_usd: float, start: float, cursor: str | None = None) -> TransferPage:
         """Transfers of `least_usd` or more since `start` (unix seconds), or the page at `cursor` of these.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
 from shared.bus import Bus
+from shared.catalog import SERVICES
 from shared.payloads import Payload
 from shared.reports import Reports
 from shared.settings import Settings
@@ -44,16 +45,20 @@ class ServiceContext:
     """For what other workers tell of their work."""
     clock: Callable[[], float] = time.monotonic
     """Measures deadlines and pauses."""
+    wall_clock: Callable[[], float] = time.time
+    """Unix seconds, for what is compared with other processes' times."""
     chance: Callable[[], float] = random.random
     """The jitter of pauses."""
     outages: Outages = field(default_factory=Outages)
     """What was said of sources that are down."""
+    tells: bool = True
+    """Whether to say which sources are not used; not where services are made only to see whom they would ask."""
 
     def pool(self, name: str, providers: Sequence[str]) -> SourcePool[Any]:
         """A pool of these providers in this order; those whose key the operator has not set are left out, and told."""
         keys = provider_keys(self.settings)
         unused = [provider for provider in providers if needs_key(provider) and provider not in keys]
-        if unused:
+        if unused and self.tells:
             log.info("sources without a key are not used", pool=name, sources=unused)
         members = [load_provider(provider, keys) for provider in providers if provider not in unused]
         return self.pool_of(name, members)
@@ -127,13 +132,36 @@ SERVICES_CODE: dict[str, str] = {
     "whale_tracking": "workers.services.whale_tracking:WhaleTrackingService",
     "pool_manager": "workers.services.pool_manager:PoolManagerService",
     "scheduler": "workers.services.scheduler:SchedulerService",
+    "health_checker": "workers.services.health_checker:HealthCheckerService",
     "persistence": "workers.services.persistence:PersistenceService",
+    "huggingface": "workers.services.huggingface:HuggingFaceService",
 }
 """Name in the catalogue → "module:Class". The class has `create(context)`."""
 
 
 def load_service(name: str, context: ServiceContext) -> Service:
     """A new service `name`. KeyError where it has no code yet."""
-    module, _, attribute = SERVICES_CODE[name].partition(":")
-    service: Service = getattr(import_module(module), attribute).create(context)
+    service: Service = _kind(name).create(context)
     return service
+
+
+def sources_of(context: ServiceContext) -> dict[str, tuple[Provider, ...]]:
+    """The providers that each service asks with these settings, whoever runs it; services without any are left out.
+
+    Makes no service that asks nobody, and has none do anything: a local model is not loaded. Raises SettingsError.
+    """
+    idle = replace(context, settings=context.settings.model_copy(update={"model_folder": None}), tells=False)
+    found: dict[str, tuple[Provider, ...]] = {}
+    for name in SERVICES:
+        if name not in SERVICES_CODE or _kind(name).pools == ():
+            continue
+        pools = load_service(name, idle).pools
+        providers = {source.provider.name: source.provider for pool in pools for source in pool.sources}
+        if providers:
+            found[name] = tuple(providers.values())
+    return found
+
+
+def _kind(name: str) -> Any:
+    module, _, attribute = SERVICES_CODE[name].partition(":")
+    return getattr(import_module(module), attribute)

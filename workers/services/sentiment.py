@@ -1,7 +1,7 @@
 """sentiment: what an index, votes, headlines and a forum say of the market's mood. workers.mood weighs them.
 
-Figures change at different speeds, and CoinGecko's keyless budget (5 calls a minute for this whole address) is shared
-with market_data, which needs one a minute, and with prices. Planned calls, with everything well:
+Figures change at different speeds, and CoinGecko's keyless budget (25 calls in 5 min for this whole address) is shared
+with market_data, which needs one a minute, with probes and with prices. Planned calls, with everything well:
 
     alternative.me   1 in 15 min, and as many of CoinMarketCap instead while it is down
     CoinGecko        1 (trending) in 5 min and 2 (votes of two coins) in 10 min: 0.4 a minute, 3 in the worst minute

@@ -1,0 +1,80 @@
+"""Worker processes on a stage, as far as calls of providers go: a fetcher whose calls a reporter tells Redis of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from shared.budget import Budgets
+from shared.channels import Channels
+from shared.errors import ProviderError
+from shared.payloads import HealthChecker
+from shared.reports import Reports
+from tests.workers.stage import Stage
+from workers.fetch import Fetcher, open_client
+from workers.jobs import Jobs
+from workers.probing import Prober
+from workers.provider import Ask, Provider
+from workers.providers import load_provider
+from workers.reporter import Reporter
+
+
+class Worker:
+    """One process. Its reports are written where a test says so."""
+
+    def __init__(self, stage: Stage, name: str, fetcher: Fetcher, reporter: Reporter) -> None:
+        self.stage = stage
+        self.name = name
+        self.fetcher = fetcher
+        self.reporter = reporter
+        self.prober: Prober
+
+    def asker(self, provider: Provider, seconds: float, *, reserve: int = 0) -> Ask:
+        """As this process asks; counted by the stage."""
+        self.stage.fetcher = self.fetcher
+        return self.stage.asker(provider, seconds, reserve=reserve)
+
+    async def asks(self, name: str, times: int = 1) -> None:
+        """Call a provider as a collector would, and report it."""
+        provider = load_provider(name)
+        for _ in range(times):
+            try:
+                await provider.probe(self.fetcher.asker(provider, 2.0))
+            except ProviderError:
+                continue
+        await self.reporter.report()
+
+    def probes(self, *names: str) -> Prober:
+        """Have a prober of these providers in this process."""
+        reports = self.stage.context().reports
+        self.prober = Prober(map(load_provider, names), self, reports, lambda: self.stage.now)
+        return self.prober
+
+    async def look(self, later: float = 0.0) -> None:
+        """Let the prober look `later` seconds from now, and wait for what it began; reported afterwards."""
+        self.stage.now += later
+        async with asyncio.TaskGroup() as probes:
+            await self.prober.look(probes)
+        await self.reporter.report()
+
+    async def opens_health_checker(self) -> None:
+        """Have the service in this process."""
+        self.stage.fetcher = self.fetcher
+        self.prober = self.stage.open("health_checker").prober
+
+    async def health(self) -> HealthChecker:
+        """What the service publishes now."""
+        payload: HealthChecker = await self.stage.collect()
+        return payload
+
+
+@asynccontextmanager
+async def open_worker(stage: Stage, name: str = "monitoring") -> AsyncIterator[Worker]:
+    """A process called `name`."""
+    channels = Channels(stage.settings.redis_prefix)
+    reports = Reports(stage.redis, channels)
+    reporter = Reporter(reports, name, name, Jobs(), lambda: stage.now)
+    async with open_client(stage.settings) as client:
+        fetcher = Fetcher(client, Budgets(stage.redis, channels), on_call=reporter.called)
+        yield Worker(stage, name, fetcher, reporter)

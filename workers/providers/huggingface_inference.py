@@ -1,0 +1,79 @@
+"""Hugging Face's own inference provider, for text classification.
+
+https://huggingface.co/docs/inference-providers/providers/hf-inference and
+https://huggingface.co/docs/inference-providers/tasks/text-classification. Several texts in one call are answered by a
+list of classes for each, as those who use it have it; without `top_k` some models tell only their first classes. A
+model that was not asked lately is loaded first: 503 until it is there. Calls are paid for by the account's credits, of
+which a free account has some every month: each headline is asked for once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Meta, Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.labels import tone_of
+from workers.provider import Ask, Parsers, Request, decode
+
+NAME = "huggingface_inference"
+MOST_TEXTS = 25
+"""Texts of one call: two for all headlines that the news service publishes. Were they more, a model that is slow would
+have no answer before the attempt ends."""
+_CLASSES = 10  # classes asked for: all, as models of sentiment have two to five
+
+
+class _Class(Struct):
+    label: Annotated[str, Meta(min_length=1, max_length=100)]
+    score: Annotated[float, Meta(ge=0, le=1)]
+
+
+_Text = Annotated[list[_Class], Meta(min_length=1)]
+
+
+def parse_classes(body: bytes) -> tuple[dict[str, float], ...]:
+    """Of each text the probability of each class. Raises ProviderError."""
+    texts = decode(NAME, body, list[_Text])
+    if not texts:
+        raise ProviderError(NAME, "no text in the answer")
+    return tuple({found.label: found.score for found in text} for text in texts)
+
+
+class HuggingFaceInference:
+    """A model on the hub that reads texts."""
+
+    name = NAME
+    base_url = "https://router.huggingface.co"
+    # Nothing is documented. We need two for all headlines, then one a cycle at most. Probes, which have a fifth of a
+    # budget, cost credits as well: so much in half an hour makes it one in five minutes.
+    budget = Budget(30, 1800.0)
+    needs_key = True
+    parsers: ClassVar[Parsers] = {"classes": parse_classes}
+
+    def __init__(self, key: str) -> None:
+        """`key` is `model:token`."""
+        self.model, _, self._token = key.partition(":")
+
+    def headers(self) -> Mapping[str, str]:
+        """The token."""
+        return {"Authorization": f"Bearer {self._token}"}
+
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. One word for the model to read: the router has no free call that shows that the model works."""
+        await self.tones(ask, ("bitcoin",))
+
+    async def tones(self, ask: Ask, texts: Sequence[str]) -> tuple[float, ...]:
+        """Of each of `texts`, at most MOST_TEXTS, its tone from -1 to 1 as the model reads it. Raises ProviderError."""
+        body = msgspec.json.encode({"inputs": texts, "parameters": {"top_k": _CLASSES}})
+        answers = await ask(Request(f"/hf-inference/models/{quote(self.model)}", parse_classes, body=body))
+        if len(answers) != len(texts):
+            raise ProviderError(self.name, f"{len(answers)} answers for {len(texts)} texts")
+        try:
+            return tuple(tone_of(shares, self.model) for shares in answers)
+        except ValueError as error:
+            raise ProviderError(self.name, f"{self.model}: {error}") from None
