@@ -12,6 +12,8 @@ import pytest
 from launcher.ports import free_ports
 from tests.launcher.conftest import Start
 
+pytestmark = pytest.mark.slow
+
 
 def taken_port() -> socket.socket:
     """A listening socket; the ports beside it are free, and nobody is given them: the system hands out others."""

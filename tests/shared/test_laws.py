@@ -48,6 +48,7 @@ def test_import_does_nothing(package: str) -> None:
     )
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)
-    modules = {path.relative_to(ROOT) for path in (ROOT / package).rglob("*.py")}
+    # Migrations are no modules: Alembic runs them.
+    modules = {path for path in (ROOT / package).rglob("*.py") if "migrations" not in path.parts}
     assert len(found["names"]) == len(modules)
     assert (found["done"], found["threads"], found["loop"]) == ([], 1, False)

@@ -15,6 +15,7 @@ from tests.system.processes import ROOT, SEED, Cluster, Process
 NODE_FOLDER = ROOT / "tests" / "node"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(not SEED.exists(), reason="the API document is not beside this checkout"),
 ]

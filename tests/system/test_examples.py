@@ -10,7 +10,7 @@ import pytest
 from tests.system.processes import Cluster, Process
 from tests.system.test_document_clients import NODE_FOLDER, needs_node
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def test_the_python_example_prints_updates_and_ends(cluster: Cluster) -> None:

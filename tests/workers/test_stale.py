@@ -16,6 +16,8 @@ from tests.waiting import until
 from tests.workers.stage import Stage
 from workers.category import Category, Collector
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def category(stage: Stage) -> AsyncIterator[Category]:

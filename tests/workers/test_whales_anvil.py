@@ -16,6 +16,8 @@ from workers.providers.ethereum_rpc import TRANSFER
 from workers.services.whale_tracking import WhaleTrackingService
 from workers.whales.large import TOKENS
 
+pytestmark = pytest.mark.slow
+
 ETHER = 10**18
 WHALE = 5000 * ETHER
 NODE = "ethereum/anvil"
