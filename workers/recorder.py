@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -25,11 +26,24 @@ log = structlog.get_logger()
 GROUP = "recorder"
 """The consumer group, and the one consumer in it: whoever holds the lease."""
 
-_BATCH = 500  # entries a service and transaction: some MB of market_data, written in a tenth of a second
+_BATCH = 100  # entries a service and transaction: some MB of market_data; five times as many are no faster
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # s between attempts, doubling, with full jitter
 _PRUNE_EVERY = 300.0  # s between two looks for what is older than its retention, which is counted in days
 _PRUNED = 500  # records deleted in one transaction, so that the recorder's own never waits long for it
+_PRUNE_PAUSE = 0.05  # s between two such transactions: SQLite has no queue, who waits only looks again
 _DAY_MS = 86_400_000
+_HIGHEST = 2**63 - 1  # what a BIGINT holds
+
+
+class _Batch(NamedTuple):
+    """What one transaction writes, and what is so once it is committed."""
+
+    records: list[Record]
+    lost: dict[str, int]
+    """Updates by service that were gone before they were read."""
+    positions: dict[str, Position]
+    foreign: list[tuple[str, str]]
+    """Service and reason of each entry that is no update of ours."""
 
 
 class Recorder:
@@ -54,6 +68,7 @@ class Recorder:
         self._clock = clock
         self._jitter = jitter
         self._positions: dict[str, Position] = {}
+        self._foreign: Counter[str] = Counter()
         self.writing = False
         """Whether it runs, and its last transaction was committed."""
 
@@ -77,6 +92,7 @@ class Recorder:
 
     async def _record(self) -> None:
         entries: list[Entry] = []
+        batch = _Batch([], {}, {}, [])
 
         async def read() -> None:
             nonlocal entries
@@ -86,9 +102,17 @@ class Recorder:
                 self._reader.rewind()  # whatever Redis gave us last may not have arrived
                 raise
 
+        async def gather() -> None:
+            nonlocal batch
+            batch = await self._gather(entries)
+
         async def write() -> None:
             try:
-                await self._write(entries)
+                if not self.writing:
+                    # What is there after a failure may be another database under the same address, or none.
+                    await self._database.aclose()
+                    await self._database.migrate()
+                await self._database.insert(batch.records, unrecorded=batch.lost)
             except DatabaseError:
                 self.writing = False
                 raise
@@ -104,20 +128,25 @@ class Recorder:
         while True:
             await self._insist("redis", read)
             if entries:
+                await self._insist("redis", gather)
                 await self._insist("database", write)
+                self._written(batch)
                 await self._insist("redis", acknowledge)
 
-    async def _write(self, entries: Sequence[Entry]) -> None:
-        """One transaction: the records, and what is missing between them."""
+    async def _gather(self, entries: Sequence[Entry]) -> _Batch:
+        """The records, and what is missing between them. Raises BusError."""
         positions, missing = dict(self._positions), Counter[str]()
-        records = []
+        records: list[Record] = []
+        foreign: list[tuple[str, str]] = []
         for entry in entries:
             if entry.envelope is None:
+                if entry.fault is not None:
+                    foreign.append((entry.service, entry.fault))
                 continue
             try:
                 records.append(record_of(entry.envelope))
             except EnvelopeError as error:
-                log.warning("foreign entry left out", service=entry.service, reason=str(error))
+                foreign.append((entry.service, str(error)))
                 continue
             known, position = positions.get(entry.service), Position(entry.envelope.epoch, entry.envelope.seq)
             if missing_between(known, position):
@@ -128,10 +157,19 @@ class Recorder:
             if known is None or known.epoch != position.epoch or known.seq < position.seq:
                 positions[entry.service] = position
         lost = {service: count for service, count in missing.items() if count}
-        await self._database.insert(records, unrecorded=lost)
-        self._positions = positions
-        for service, count in lost.items():
+        return _Batch(records, lost, positions, foreign)
+
+    def _written(self, batch: _Batch) -> None:
+        self._positions = batch.positions
+        for service, count in batch.lost.items():
             log.warning("updates left the bus before they were read", service=service, count=count)
+        for service, reason in batch.foreign:
+            self._foreign[service] += 1
+            count = self._foreign[service]
+            if (
+                str(count).strip("0") == "1"
+            ):  # the first, the tenth, the hundredth: a flood of them is no flood of lines
+                log.warning("foreign entries left out", service=service, count=count, reason=reason)
 
     async def _prune(self) -> None:
         while True:
@@ -143,8 +181,10 @@ class Recorder:
         """Delete what is older than its service's retention. Raises DatabaseError."""
         for service in CHANNEL_NAMES:
             before = int(self._clock() * 1000 - self._retention.of(service) * _DAY_MS)
-            while await self._database.prune(service, before, _PRUNED) == _PRUNED:
-                pass  # the recorder's turn comes between two transactions
+            while True:
+                if await self._database.prune(service, before, _PRUNED) < _PRUNED:
+                    break
+                await asyncio.sleep(_PRUNE_PAUSE)
 
     async def _insist(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
         """Until `attempt` succeeds; says once that `what` is lost, and once that it is back."""
@@ -168,8 +208,10 @@ def record_of(envelope: Envelope) -> Record:
     try:
         published = datetime.fromisoformat(envelope.timestamp)
         data = msgspec.json.encode(envelope.data).decode()
-    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+    except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
         raise EnvelopeError(f"it can't be kept: {type(error).__name__}") from None
+    if envelope.seq > _HIGHEST or "\0" in envelope.epoch:
+        raise EnvelopeError("no database holds its position")
     if published.tzinfo is None:
         raise EnvelopeError("its time has no zone")
     return Record(envelope.service, envelope.epoch, envelope.seq, round(published.timestamp() * 1000), data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
@@ -14,19 +13,20 @@ from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import BusError, EnvelopeError
 
-log = structlog.get_logger()
-
 _WAIT_MS = 2000  # for a new entry: less than half of what one command may take
 _FROM_THE_START = b"0"
 _NEW = b">"
 
 
 class Entry(NamedTuple):
-    """One entry of a stream. `envelope` is None where it holds no message of ours, or was trimmed since."""
+    """One entry of a stream."""
 
     service: str
     id: bytes
     envelope: Envelope | None
+    """None where it holds no message of ours, or was trimmed since it was first read."""
+    fault: str | None = None
+    """Why it is no message of ours."""
 
 
 class StreamReader:
@@ -104,7 +104,7 @@ class StreamReader:
         found: list[Entry] = []
         read: dict[bytes, list[Any]] = dict(replies or [])
         for key, entries in read.items():
-            found += [Entry(self._services[key], id_, self._envelope_of(key, fields)) for id_, fields in entries]
+            found += [_entry(self._services[key], id_, fields) for id_, fields in entries]
         for key in again:
             entries = read.get(key, [])
             if len(entries) < count:
@@ -124,15 +124,14 @@ class StreamReader:
                     raise
         self._grouped = True
 
-    def _envelope_of(self, key: bytes, fields: Any) -> Envelope | None:
-        service = self._services[key]
-        if not fields:
-            return None  # trimmed since it was read: Redis remembers its id only
-        try:
-            envelope = Envelope.unpack(fields.get(b"m", b""))
-            if envelope.service != service:
-                raise EnvelopeError(f"it is one of {envelope.service}")
-        except EnvelopeError as error:
-            log.warning("foreign entry left out", service=service, reason=str(error))
-            return None
-        return envelope
+
+def _entry(service: str, id_: bytes, fields: Any) -> Entry:
+    if not fields:
+        return Entry(service, id_, None)  # trimmed since it was read: Redis remembers its id only
+    try:
+        envelope = Envelope.unpack(fields.get(b"m", b""))
+    except EnvelopeError as error:
+        return Entry(service, id_, None, str(error))
+    if envelope.service != service:
+        return Entry(service, id_, None, f"it is one of {envelope.service!r}")
+    return Entry(service, id_, envelope)

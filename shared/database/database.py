@@ -16,13 +16,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import schema
-from shared.database.engine import DATABASE_FAULTS, location_of, open_engine, url_of
+from shared.database.engine import DATABASE_FAULTS, fault_text, location_of, open_engine, url_of
 from shared.database.record import Place, Record
 from shared.database.tables import totals, updates
 from shared.errors import DatabaseError
 from shared.settings import Settings
 
 _ROWS = 100  # read at once while a page's bytes are counted: a page ends at most so many rows late, about 1 MB
+_SECONDS = 15.0  # for one transaction: the largest batch takes a second or two; beyond it the server is not there
 _KEY = (updates.c.service, updates.c.epoch, updates.c.seq)
 _PLACE = (updates.c.published_at, updates.c.epoch, updates.c.seq)
 
@@ -35,15 +36,22 @@ def open_database(settings: Settings) -> Database:
 class Database:
     """Records, in SQLite or PostgreSQL. Every method but `aclose` raises DatabaseError where the database fails."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        """Connects to nothing yet. `clock` gives unix seconds. Raises SettingsError."""
-        url = url_of(settings)
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float] = time.time, *, deadline: float = _SECONDS
+    ) -> None:
+        """Connects to nothing yet. `clock` gives unix seconds. Raises SettingsError.
+
+        `deadline` is for one transaction in seconds, and does not hold for `migrate`, `clear` and `count`, which
+        take the longer the more there is. A server that hangs takes up to ten seconds more.
+        """
+        self._url = url = url_of(settings)
         self.location = location_of(url)
         self.dialect = url.get_backend_name()
         """`sqlite` or `postgresql`."""
         self._file = Path(str(url.database)) if self.dialect == "sqlite" else None
         self._engine = open_engine(url)
         self._clock = clock
+        self._deadline = deadline
         self._insert: Any = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
 
     # Its life.
@@ -53,10 +61,10 @@ class Database:
         async with self._alone():
             if self._file is not None:
                 # Readers don't wait for the recorder then, nor it for them. The file remembers.
-                async with self._connected(making=True) as connection:
+                async with self._connected(making=True, patient=True) as connection:
                     await connection.execution_options(isolation_level="AUTOCOMMIT")
                     await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            async with self._begun(making=True) as connection:
+            async with self._begun(making=True, patient=True) as connection:
                 await schema.upgrade(connection)
 
     @asynccontextmanager
@@ -123,7 +131,10 @@ class Database:
 
     async def clear(self) -> None:
         """Delete every record, and what was counted of them."""
-        async with self._begun() as connection:
+        async with self._begun(patient=True) as connection:
+            if self.dialect == "postgresql":
+                # Whoever inserts waits: a record that came between the two statements would be in no total.
+                await connection.execute(text("LOCK TABLE updates IN SHARE ROW EXCLUSIVE MODE"))
             await connection.execute(delete(updates))
             await connection.execute(delete(totals))
 
@@ -187,7 +198,7 @@ class Database:
 
     async def count(self, service: str | None = None, *, first: int | None = None, last: int | None = None) -> int:
         """How many records there are, counted now; of one service, and of a span, where given."""
-        async with self._begun() as connection:
+        async with self._begun(patient=True) as connection:
             statement = _between(select(func.count()).select_from(updates), service, first, last)
             return int((await connection.execute(statement)).scalar_one())
 
@@ -240,21 +251,20 @@ class Database:
             return int((await connection.execute(tables)).scalar_one())
 
     @asynccontextmanager
-    async def _begun(self, *, making: bool = False) -> AsyncIterator[AsyncConnection]:
-        """One transaction, committed at the end."""
-        async with self._connected(making=making) as connection, connection.begin():
+    async def _begun(self, *, making: bool = False, patient: bool = False) -> AsyncIterator[AsyncConnection]:
+        """One transaction, committed at the end; `patient` is without deadline."""
+        async with self._connected(making=making, patient=patient) as connection, connection.begin():
             yield connection
 
     @asynccontextmanager
-    async def _connected(self, *, making: bool) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self, *, making: bool, patient: bool) -> AsyncIterator[AsyncConnection]:
         if self._file is not None and not making and not self._file.exists():
             raise DatabaseError(f"{self.location}: nothing has been recorded there yet")  # opening it would make it
         try:
-            async with self._engine.connect() as connection:
+            async with asyncio.timeout(None if patient else self._deadline), self._engine.connect() as connection:
                 yield connection
         except DATABASE_FAULTS as error:
-            cause = getattr(error, "orig", None) or error
-            raise DatabaseError(f"{self.location}: {type(cause).__name__}") from error
+            raise DatabaseError(f"{self.location}: {fault_text(error, self._url)}") from error
 
 
 def _fields(record: Record) -> tuple[Any, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
@@ -194,10 +196,53 @@ async def test_foreign_entries_hold_nothing_up(recording: Recording) -> None:
     await recording.redis.xadd(stream, {"m": b"\xc1"}, id="5-0")
     strange = pack_draft("news", {"n": 6}, "yesterday") + b"\xa5epoch\xa1e\xa3seq\x06"
     await recording.redis.xadd(stream, {"m": strange}, id="6-0")
-    await recording.redis.hset(Channels(recording.settings.redis_prefix).meta("news"), "seq", "6")
-    await recording.publish("news", range(7, 8))
+    for seq, position in ((7, b"\xa5epoch\xa1\0\xa3seq\x07"), (8, b"\xa5epoch\xa1e\xa3seq\xcf" + b"\xff" * 8)):
+        await recording.redis.xadd(stream, {"m": pack_draft("news", {"n": seq}, NOW) + position}, id=f"{seq}-0")
+    await recording.redis.hset(Channels(recording.settings.redis_prefix).meta("news"), "seq", "8")
+    await recording.publish("news", range(9, 10))
     await recording.holds(2)
     await until(recording.acknowledged, 10)
+    assert numbers(await recording.recorded()) == [0, 9]
+
+
+async def test_a_flood_of_foreign_entries_is_told_now_and_then(recording: Recording) -> None:
+    """The first, the tenth and so on, with their count."""
+    stream = Channels(recording.settings.redis_prefix).stream("news")
+    for _ in range(250):
+        await recording.redis.xadd(stream, {"m": b"\xc1"})
+    with capture_logs() as logs:
+        recording.start()
+        await until(lambda: any(line.get("count") == 100 for line in logs), 10)
+        await until(recording.acknowledged, 10)
+    told = [(line["service"], line["count"]) for line in logs if line["event"] == "foreign entries left out"]
+    assert told == [("news", 1), ("news", 10), ("news", 100)]
+    assert await recording.database.count() == 0
+
+
+async def test_a_database_that_was_deleted_is_made_anew(recording: Recording) -> None:
+    """Its file, or its tables, while the recorder runs: it says so, makes them again, and goes on."""
+    recording.start()
+    await recording.publish("news", range(3))
+    await recording.holds(3)
+    await until(recording.acknowledged, 10)
+    with capture_logs() as logs:
+        await delete(recording.settings.database_url.get_secret_value())
+        await recording.database.aclose()
+        await recording.publish("news", range(3, 6))
+        await until(lambda: any(line["event"] == "recorder: database back" for line in logs), 20)
+        assert numbers(await recording.holds(3)) == [3, 4, 5]
+    assert [line["event"] for line in logs if "lost" in line["event"]] == ["recorder: database lost"]
+
+
+async def delete(url: str) -> None:
+    """Somebody else deletes what is at that address."""
+    if url.startswith("sqlite"):
+        file = Path(url.removeprefix("sqlite:///"))
+        for part in file.parent.glob(file.name + "*"):
+            part.unlink()
+        return
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute("DROP TABLE updates, totals, alembic_version")
 
 
 async def test_redis_going_and_coming_loses_nothing(recording: Recording) -> None:

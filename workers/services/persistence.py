@@ -62,7 +62,7 @@ def size_text(size: int) -> str:
     """Bytes for people: `2.5 GB`, in powers of a thousand."""
     number, unit = float(size), _UNITS[0]
     for unit in _UNITS:
-        if number < 1000 or unit == _UNITS[-1]:
+        if round(number, 1) < 1000 or unit == _UNITS[-1]:  # 999,950 bytes are 1.0 MB, not 1000.0 kB
             break
         number /= 1000
     return f"{number:.0f} {unit}" if unit == _UNITS[0] else f"{number:.1f} {unit}"
