@@ -122,7 +122,7 @@ class Whole(Source):
 class Hands:
     """Nothing is fetched here: the sources answer from memory."""
 
-    def asker(self, provider: Provider, seconds: float) -> Ask:
+    def asker(self, provider: Provider, seconds: float, *, reserve: int = 0) -> Ask:
         async def ask(request: Any) -> Any:
             raise AssertionError("nothing to ask")
 

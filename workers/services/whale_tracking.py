@@ -131,11 +131,12 @@ class WhaleTrackingService:
         self, now: float, found: list[Transfer], owners: Mapping[tuple[str, str], str], sources: list[str]
     ) -> WhaleTracking:
         found = sorted(found, key=lambda transfer: (-transfer.time, -transfer.usd))
+        entries = [_entry(transfer) for transfer in found]
         return WhaleTracking(
             timestamp=iso(now),
-            large_transactions=[_entry(transfer) for transfer in found],
+            large_transactions=entries,
             whale_wallets=_wallets(found, owners),
-            total_volume=sum((transfer.usd for transfer in found), 0.0),
+            total_volume=round(sum((entry.value_usd for entry in entries), 0.0), 2),
             alert_threshold=self._threshold,
             sources=sources,
         )
@@ -154,14 +155,14 @@ def _answer(result: T | BaseException, errors: list[ProviderError]) -> T | None:
 def _entry(transfer: Transfer) -> WhaleTransaction:
     return WhaleTransaction(
         hash=transfer.hash,
-        value=transfer.usd,
+        value=round(transfer.usd, 2),
         from_=transfer.sender,
         to=transfer.to,
         timestamp=iso(transfer.time),
         chain=transfer.chain,
         symbol=transfer.symbol,
         amount=transfer.amount,
-        value_usd=transfer.usd,
+        value_usd=round(transfer.usd, 2),
     )
 
 
