@@ -6,12 +6,11 @@ SHA-256 of all before. Whatever byte of it is wrong, that says so before anythin
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import hashlib
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,10 +20,9 @@ import typer
 from msgspec import Struct
 
 from launcher.files import FileError, HashedFile, progress, writing
-from launcher.records import PAGE_BYTES, PAGE_ROWS, opened
+from launcher.records import PAGE_BYTES, PAGE_ROWS, opened, told
 from launcher.state import DEFAULT_FOLDER, State
 from shared.database import Database, Place, Record
-from shared.errors import CoinwireError
 from shared.timestamps import now_iso
 
 MAGIC = b"coinwire backup 1\n"
@@ -67,19 +65,7 @@ def backup(
         async with opened(State(state)) as database:
             return await write_backup(database, path, replace=force)
 
-    report(run)
-
-
-def report(run: Callable[[], Any]) -> None:
-    """Run a command: its result is a line, its failure one line and status 2."""
-    try:
-        typer.echo(asyncio.run(run()))
-    except CoinwireError as error:
-        typer.echo(f"coinwire: {error}", err=True)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        typer.echo("coinwire: stopped", err=True)
-        raise typer.Exit(130) from None
+    told(run)
 
 
 async def write_backup(database: Database, path: Path, *, replace: bool = False) -> str:

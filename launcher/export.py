@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from launcher.files import progress, writing
+from launcher.files import HashedFile, progress, writing
 from launcher.formats import FORMATS
-from launcher.records import PAGE_BYTES, PAGE_ROWS, opened
+from launcher.records import PAGE_BYTES, PAGE_ROWS, opened, told
 from launcher.state import DEFAULT_FOLDER, State
 from launcher.tail import UnknownServiceError
 from shared.catalog import CHANNEL_NAMES
@@ -35,21 +34,17 @@ def export(
     state: Annotated[Path, typer.Option(help="folder of the cluster to export from")] = DEFAULT_FOLDER,
 ) -> None:
     """Write a service's records of a span into a file."""
-    try:
+
+    async def run() -> str:
         if service not in CHANNEL_NAMES:
             raise UnknownServiceError(f"no service {service!r}; there are {', '.join(CHANNEL_NAMES)}")
         if form not in FORMATS:
             raise ArgumentError(f"no format {form!r}; there are {', '.join(FORMATS)}")
-        span = span_of(first, last)
-        path = Path(out or f"{service}.{form}")
-        rows, size, digest = asyncio.run(_export(State(state), service, form, span, path, force))
-    except CoinwireError as error:
-        typer.echo(f"coinwire: {error}", err=True)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        typer.echo("coinwire: stopped; nothing was written", err=True)
-        raise typer.Exit(130) from None
-    typer.echo(f"{path}: {rows} rows, {size} bytes, sha256 {digest}")
+        span, path = span_of(first, last), Path(out or f"{service}.{form}")
+        rows, file = await _export(State(state), service, form, span, path, force)
+        return f"{path}: {rows} rows, {file.size} bytes, sha256 {file.digest.hex()}"
+
+    told(run)
 
 
 def span_of(first: str, last: str) -> tuple[int | None, int | None]:
@@ -85,7 +80,7 @@ def _milliseconds(moment: datetime | None) -> int | None:
 
 async def _export(
     state: State, service: str, form: str, span: tuple[int | None, int | None], path: Path, force: bool
-) -> tuple[int, int, str]:
+) -> tuple[int, HashedFile]:
     first, last = span
     rows, place = 0, None
     async with opened(state) as database:
@@ -101,7 +96,7 @@ async def _export(
                 rows += writer.write(page)
                 steps.advance(len(page))
                 place = page[-1].place
-    return rows, file.size, file.digest.hex()
+    return rows, file
 
 
 if __name__ == "__main__":

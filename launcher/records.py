@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
+
+import typer
 
 from launcher.state import State, settings_here
 from shared.database import Database, open_database
+from shared.errors import CoinwireError
 from shared.settings import load_settings
 
 PAGE_ROWS = 500  # records read at once: with what follows, some MB, however many there are in all
@@ -25,3 +30,15 @@ async def opened(state: State, *, make: bool = False) -> AsyncIterator[Database]
         yield database
     finally:
         await database.aclose()
+
+
+def told(run: Callable[[], Coroutine[Any, Any, str]]) -> None:
+    """Run a command: what it returns is its last line; its failure is one line on the standard error, and status 2."""
+    try:
+        typer.echo(asyncio.run(run()))
+    except CoinwireError as error:
+        typer.echo(f"coinwire: {error}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("coinwire: stopped", err=True)
+        raise typer.Exit(130) from None

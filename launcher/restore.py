@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from launcher.backup import report, restore_backup, verify
-from launcher.records import opened
+from launcher.backup import restore_backup, verify
+from launcher.records import opened, told
 from launcher.state import DEFAULT_FOLDER, State
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -29,7 +29,7 @@ def restore(
         async with opened(State(state), make=True) as database:
             return await restore_backup(database, file, trailer, replace=replace, merge=merge)
 
-    report(run)
+    told(run)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from gateway.frames import decode_binary, decode_text, encode
 from gateway.protocol import ACTIONS, ERROR_CODES, Fault, id_of, notice, parse_command
 from tests.contract.conftest import Cluster
 
-pytestmark = pytest.mark.usefixtures("no_errors")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_errors")]
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 anything = st.recursive(

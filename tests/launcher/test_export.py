@@ -204,6 +204,7 @@ def killed_while_writing(settings: Settings, folder: Path) -> None:
         assert process.wait(20) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_killed_in_the_middle_it_leaves_no_file_of_that_name(
     database: Database, database_settings: Settings, tmp_path: Path

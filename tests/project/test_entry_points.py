@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ENTRY_POINTS = ("gateway", "workers data_collection", "launcher demo", "launcher run", "launcher.tail market_data")
 

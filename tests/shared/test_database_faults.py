@@ -23,6 +23,8 @@ from shared.settings import Settings
 from tests.database import new_postgres
 from tests.postgres import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 SECRET = "hunter2hunter2"  # noqa: S105 - nobody's
 
 

@@ -18,6 +18,8 @@ from workers.contracts import NAMES
 from workers.nodes import ethereum_pool
 from workers.services.onchain import OnchainService
 
+pytestmark = pytest.mark.slow
+
 Told = tuple[int, str, str, str]
 
 
