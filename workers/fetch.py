@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import Any, TypeVar
 
 import httpx
@@ -75,7 +76,7 @@ class Fetcher:
         async def ask(request: Request[T]) -> T:
             wait = await self._budgets.spend(provider.name, provider.budget, request.cost, reserve=reserve)
             if wait > 0:
-                raise RateBudgetError(provider.name, f"not asked: budget spent for {wait:.0f} s", retry_after=wait)
+                raise RateBudgetError(provider.name, f"not asked: budget spent for {ceil(wait)} s", retry_after=wait)
             clock = asyncio.get_running_loop().time
             began, failure = clock(), None
             try:
