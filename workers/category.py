@@ -58,7 +58,7 @@ class Category:
         self._notices: deque[SystemNotice] = deque(maxlen=_PENDING_NOTICES)
         self._latest: dict[str, tuple[float, Payload]] = {}
         self._stop = asyncio.Event()
-        self.jobs = Jobs()
+        self.jobs = Jobs(lambda: bool(self.lease.fence))
         self._reports = Reports(self._redis, channels)
         self._reporter = Reporter(self._reports, name, self.lease.owner, self.jobs)
         self._outages = Outages()

@@ -34,10 +34,13 @@ class Job:
 class Jobs:
     """The jobs of one worker process, on APScheduler."""
 
-    def __init__(self) -> None:
+    def __init__(self, leads: Callable[[], bool] = lambda: True) -> None:
+        """While not `leads()`, cycles are called, to know of it, but are no runs that anything is noted of."""
+        self._leads = leads
         self.jobs: dict[str, Job] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._running: set[asyncio.Task[bool]] = set()
+        self._stopping = False
 
     def add(self, service: str, interval: float, cycle: Callable[[], Coroutine[Any, Any, bool]]) -> Job:
         """Run `cycle` every `interval` seconds once started; it returns whether it succeeded.
@@ -47,6 +50,10 @@ class Jobs:
         job = Job(f"{service}_collection", interval)
 
         async def run() -> None:
+            if not self._leads():
+                await cycle()
+                return
+            before = job.status
             job.status, job.last_started = "running", time.time()
             began = time.monotonic()
             succeeded = False
@@ -58,9 +65,12 @@ class Jobs:
                 succeeded = not running.cancelled() and running.result()
             finally:
                 self._running.discard(running)
-                job.last_duration = time.monotonic() - began
-                job.status = "waiting" if succeeded else "failed"
-                job.failures = 0 if succeeded else job.failures + 1
+                if self._stopping and (running.cancelled() or not running.done()):
+                    job.status = before  # cut short by us, which says nothing of the service
+                else:
+                    job.last_duration = time.monotonic() - began
+                    job.status = "waiting" if succeeded else "failed"
+                    job.failures = 0 if succeeded else job.failures + 1
 
         self._scheduler.add_job(
             run,
@@ -91,6 +101,7 @@ class Jobs:
 
     async def stop(self) -> None:
         """Plan nothing more, cancel the cycles that run, and wait for their end."""
+        self._stopping = True
         self._scheduler.remove_all_jobs()
         running = list(self._running)
         for task in running:

@@ -68,7 +68,8 @@ class Plan:
         pause = self.after
         if report is not None and report.limited:
             pause = max(pause, min(pause * 2 ** min(report.failures, _MOST_DOUBLINGS), _LONGEST_PAUSE))
-        return not 0 <= now - last < pause
+        # Either way: the clock of the host that called may be ahead of ours. By more, a clock was set.
+        return abs(now - last) >= pause
 
 
 _PLANS: dict[str, Plan] = {

@@ -67,12 +67,15 @@ class Reporter:
         self._failovers[service] += 1
 
     async def run(self, leads: Callable[[], bool]) -> None:
-        """Report while `leads()`, until cancelled. What Redis does not take is told again with the next report."""
+        """Report while `leads()`, until cancelled. What Redis does not take is told again with the next report.
+
+        Calls that could not be told while this worker led are forgotten: whoever led next knows later ones.
+        """
         away = False
         while True:
             if leads():
                 try:
-                    await self.report()
+                    await self._report_whole()
                     if away:
                         log.info("reports are written again")
                     away = False
@@ -80,7 +83,19 @@ class Reporter:
                     if not away:
                         log.warning("reports are not written", error=str(error))
                     away = True
+            else:
+                self._calls.clear()
+                self._failed.clear()
             await asyncio.sleep(_PAUSE)
+
+    async def _report_whole(self) -> None:
+        """Report, and be cancelled only after that: of a report cut short nobody knows whether Redis counted it."""
+        reporting = asyncio.create_task(self.report())
+        try:
+            await asyncio.shield(reporting)
+        except asyncio.CancelledError:
+            await asyncio.gather(reporting, return_exceptions=True)  # ends with its command's deadline at the latest
+            raise
 
     async def report(self, *, stopped: bool = False) -> None:
         """Report now; with `stopped`, that the jobs run no more. Raises BusError, and then keeps what it had to say."""

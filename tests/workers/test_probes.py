@@ -123,6 +123,12 @@ def test_a_provider_is_due_when_nobody_called_it_lately() -> None:
         assert [plan.is_due(call, NOON - ago, NOON) for ago in (-99, 0, 19, 20, 99)] == [True, False, False, True, True]
 
 
+def test_a_host_whose_clock_is_ahead_has_nobody_probed() -> None:
+    """A call that ended some seconds from now by another host's clock is a call of just now."""
+    plan = Plan(20.0, 1)
+    assert [plan.is_due(report(NOON + ahead), NOON + ahead, NOON) for ahead in (1, 19, 20)] == [False, False, True]
+
+
 def test_who_says_not_so_often_is_asked_less_and_less() -> None:
     """The pause doubles with each refusal, up to five minutes; a provider's own pause may be longer."""
 

@@ -141,3 +141,54 @@ async def test_a_worker_that_stands_by_tells_nothing(work: Work) -> None:
     await until(told, 5)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_calls_of_an_earlier_lead_are_not_told_in_the_next(work: Work) -> None:
+    """What was called before the lease was lost is older than what others told since; a failover happened all the
+    same."""
+    other = Reporter(work.reports, "monitoring", "w2", Jobs(), lambda: NOW + 60)
+    work.reporter.called("a", 0.1, ProviderError("a", "HTTP 500"))
+    work.reporter.failed_over("news")
+    other.called("a", 0.1, None)
+    await other.report()
+    work.leading = False
+    asked = 0
+
+    def leads() -> bool:
+        nonlocal asked
+        asked += 1
+        return work.leading
+
+    async def told() -> bool:
+        return "data_collection" in await work.reports.jobs()
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(work.reporter.run(leads))
+        await until(lambda: asked > 1, 5)
+        work.leading = True
+        await until(told, 5)
+        running.cancel()
+    call = (await work.reports.calls())["a"]
+    assert (call.at, call.error, call.failures) == (NOW + 60, None, 0)
+    assert await work.reports.failovers() == {"news": 1}
+
+
+async def test_what_a_stop_cuts_short_is_told_last(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A report that is on its way when the worker stops is neither lost nor told twice."""
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    redis = open_redis(Settings(_env_file=None, redis_url=server.url))
+    reports = Reports(redis, Channels("test-reporter"))
+    reporter = Reporter(reports, "data_collection", "w1", Jobs(), lambda: NOW)
+    try:
+        reporter.called("a", 0.1, ProviderError("a", "HTTP 500"))
+        reporter.failed_over("news")
+        reporting = asyncio.create_task(reporter.run(lambda: True))
+        asyncio.get_running_loop().call_soon(reporting.cancel)  # once it has begun its first report
+        with pytest.raises(asyncio.CancelledError):
+            await reporting
+        await reporter.report(stopped=True)
+        assert {name: call.failures for name, call in (await reports.calls()).items()} == {"a": 1}
+        assert await reports.failovers() == {"news": 1}
+    finally:
+        await redis.aclose()
+        server.stop()

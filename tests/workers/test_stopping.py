@@ -40,6 +40,37 @@ async def test_stopping_in_mid_cycle_is_no_error(caplog: pytest.LogCaptureFixtur
     assert caplog.records == []
 
 
+async def test_a_cycle_that_a_stop_cuts_short_is_no_failure() -> None:
+    """What was cancelled says nothing of the service: the count of failures stays, and so does the last run's time."""
+    jobs = Jobs()
+    started = asyncio.Event()
+
+    async def cycle() -> bool:
+        started.set()
+        await asyncio.Event().wait()
+        return True
+
+    job = jobs.add("news", 60, cycle)
+    jobs.start()
+    await asyncio.wait_for(started.wait(), 5)
+    await jobs.stop()
+    await until(lambda: job.status != "running", 5)
+    assert (job.status, job.failures, job.last_duration) == ("waiting", 0, None)
+
+
+async def test_a_cycle_while_another_worker_leads_is_no_run(settings: Settings) -> None:
+    """Whoever leads next tells of no run that collected nothing."""
+    category = Category(settings, "system")  # its lease is never asked for: it stands by
+    category.add("persistence", Broken())
+    job = category.jobs.jobs["persistence"]
+    category.jobs.start()
+    first = category.jobs.next_run("persistence")
+    await until(lambda: category.jobs.next_run("persistence") != first and job.status != "running", 5)
+    await category.jobs.stop()
+    await category.aclose()
+    assert (job.status, job.last_started, job.last_duration, job.failures) == ("waiting", None, None, 0)
+
+
 async def test_a_cycle_that_raises_is_logged_and_the_job_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     """An error that nobody expected is logged with its traceback; the next cycle runs all the same."""
     jobs = Jobs()
