@@ -9,6 +9,13 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 NODE_STAMP := tests/node/node_modules/.installed
 
+GATEWAYS ?= 2
+WORKERS := worker-data-collection worker-monitoring worker-integration
+# Compose looks here for its files, in every command below and in deploy/roll.sh.
+ifdef DEMO
+export COMPOSE_FILE := docker-compose.yml:docker-compose.demo.yml
+endif
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -25,6 +32,31 @@ run: $(STAMP) ## the same against the real upstreams
 .PHONY: tail
 tail: $(STAMP) ## print a service's Redis channel: make tail SERVICE=market_data (JSON=1 for raw messages)
 	@$(BIN)/python -m launcher.tail $(SERVICE) $(if $(JSON),--json)
+
+## Deploy it
+
+.PHONY: up
+up: ## the deployment, built, started and healthy: docker compose up (DEMO=1 on the simulator)
+	docker compose up --detach --build --wait
+
+.PHONY: down
+down: ## stop the deployment and remove its containers; its data stay (DEMO=1)
+	docker compose down
+
+.PHONY: logs
+logs: ## follow the deployment's logs: make logs PART=gateway (DEMO=1)
+	docker compose logs --follow --tail 100 $(PART)
+
+.PHONY: scale
+scale: ## so many gateways: make scale GATEWAYS=5; GATEWAYS in .env makes it last (DEMO=1)
+	docker compose up --detach --wait --no-deps --no-recreate --scale gateway=$(GATEWAYS) gateway
+
+.PHONY: upgrade
+upgrade: ## what changed, built and started part by part, gateways one after another: clients lose nothing (DEMO=1)
+	docker compose build
+	docker compose up --detach --wait $(WORKERS)
+	sh deploy/roll.sh replace
+	docker compose up --detach --wait --no-deps balancer
 
 ## What was recorded
 
@@ -47,11 +79,15 @@ check: lint test test-slow ## all that CI runs
 
 .PHONY: test
 test: $(STAMP) node-modules ## the tests, without the slow ones: under three minutes
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not compose" -n 2 --dist loadfile $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(STAMP) node-modules ## the slow tests: whole clusters, killed, paused and cut
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m "slow and not compose" $(ARGS)
+
+.PHONY: test-compose
+test-compose: $(STAMP) ## the deployment on a Docker engine: up, scaled, rolled, killed part by part
+	$(BIN)/python -m pytest -m compose tests/compose $(ARGS)
 
 .PHONY: bench
 bench: $(STAMP) ## what a broadcast costs, as a ratio to ASGI's websocket.send (ARGS="--clients 500")
@@ -70,10 +106,10 @@ format: $(STAMP) ## rewrite the sources as ruff formats them
 	$(BIN)/ruff format
 
 .PHONY: install
-install: $(STAMP) ## make .venv from requirements.lock
+install: $(STAMP) ## make .venv from requirements-dev.lock
 
 .PHONY: lock
-lock: ## write requirements.lock anew from pyproject.toml
+lock: ## write both requirements locks anew from pyproject.toml
 	@$(require_python)
 	$(PYTHON) .ci/lock.py
 
@@ -98,11 +134,11 @@ $(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || 
 endef
 
 # Made from nothing whenever the lock changes: what is no longer locked is then no longer there.
-$(STAMP): requirements.lock
+$(STAMP): requirements-dev.lock
 	@$(require_python)
-	@echo "making .venv from requirements.lock"
+	@echo "making .venv from requirements-dev.lock"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	@touch $@
 
 $(NODE_STAMP): tests/node/package-lock.json

@@ -5,23 +5,28 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Protocol
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from launcher.files import HashedFile
 from launcher.table import POSITION, Column, columns_of, rows_of
 from shared.database import Record
+from shared.errors import CoinwireError
 from shared.timestamps import iso_of
 
 _ROW_GROUP = 20_000  # rows of Parquet held before they are packed: some MB of market_data; readers skip by group
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a text may not begin with in a spreadsheet: it would be taken for a formula and run."""
 
-_TYPES = {"integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_(), "text": pa.string(), "json": pa.string()}
+_TYPES = {"integer": "int64", "number": "float64", "truth": "bool_", "text": "string", "json": "string"}
+"""Kind of a column: the name of its type in pyarrow."""
+
+
+class MissingPackageError(CoinwireError):
+    """A format needs a package that is not installed; the message says how it is."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -104,11 +109,25 @@ def _cell(kind: str, value: Any) -> Any:
 
 
 class Parquet:
-    """Typed columns, packed with zstd; `published_at` is a time in UTC, to the millisecond."""
+    """Typed columns, packed with zstd; `published_at` is a time in UTC, to the millisecond.
+
+    Raises MissingPackageError where pyarrow is not installed: it is an extra, for its size.
+    """
 
     def __init__(self, service: str, file: HashedFile) -> None:
+        try:
+            pa: Any = import_module("pyarrow")
+            pq: Any = import_module("pyarrow.parquet")
+        except ImportError:
+            raise MissingPackageError(
+                "Parquet needs the package pyarrow: install coinwire with its extra `parquet`"
+                " (pip install '.[parquet]', or EXTRAS=parquet when the image is built)"
+            ) from None
+        self._pa = pa
         self._columns = columns_of(service)
-        self._schema = pa.schema([pa.field(column.name, _type_of(column)) for column in (*POSITION, *self._columns)])
+        self._schema = pa.schema(
+            [pa.field(column.name, _type_of(column, pa)) for column in (*POSITION, *self._columns)]
+        )
         self._rows: list[list[Any]] = []
         self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
 
@@ -136,15 +155,15 @@ class Parquet:
     def _flush(self) -> None:
         if self._rows:
             arrays = [
-                pa.array(values, field.type)
+                self._pa.array(values, field.type)
                 for values, field in zip(zip(*self._rows, strict=True), self._schema, strict=True)
             ]
-            self._writer.write_table(pa.table(arrays, schema=self._schema))
+            self._writer.write_table(self._pa.table(arrays, schema=self._schema))
             self._rows = []
 
 
-def _type_of(column: Column) -> pa.DataType:
-    return pa.timestamp("ms", tz="UTC") if column.name == "published_at" else _TYPES[column.kind]
+def _type_of(column: Column, pa: Any) -> Any:
+    return pa.timestamp("ms", tz="UTC") if column.name == "published_at" else getattr(pa, _TYPES[column.kind])()
 
 
 FORMATS: dict[str, Callable[[str, HashedFile], Writer]] = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}

@@ -1,15 +1,24 @@
-"""Settings: read once from the environment (and `.env`), frozen, secrets masked. `.env.example` has every one."""
+"""Settings: read once, frozen, secrets masked. `.env.example` has every one.
+
+Each comes from the environment, else from `.env`, else from a file named like it (`redis_url`) in a folder of secrets.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.errors import SettingsError
 from shared.retention import Retention
+from shared.secret_files import SecretFiles
+
+SECRET_FOLDERS = (Path("/run/coinwire"), Path("/run/secrets"))
+"""Where settings' files are looked for. The second is where Compose and Swarm put the operator's secrets; it wins over
+the first, which has those that the deployment made for itself."""
 
 
 class Settings(BaseSettings):
@@ -107,6 +116,19 @@ class Settings(BaseSettings):
         default=None, description="folder of a model (model.onnx, tokenizer.json, config.json) that reads headlines"
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What pydantic-settings asks, the first that knows a setting wins. Files are read in our own way."""
+        folders: Any = getattr(file_secret_settings, "secrets_dir", None)  # those given as `_secrets_dir`
+        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls, folders or ())
+
     @field_validator("retention_days", mode="before")
     @classmethod
     def _days_by_service(cls, value: object) -> object:
@@ -128,10 +150,13 @@ class Settings(BaseSettings):
         return ids
 
 
-def load_settings() -> Settings:
-    """The settings of this process. Raises SettingsError: one line that names each wrong setting, not its value."""
+def load_settings(folders: Sequence[Path] = SECRET_FOLDERS) -> Settings:
+    """The settings of this process. Raises SettingsError: one line that names each wrong setting, not its value.
+
+    The environment wins over `.env`, that over a file in `folders`, and of those the later ones over the earlier.
+    """
     try:
-        return Settings()
+        return Settings(_secrets_dir=folders)  # type: ignore[call-arg]  # mypy knows of fields only
     except (OSError, UnicodeError) as error:
         raise SettingsError(f".env: can't be read ({type(error).__name__})") from None
     except ValidationError as error:

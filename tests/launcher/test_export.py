@@ -169,6 +169,30 @@ async def test_what_makes_no_sense_is_one_line_and_status_2(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_without_pyarrow_all_but_parquet_is_written(
+    database: Database, database_settings: Settings, tmp_path: Path
+) -> None:
+    """It is an extra: where it is missing, one line says how to install it, with status 2, and no file is left."""
+    await database.insert([market(1)])
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": database_settings.database_url.get_secret_value()}
+
+    async def run(form: str) -> tuple[int | None, str]:
+        code = "import sys; sys.modules['pyarrow'] = None; from launcher.export import app; app()"
+        command = (sys.executable, "-c", code, "market_data", "--format", form)
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        _, said = await process.communicate()
+        return process.returncode, said.decode()
+
+    (csv_status, _), (status, said) = await asyncio.gather(run("csv"), run("parquet"))
+    assert (csv_status, status) == (0, 2)
+    assert said.count("\n") == 1
+    assert "pip install '.[parquet]'" in said
+    assert [path.name for path in tmp_path.glob("*market_data*")] == ["market_data.csv"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_folder_that_is_not_there_is_named(database: Database, export: Export) -> None:
     """None is made for a slip of the keyboard."""
     done = await export("news", out="no/such/folder/x.csv")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import Settings
+from shared.settings import SECRET_FOLDERS, Settings
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
@@ -35,3 +35,10 @@ def test_every_setting_has_its_line_of_explanation() -> None:
     """Above each setting of the example stands one comment line: its description."""
     for name, field in Settings.model_fields.items():
         assert f"\n# {field.description}\n#{name.upper()}=" in EXAMPLE.read_text()
+
+
+def test_the_example_says_where_files_are_looked_for() -> None:
+    """Its first lines name the folders of secrets, the one that wins first."""
+    header = EXAMPLE.read_text().partition("\n\n")[0]
+    places = [header.index(f"{folder}/redis_url") for folder in reversed(SECRET_FOLDERS)]
+    assert places == sorted(places)

@@ -1,0 +1,51 @@
+# One image for every part of a cluster: the command chooses the role.
+#   python -m gateway                    the default
+#   python -m workers data_collection    or monitoring, integration
+#   python -m simulator                  stands in for the upstreams
+#   python -m launcher.tail, .backup, .restore, .export, .check
+
+FROM python:3.13-slim AS build
+RUN python -m venv --without-pip /opt/coinwire
+WORKDIR /build
+# Dependencies in a layer of their own: an image of new code downloads nothing, and ships only its last layer anew.
+COPY requirements.lock ./
+RUN pip --python /opt/coinwire/bin/python install --no-cache-dir --disable-pip-version-check --only-binary :all: \
+        --requirement requirements.lock
+# Extras of pyproject.toml, e.g. --build-arg EXTRAS="parquet model": too large for everybody.
+ARG EXTRAS=""
+COPY pyproject.toml requirements-dev.lock .ci/lock.py ./
+RUN if [ -n "$EXTRAS" ]; then \
+        python lock.py --extra $EXTRAS >extras.txt && \
+        pip --python /opt/coinwire/bin/python install --no-cache-dir --disable-pip-version-check --only-binary :all: \
+            --constraint requirements-dev.lock --requirement extras.txt; \
+    fi
+WORKDIR /app
+COPY shared shared
+COPY gateway gateway
+COPY workers workers
+COPY simulator simulator
+COPY launcher launcher
+# The root filesystem is read-only when it runs, so what Python would cache is made here; and whatever the umask of who
+# checked it out, another user will read it.
+RUN python -m compileall -q /app && chmod -R a+rX /app
+
+FROM python:3.13-slim
+# Nothing here installs or builds anything any more.
+RUN rm -rf /usr/local/bin/pip* /usr/local/bin/idle* /usr/local/lib/python3*/site-packages/pip* \
+        /usr/local/lib/python3*/ensurepip /usr/bin/pip* /usr/lib/python3/dist-packages/pip* /usr/lib/python3*/ensurepip
+COPY --from=build /opt/coinwire /opt/coinwire
+COPY --from=build /app /app
+ENV PATH=/opt/coinwire/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOST=0.0.0.0 \
+    LOG_FORMAT=json
+WORKDIR /app
+# A number, so that a platform can see that it is not root's.
+USER 10001:10001
+EXPOSE 7860
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-m", "launcher.check", "http://127.0.0.1:7860/health/ready"]
+CMD ["python", "-m", "gateway"]

@@ -1,0 +1,58 @@
+#!/bin/sh
+# Goes through the gateways one after another, so that as many serve as before at every moment but one.
+#
+#   sh deploy/roll.sh restart   the same containers once more
+#   sh deploy/roll.sh replace   new containers of the image and the settings of now; each old one is taken away when its
+#                               successor is ready
+#
+# A gateway that stops drains first: the balancer sends it nobody new, then its clients are closed with 1012 and reconnect
+# to the others. Compose finds the stack as always: COMPOSE_FILE and COMPOSE_PROJECT_NAME name another.
+set -eu
+
+READY_SECONDS=90 # as long as a whole stack may take
+GRACE_SECONDS=30 # stop_grace_period
+
+gateways() { docker compose ps --quiet gateway; }
+
+# Wait until container $1 is healthy.
+ready() {
+	seconds=0
+	until [ "$(docker inspect --format '{{.State.Health.Status}}' "$1")" = healthy ]; do
+		seconds=$((seconds + 1))
+		if [ "$seconds" -gt "$READY_SECONDS" ]; then
+			echo "roll: $1 is not healthy after $READY_SECONDS s; the gateways after it were left alone" >&2
+			exit 1
+		fi
+		sleep 1
+	done
+}
+
+mode=${1:-}
+before=$(gateways)
+[ -n "$before" ] || { echo "roll: no gateway runs here" >&2; exit 1; }
+count=$(echo "$before" | wc -l)
+
+case $mode in
+restart)
+	for container in $before; do
+		echo "roll: restarting $container"
+		docker restart --time "$GRACE_SECONDS" "$container" >/dev/null
+		ready "$container"
+	done
+	;;
+replace)
+	for container in $before; do
+		docker compose up --detach --no-deps --no-recreate --scale gateway=$((count + 1)) gateway
+		for successor in $(gateways); do
+			ready "$successor"
+		done
+		echo "roll: taking $container away"
+		docker stop --time "$GRACE_SECONDS" "$container" >/dev/null
+		docker rm "$container" >/dev/null
+	done
+	;;
+*)
+	echo "usage: sh deploy/roll.sh restart|replace" >&2
+	exit 2
+	;;
+esac
