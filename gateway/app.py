@@ -91,6 +91,7 @@ async def connect(websocket: WebSocket) -> None:
         outbox_bytes=node.settings.outbox_bytes,
         binary=binary,
         meta=binary or websocket.query_params.get("meta") in ("1", "true"),
+        address=websocket.client.host if websocket.client else None,
     )
     await websocket.accept(subprotocol=MSGPACK if binary else None)
     node.metrics.accepted.labels(endpoint.path).inc()

@@ -22,6 +22,7 @@ from gateway.archive import Archive
 from gateway.http_protocol import PageProtocol
 from gateway.hub import Hub
 from gateway.protocol import MAX_MESSAGE_BYTES, CloseCode
+from gateway.proxies import TrustedProxies
 from gateway.relay import Relay
 from gateway.session import Session
 from gateway.ws_protocol import FrameProtocol
@@ -80,6 +81,7 @@ class Node:
             bus_metrics,
         )
         self.archive = Archive(open_database(settings), settings.retention_days, self.metrics)
+        self._app = TrustedProxies(create_app(self), settings.forwarded_allow_ips)
         self._sessions: set[Session] = set()
         self._number: int | None = None
         self._draining = False
@@ -154,6 +156,8 @@ class Node:
             "presence": asyncio.create_task(self.presence.run()),
             "server": asyncio.create_task(server.serve(sockets=[listener])),
         }
+        if self._app.has_names:
+            tasks["proxies"] = asyncio.create_task(self._app.run())
         stopping = asyncio.create_task(self._stop.wait())
         log.info("gateway listening", host=self.settings.host, port=self.port, node=self.name)
         await asyncio.wait([stopping, *tasks.values()], return_when=asyncio.FIRST_COMPLETED)
@@ -197,15 +201,14 @@ class Node:
     def _config(self) -> uvicorn.Config:
         settings = self.settings
         return uvicorn.Config(
-            create_app(self),
+            self._app,
             http=PageProtocol,
             ws=FrameProtocol,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=settings.ws_ping_interval,
             ws_ping_timeout=settings.ws_ping_timeout,
             ws_per_message_deflate=settings.ws_compression,
-            proxy_headers=True,
-            forwarded_allow_ips=settings.forwarded_allow_ips,
+            proxy_headers=False,  # TrustedProxies
             timeout_graceful_shutdown=_GOODBYE,
             lifespan="on",
             log_config=None,

@@ -45,9 +45,13 @@ class Session:
         outbox_bytes: int,
         binary: bool,
         meta: bool,
+        address: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`number` is the client's, unique in the cluster; `binary` and `meta` are what it opted into."""
+        """`number` is the client's, unique in the cluster; `binary` and `meta` are what it opted into.
+
+        `address` is where it connects from, for the log.
+        """
         self.client_id = f"client_{number}_{int(time.time())}"
         self.subscriptions: set[str] = set()
         self.form = Form.live(binary=binary, meta=meta)
@@ -59,6 +63,7 @@ class Session:
         self._presence = presence
         self._metrics = metrics
         self._binary = binary
+        self._address = address
         self._rate = CommandRate(clock)
         self._connected_at = self._last_activity = now_iso()
         self._closing = False
@@ -93,7 +98,7 @@ class Session:
 
     def _close_slow(self, dropped: int) -> None:
         self._metrics.dropped.inc(dropped)
-        log.info("client too slow", client_id=self.client_id, dropped=dropped)
+        log.info("client too slow", client_id=self.client_id, address=self._address, dropped=dropped)
         self.close(CloseCode.SLOW, "too slow: reconnect, with `since` to get what was missed")
 
     def _tell_presence(self) -> None:
@@ -140,6 +145,7 @@ class Session:
             self._metrics.errors.labels(fault.code).inc()
             self._say("error", fault.data, id_of(message))
             if self._rate.hopeless:
+                log.info("client kept on although rate limited", client_id=self.client_id, address=self._address)
                 self.close(CloseCode.POLICY, "rate limited, and kept on")
 
     def _decode(self, event: Any) -> Any:

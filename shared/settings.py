@@ -66,7 +66,9 @@ class Settings(BaseSettings):
         le=3600,
         description="how long a stopping gateway reports not ready before it closes its clients",
     )
-    forwarded_allow_ips: str = Field(default="127.0.0.1", description="proxies whose X-Forwarded-For is believed")
+    forwarded_allow_ips: str = Field(
+        default="127.0.0.1", description="proxies whose X-Forwarded-For is believed: addresses, networks, host names"
+    )
 
     lease_seconds: float = Field(
         default=10.0, ge=1, le=300, description="after which a dead worker's category is taken over"
