@@ -1,7 +1,8 @@
 """Redis users: what each part of a cluster may do, and no more. Needs Redis 7 (selectors, rights to read or to write keys).
 
 The rules are Redis' own (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/): a command is
-allowed wholly by the user's own rules, or wholly by one of the selectors in brackets. A script may do what its caller may.
+allowed wholly by the user's own rules, or wholly by one of the selectors in brackets. A script may do what its caller
+may.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def users(prefix: str) -> dict[str, str]:
         # Internal tools: the channels, and what is kept of each service.
         "reader": (
             f"on resetkeys resetchannels -@all {_CONNECT}"
-            f" (-@all +get +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +xinfo|stream +exists +type {histories})"
+            " (-@all +get +exists +type +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +xinfo|stream"
+            f" {histories})"
             f" (-@all +subscribe +unsubscribe +psubscribe +punsubscribe {channels})"
         ),
     }

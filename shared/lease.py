@@ -33,6 +33,7 @@ class Lease:
         self._clock = clock
         self._fence = 0
         self._until = float("-inf")
+        self._answered_at = float("-inf")
         self._take = redis.register_script((resources.files("shared") / "lease.lua").read_text())
         self._give = redis.register_script(_RELEASE)
 
@@ -41,12 +42,17 @@ class Lease:
         """The fence to publish with, or 0 while the lease is not held. It grows with every new holder."""
         return self._fence if self._clock() < self._until else 0
 
+    @property
+    def known(self) -> bool:
+        """Whether Redis said lately who holds the lease, be it us or another."""
+        return self._clock() - self._answered_at < self._seconds
+
     async def refresh(self) -> int:
         """Ask once: take the lease or keep it. Returns `fence`. Raises redis-py's errors (`REDIS_FAULTS`)."""
         asked = self._clock()
         async with command_deadline():
             fence = int(await self._take(keys=self._keys, args=[self.owner, int(self._seconds * 1000)]))
-        self._fence = fence
+        self._fence, self._answered_at = fence, asked
         # Counted from before the question, so that we stop before Redis lets another in.
         self._until = asked + self._seconds if fence else float("-inf")
         return self.fence

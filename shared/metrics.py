@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, disable_created_metrics
 
 
 def open_registry() -> CollectorRegistry:
-    """An empty registry; without the `_created` twin of every counter, which nobody reads."""
+    """A registry with what the process uses, and nothing else; without the `_created` twin of every counter."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    return CollectorRegistry()
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
 
 
 class _MakeCounter(Protocol):
@@ -62,4 +64,15 @@ class WorkerMetrics:
         counter = _counters(registry, "worker")
         self.published = counter("published", "Updates published", "service")
         self.failed = counter("failed", "Collection cycles that published nothing", "service", "reason")
+        self.last_update = Gauge(
+            "coinwire_worker_last_update_timestamp_seconds",
+            "When this worker last published, in unix seconds",
+            ("service",),
+            registry=registry,
+        )
+        self.calls = counter("calls", "Calls of providers", "provider", "outcome")
+        self.failovers = counter("failovers", "Times a source gave way to another", "service")
+        self.recorded = counter("recorded", "Updates written into the database", "service")
+        self.unrecorded = counter("unrecorded", "Updates that left the bus before they were recorded", "service")
+        self.recording = Gauge("coinwire_worker_recording", "1 while updates reach the database", registry=registry)
         self.leading = Gauge("coinwire_worker_leading", "1 while this worker holds its lease", registry=registry)

@@ -22,7 +22,7 @@ async def work(arguments: list[str]) -> int:
         settings = load_settings()
         configure_logs(settings, category)
         worker = Category(settings, category)
-        worker.serve_metrics()
+        worker.serve_status()
     except SettingsError as error:
         sys.stderr.write(f"workers: {error}\n")
         return 2

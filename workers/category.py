@@ -12,13 +12,12 @@ from typing import Any, Literal
 
 import msgspec
 import structlog
-from prometheus_client import start_http_server
 
 from shared.budget import Budgets
 from shared.bus import Bus, open_redis
 from shared.catalog import SERVICES, SYSTEM, of_category
 from shared.channels import Channels
-from shared.errors import BusError, FencedError, NoSourceError, SettingsError
+from shared.errors import BusError, FencedError, NoSourceError, ProviderError, SettingsError
 from shared.lease import Lease
 from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload, SystemNotice
@@ -30,7 +29,9 @@ from workers.jobs import Jobs
 from workers.pool import Outages
 from workers.reporter import Reporter
 from workers.residents import Residents
+from workers.rpc import is_limited
 from workers.services import Resident, Resuming, Service, ServiceContext, load_service
+from workers.status import Status
 
 log = structlog.get_logger()
 
@@ -63,7 +64,8 @@ class Category:
         self._reporter = Reporter(self._reports, name, self.lease.owner, self.jobs)
         self._outages = Outages()
         self._residents = Residents(lambda: bool(self.lease.fence))
-        fetcher = Fetcher(self._client, Budgets(self._redis, channels), on_call=self._reporter.called)
+        self._status = Status(self._registry, self._unready)
+        fetcher = Fetcher(self._client, Budgets(self._redis, channels), on_call=self._called)
         for service in of_category(name):
             self.add(service, load_service(service, self._context(service, fetcher)))
 
@@ -72,6 +74,7 @@ class Category:
             self._notice("source_failed_over", service, failover_text(pool, before, after, reason), after)
             if after is not None:
                 self._reporter.failed_over(service)
+                self._metrics.failovers.labels(service).inc()
 
         return ServiceContext(
             settings=self._settings,
@@ -81,7 +84,13 @@ class Category:
             bus=self._bus,
             reports=self._reports,
             outages=self._outages,
+            metrics=self._metrics,
         )
+
+    def _called(self, provider: str, seconds: float | None, error: ProviderError | None) -> None:
+        self._reporter.called(provider, seconds, error)
+        outcome = "success" if error is None else "limited" if is_limited(error) else "failure"
+        self._metrics.calls.labels(provider, outcome).inc()
 
     def latest(self, name: str, seconds: float) -> Payload | None:
         """What was published last of service `name`, if that was at most `seconds` ago."""
@@ -101,15 +110,19 @@ class Category:
             SystemNotice(event=event, message=message, about=about, source=source, timestamp=now_iso())
         )
 
-    def serve_metrics(self) -> None:
-        """Serve `/metrics` from a thread of its own, if a port is set. Raises SettingsError where that is taken."""
+    def serve_status(self) -> None:
+        """Answer `/health/...` and `/metrics`, if a port is set. Raises SettingsError where that is taken."""
         port = self._settings.worker_metrics_port
         if not port:
             return
         try:
-            start_http_server(port, addr=self._settings.host, registry=self._registry)
+            self._status.serve(self._settings.host, port)
         except OSError as error:
             raise SettingsError(f"WORKER_METRICS_PORT: can't listen on {port}: {error.strerror}") from None
+
+    def _unready(self) -> list[str]:
+        reasons = ["stopping"] if self._stop.is_set() else []
+        return reasons if self.lease.known else [*reasons, "Redis does not say who holds the lease"]
 
     async def run(self) -> int:
         """Collect and publish until a signal or a death. Returns the exit status: 0 after a signal."""
@@ -120,6 +133,7 @@ class Category:
             "lease": asyncio.create_task(self.lease.hold()),
             "reporter": asyncio.create_task(self._reporter.run(lambda: bool(self.lease.fence))),
             "residents": asyncio.create_task(self._residents.run()),
+            "status": asyncio.create_task(self._status.run()),
         }
         stopping = asyncio.create_task(self._stop.wait())
         self.jobs.start()
@@ -130,7 +144,7 @@ class Category:
             log.critical("worker stops: a task of it died", task=name, exc_info=tasks[name].exception())
         await self.jobs.stop()
         # The lease last: what the others say at their end, they say while it is ours.
-        for name in ("residents", "reporter", "lease"):
+        for name in ("residents", "reporter", "lease", "status"):
             await _end(tasks[name])
             if name == "reporter":
                 await self._say_stopped()
@@ -146,6 +160,7 @@ class Category:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        await asyncio.to_thread(self._status.close)
         await self._client.aclose()
         await self._redis.aclose()
 
@@ -161,6 +176,7 @@ class Category:
         await self._bus.publish(name, msgspec.to_builtins(payload), fence=fence, cursor=cursor)
         self._latest[name] = time.monotonic(), payload
         self._metrics.published.labels(name).inc()
+        self._metrics.last_update.labels(name).set_to_current_time()
 
     async def cursor_of(self, name: str) -> bytes | None:
         """Where the last update of service `name` ended, whoever published it. Raises BusError."""

@@ -19,6 +19,7 @@ from shared.catalog import CHANNEL_NAMES
 from shared.database import Database, Record
 from shared.envelope import Envelope
 from shared.errors import BusError, DatabaseError, EnvelopeError
+from shared.metrics import WorkerMetrics
 from shared.retention import Retention
 
 log = structlog.get_logger()
@@ -57,6 +58,7 @@ class Recorder:
         database: Database,
         reader: StreamReader,
         retention: Retention,
+        metrics: WorkerMetrics,
         *,
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
@@ -65,6 +67,7 @@ class Recorder:
         self._database = database
         self._reader = reader
         self._retention = retention
+        self._metrics = metrics
         self._clock = clock
         self._jitter = jitter
         self._positions: dict[str, Position] = {}
@@ -161,7 +164,10 @@ class Recorder:
 
     def _written(self, batch: _Batch) -> None:
         self._positions = batch.positions
+        for record in batch.records:
+            self._metrics.recorded.labels(record.service).inc()
         for service, count in batch.lost.items():
+            self._metrics.unrecorded.labels(service).inc(count)
             log.warning("updates left the bus before they were read", service=service, count=count)
         for service, reason in batch.foreign:
             self._foreign[service] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 from collections import defaultdict
@@ -103,7 +104,7 @@ class Follower:
         """What is missing, doubled or out of order; empty where every seq came once, in one epoch."""
         faults = [f"{service}: continuity not proven" for service in self.unrecovered]
         for service, positions in self.seen.items():
-            for (epoch, seq), (next_epoch, next_seq) in zip(positions, positions[1:], strict=False):
+            for (epoch, seq), (next_epoch, next_seq) in itertools.pairwise(positions):
                 if (next_epoch, next_seq) != (epoch, seq + 1):
                     faults.append(f"{service}: {next_epoch}/{next_seq} after {epoch}/{seq}")
         return faults

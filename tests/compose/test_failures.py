@@ -127,13 +127,15 @@ async def test_the_database_killed(stack: Stack) -> None:
         epoch, seq = follower.seen["market_data"][-1]
         first = follower.seen["market_data"][0][1]
         program = (
-            "import psycopg; print(psycopg.connect(open('/run/coinwire/database_url').read()).execute("
-            f"\"SELECT count(*) FROM updates WHERE service = 'market_data' AND epoch = '{epoch}'"
-            f' AND seq BETWEEN {first} AND {seq}").fetchone()[0])'
+            "import sys, psycopg\n"
+            "database = psycopg.connect(open('/run/coinwire/database_url').read())\n"
+            'wanted = "SELECT count(*) FROM updates WHERE service = %s AND epoch = %s AND seq BETWEEN %s AND %s"\n'
+            "print(database.execute(wanted, sys.argv[1:]).fetchone()[0])"
         )
+        wanted = ("market_data", epoch, str(first), str(seq))
 
         async def all_written() -> bool:
-            return int(await stack.tools("python", "-c", program)) == seq - first + 1
+            return int(await stack.tools("python", "-c", program, *wanted)) == seq - first + 1
 
         await until(all_written, 60)
 

@@ -1,4 +1,4 @@
-"""What `docker compose up` gives: everything healthy, all services through the balancer, nothing open that need not be."""
+"""What `docker compose up` gives: all services through the balancer, and nothing open that need not be."""
 
 from __future__ import annotations
 

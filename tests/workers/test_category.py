@@ -230,7 +230,7 @@ async def test_a_taken_metrics_port_is_a_settings_error(settings: Settings) -> N
         stack.callback(server.close)
         worker = Category(settings.model_copy(update={"worker_metrics_port": port}), "data_collection")
         with pytest.raises(SettingsError, match="WORKER_METRICS_PORT"):
-            worker.serve_metrics()
+            worker.serve_status()
         await worker.aclose()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from shared.channels import Channels
 from shared.database import Database, Record, open_database
 from shared.envelope import Envelope, pack_draft
 from shared.errors import EnvelopeError
+from shared.metrics import WorkerMetrics, open_registry
 from shared.retention import Retention
 from shared.settings import Settings
 from tests.waiting import until
@@ -37,6 +38,7 @@ class Recording:
     bus: Bus
     database: Database
     """A second view of what the recorder writes."""
+    metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(open_registry()))
     recorder: Recorder | None = None
     task: asyncio.Task[None] | None = None
 
@@ -44,7 +46,7 @@ class Recording:
         """A new recorder, as a new process would have it."""
         channels = Channels(self.settings.redis_prefix)
         reader = Bus(self.redis, channels, 1000).stream_reader(CHANNEL_NAMES, GROUP, GROUP)
-        self.recorder = Recorder(open_database(self.settings), reader, Retention(7.0))
+        self.recorder = Recorder(open_database(self.settings), reader, Retention(7.0), self.metrics)
         self.task = asyncio.create_task(self.recorder.run())
         return self.recorder
 
@@ -269,7 +271,8 @@ async def test_records_older_than_their_retention_go(recording: Recording) -> No
     )
     opened = open_database(recording.settings)
     reader = recording.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
-    recorder = Recorder(opened, reader, Retention(2.5, {"news": 6.5}), clock=lambda: now_ms / 1000)
+    metrics = WorkerMetrics(open_registry())
+    recorder = Recorder(opened, reader, Retention(2.5, {"news": 6.5}), metrics, clock=lambda: now_ms / 1000)
     await recorder.prune()
     await opened.aclose()
     assert await recording.database.totals() == {"news": 7 * 120, "market_data": 3 * 120}

@@ -13,6 +13,7 @@ import structlog
 
 from shared.bus import Bus
 from shared.catalog import SERVICES
+from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload
 from shared.reports import Reports
 from shared.settings import Settings
@@ -51,6 +52,7 @@ class ServiceContext:
     """The jitter of pauses."""
     outages: Outages = field(default_factory=Outages)
     """What was said of sources that are down."""
+    metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(open_registry()))
     tells: bool = True
     """Whether to say which sources are not used; not where services are made only to see whom they would ask."""
 

@@ -25,7 +25,8 @@ class PersistenceService:
         """Opens nothing. Raises SettingsError where DATABASE_URL can't be used."""
         self._database = open_database(context.settings)
         reader = context.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
-        self.recorder = Recorder(self._database, reader, context.settings.retention_days)
+        self.recorder = Recorder(self._database, reader, context.settings.retention_days, context.metrics)
+        context.metrics.recording.set_function(lambda: float(self.recorder.writing))
 
     @classmethod
     def create(cls, context: ServiceContext) -> PersistenceService:
