@@ -87,7 +87,7 @@ def _password(folder: Path, login: Login, environment: Mapping[str, str]) -> str
 def _files(prefix: str, passwords: Mapping[str, str]) -> dict[str, tuple[str, int]]:
     """Every file: its text, and who may read it."""
     rules = {
-        name: rule if name == "default" else f"{rule} #{hashlib.sha256(passwords[name].encode()).hexdigest()}"
+        name: f"{rule} #{hashlib.sha256(passwords[name].encode()).hexdigest()}" if name in passwords else rule
         for name, rule in users(prefix).items()
     }
     found = {

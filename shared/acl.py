@@ -2,44 +2,50 @@
 
 The rules are Redis' own (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/): a command is
 allowed wholly by the user's own rules, or wholly by one of the selectors in brackets. A script may do what its caller
-may.
+may. AUTH, HELLO, QUIT and RESET are everybody's: Redis gives no way to refuse them.
 """
 
 from __future__ import annotations
 
 from shared.catalog import CHANNEL_NAMES
 
-_CONNECT = "+auth +hello +ping +select +quit +reset +client|setname +client|setinfo +client|id"
-"""What clients say before their first question. None of it shows or changes anything of others."""
+_NOTHING = "on resetkeys resetchannels -@all"
+_CONNECT = "+ping +client|setname +client|setinfo"
+"""What redis-py says of itself when it connects, and how it asks whether the server is still there."""
 
 
 def users(prefix: str) -> dict[str, str]:
-    """By name, the rules of every user but its password, for keys and channels that begin with `prefix`."""
-    channels = f"&{prefix}:{{*}}"  # braces mean nothing in a pattern
+    """By name, the rules of every user but its password, for keys and channels that begin with `prefix`.
+
+    `prefix` is a REDIS_PREFIX: it has no character that means something in Redis' patterns, and braces mean nothing.
+    """
+    channels = f"&{prefix}:{{*}}"
+    # One by one, since what workers tell of themselves (`Channels.calls`) looks like a service.
     histories = " ".join(f"%R~{prefix}:{{{service}}}:*" for service in CHANNEL_NAMES)
+    probes = f"&{prefix}:probe:*"
     return {
-        # Who has no password may ask whether the server is there, as the health check does, and log in.
-        "default": "on nopass resetkeys resetchannels -@all +ping +auth",
+        # Who has no password may ask whether the server is there, as the health check does.
+        "default": f"{_NOTHING} nopass +ping",
         "operator": "on ~* &* +@all",
+        # Updates (publish.lua, which asks INFO who the server is), leases, budgets, reports, and the recorder's group.
         "worker": (
-            f"on resetkeys resetchannels ~{prefix}:* &{prefix}:* -@all {_CONNECT}"
-            " +get +set +del +hget +hmget +hset +hgetall +hincrby +pttl +pexpire +time +info"
-            " +zadd +zrange +zremrangebyscore +xadd +xrange +xack +xreadgroup +xgroup|create +publish"
-            " +eval +evalsha +script|load +multi +exec +discard"
+            f"{_NOTHING} ~{prefix}:{{*}}:* ~{prefix}:lease:* ~{prefix}:budget:* {channels} {_CONNECT} +publish"
+            " +get +set +del +hget +hmget +hset +hgetall +hincrby +zadd +zrange +zremrangebyscore +pttl +pexpire"
+            " +xadd +xrange +xreadgroup +xack +xgroup|create +multi +exec +evalsha +script|load +time +info"
         ),
         "gateway": (
-            f"on resetkeys resetchannels -@all {_CONNECT} +multi +exec +discard +script|load +time"
-            f" (-@all +get +hget +xrange {histories})"
-            f" (-@all +subscribe +unsubscribe {channels} &{prefix}:probe:*)"
-            f" (-@all +publish &{prefix}:probe:*)"
-            " (-@all +get +set +del +hget +hset +hdel +hgetall +hlen +zadd +zrem +zcard +zrangebyscore"
-            f" +sadd +srem +smembers +pexpire +eval +evalsha +time ~{prefix}:presence:* ~{prefix}:client_numbers)"
+            f"{_NOTHING} {_CONNECT} +multi +exec +script|load"
+            f" (+subscribe {channels} {probes})"
+            f" (+publish {probes})"
+            f" (+get +hget +xrange {histories})"
+            f" (+evalsha +get +set +time ~{prefix}:client_numbers)"
+            " (+del +pexpire +hget +hset +hdel +hgetall +hlen +zadd +zrem +zcard +zrangebyscore +sadd +srem +smembers"
+            f" ~{prefix}:presence:*)"
         ),
-        # Internal tools: the channels, and what is kept of each service.
+        # Internal tools: the channels, and what is kept of each service. No script, no transaction, no list of keys.
         "reader": (
-            f"on resetkeys resetchannels -@all {_CONNECT}"
-            " (-@all +get +exists +type +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +xinfo|stream"
-            f" {histories})"
-            f" (-@all +subscribe +unsubscribe +psubscribe +punsubscribe {channels})"
+            f"{_NOTHING} {_CONNECT}"
+            f" (+subscribe +unsubscribe +psubscribe +punsubscribe {channels})"
+            f" (+get +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +xinfo|stream {histories})"
         ),
     }

@@ -108,7 +108,7 @@ def test_another_prefix_rewrites_the_rules_and_nothing_else(tmp_path: Path) -> N
 
 
 def test_redis_learns_hashes_only(tmp_path: Path) -> None:
-    """users.acl holds no password, and every user but `default` has exactly one hash."""
+    """users.acl holds no password; who needs none can't log in, or may only PING."""
     make(tmp_path, {})
     rules = (tmp_path / "redis/users.acl").read_text()
     for name, text in texts(tmp_path).items():
@@ -117,8 +117,13 @@ def test_redis_learns_hashes_only(tmp_path: Path) -> None:
         elif name.endswith("redis_url"):
             assert password(text) not in rules
     for line in rules.splitlines():
-        assert len(re.findall(r" #[0-9a-f]{64}", line)) == (0 if line.startswith("user default ") else 1)
-        assert ("nopass" in line) == line.startswith("user default ")
+        if line.startswith("user default "):
+            assert line.startswith("user default off resetpass ")
+        elif line.startswith("user health "):
+            assert line.endswith(" -@all +ping")
+        else:
+            assert "nopass" not in line
+            assert len(re.findall(r" #[0-9a-f]{64}", line)) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away, as the one-shot container does")

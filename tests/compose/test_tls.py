@@ -1,0 +1,57 @@
+"""wss:// at the balancer."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+
+from launcher.redis_server import free_port
+from tests.compose.stack import FILES, Stack
+from tests.system.clients import update
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Where the certificate for localhost will be."""
+    return tmp_path / "site.pem"
+
+
+async def test_clients_connect_by_tls_with_the_operator_s_certificate(stack: Stack, certificate: Path) -> None:
+    """docker-compose.tls.yml adds a port with TLS 1.2 or newer beside the plain one; gateways learn the scheme."""
+    key, chain = certificate.with_name("key.pem"), certificate.with_name("chain.pem")
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    await stack.run(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+        *("-keyout", str(key), "-out", str(chain), *subject),
+    )
+    certificate.write_text(chain.read_text() + key.read_text())
+    certificate.chmod(0o644)
+    for folder in certificate.parents[:3]:  # the container's user reads it where it lies
+        folder.chmod(0o755)
+    port = free_port()
+    tls = {
+        "COMPOSE_FILE": ":".join((*FILES, "docker-compose.tls.yml")),
+        "TLS_CERTIFICATE": str(certificate),
+        "TLS_PORT": str(port),
+    }
+    await stack.compose("up", "--detach", "--no-deps", "--wait", "balancer", **tls)
+    try:
+        trust = ssl.create_default_context(cafile=str(chain))
+        async with websockets.connect(f"wss://localhost:{port}/ws/market_data", ssl=trust) as client:
+            assert (await update(client))["data"]["prices"]["bitcoin"] > 0
+        async with httpx.AsyncClient(verify=trust) as http:
+            answer = await http.get(f"https://localhost:{port}/health/ready")
+        assert answer.status_code == 200
+        old = ssl.create_default_context(cafile=str(chain))
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        old.minimum_version = ssl.TLSVersion.TLSv1_2
+        async with websockets.connect(f"wss://localhost:{port}/ws", ssl=old):
+            pass
+        async with websockets.connect(stack.ws("/ws")):
+            pass
+    finally:
+        await stack.compose("up", "--detach", "--no-deps", "--wait", "balancer")

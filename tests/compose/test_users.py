@@ -1,0 +1,78 @@
+"""Who may do what in Redis: the server's own verdict on each user and command."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.catalog import CHANNEL_NAMES
+from tests.compose.stack import Stack
+
+CHANNEL, LAST, STREAM, META = (f"coinwire:{{market_data}}{part}" for part in ("", ":last", ":stream", ":meta"))
+PROBE, PRESENCE = "coinwire:probe:n", "coinwire:presence:{n}:clients"
+PUBLISH_SCRIPT = ("EVALSHA", "0" * 40, "3", META, STREAM, LAST)
+EVERYBODY = frozenset(("health", "operator", "worker", "gateway", "reader"))
+
+ALLOWED = [
+    (("PING",), EVERYBODY),
+    (("GET", LAST), {"worker", "gateway", "reader"}),
+    (("XRANGE", STREAM, "-", "+"), {"worker", "gateway", "reader"}),
+    (("XREAD", "STREAMS", STREAM, "0"), {"reader"}),
+    (("HGET", META, "epoch"), {"worker", "gateway", "reader"}),
+    (("SUBSCRIBE", CHANNEL), {"worker", "gateway", "reader"} - {"worker"}),
+    (("PSUBSCRIBE", "coinwire:{*}"), {"reader"}),
+    (("SUBSCRIBE", "other:{market_data}"), set[str]()),
+    (("PUBLISH", CHANNEL, "x"), {"worker"}),
+    (("PUBLISH", PROBE, ""), {"worker", "gateway"}),
+    (PUBLISH_SCRIPT, {"worker"}),
+    (("EVAL", "return 1", "1", "coinwire:client_numbers"), {"worker", "gateway"}),
+    (("EVAL", "return 1", "1", "coinwire:lease:{monitoring}"), {"worker"}),
+    (("SET", LAST, "x"), {"worker"}),
+    (("XADD", STREAM, "*", "m", "x"), {"worker"}),
+    (("HSET", META, "epoch", "x"), {"worker"}),
+    (("DEL", LAST), {"worker"}),
+    (("HSET", PRESENCE, "c", "x"), {"worker", "gateway"}),
+    (("HGETALL", "coinwire:{reports}:calls"), {"worker"}),
+    (("GET", "coinwire:lease:{monitoring}"), {"worker"}),
+    (("ZADD", "coinwire:budget:{coingecko}", "1", "x"), {"worker"}),
+    (("SET", "other", "x"), set[str]()),
+    *(
+        (command, set[str]())
+        for command in (
+            ("FLUSHALL",),
+            ("KEYS", "*"),
+            ("SCAN", "0"),
+            ("CONFIG", "GET", "*"),
+            ("SHUTDOWN",),
+            ("DEBUG", "SLEEP", "1"),
+            ("MONITOR",),
+            ("ACL", "LIST"),
+            ("SCRIPT", "FLUSH"),
+            ("CLIENT", "LIST"),
+            ("CLIENT", "KILL", "TYPE", "normal"),
+            ("REPLICAOF", "203.0.113.1", "6379"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "users"), ALLOWED, ids=lambda case: case[0] if isinstance(case, tuple) else "")
+async def test_a_user_may_do_what_it_needs_and_no_more(
+    stack: Stack, command: tuple[str, ...], users: frozenset[str]
+) -> None:
+    """`operator` may do everything; who else may do this is listed."""
+    allowed = {user for user in sorted(EVERYBODY) if await stack.redis("ACL", "DRYRUN", user, *command) == "OK\n"}
+    assert allowed == users | {"operator"}
+
+
+@pytest.mark.parametrize("service", CHANNEL_NAMES)
+async def test_every_service_can_be_read(stack: Stack, service: str) -> None:
+    """The read-only user has the history of each service, `system` included."""
+    assert await stack.redis("ACL", "DRYRUN", "reader", "XRANGE", f"coinwire:{{{service}}}:stream", "-", "+") == "OK\n"
+
+
+async def test_who_has_no_password_gets_nothing(stack: Stack) -> None:
+    """An unauthenticated connection is told to log in, and `default` can't."""
+    redis = await stack.container("redis")
+    for command in (("PING",), ("GET", LAST), ("INFO",), ("SUBSCRIBE", CHANNEL)):
+        assert "NOAUTH" in await stack.exec(redis, "redis-cli", *command, check=False)
+    assert "WRONGPASS" in await stack.exec(redis, "redis-cli", "AUTH", "default", "", check=False)
