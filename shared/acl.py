@@ -24,8 +24,11 @@ def users(prefix: str) -> dict[str, str]:
     histories = " ".join(f"%R~{prefix}:{{{service}}}:*" for service in CHANNEL_NAMES)
     probes = f"&{prefix}:probe:*"
     return {
-        # Who has no password may ask whether the server is there, as the health check does.
-        "default": f"{_NOTHING} nopass +ping",
+        # Nobody logs in as it. Its rights are for Redis itself: before 8.4 it replays the transactions of its log as this
+        # user, and those that it may not do are lost at a restart.
+        "default": "off resetpass ~* &* +@all",
+        # The health check has no password, and needs none: whether the server is there is no secret.
+        "health": "on nopass resetkeys resetchannels -@all +ping",
         "operator": "on ~* &* +@all",
         # Updates (publish.lua, which asks INFO who the server is), leases, budgets, reports, and the recorder's group.
         "worker": (

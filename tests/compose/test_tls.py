@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -16,22 +17,19 @@ from tests.system.clients import update
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """Where the certificate for localhost will be."""
-    return tmp_path / "site.pem"
+    """A certificate for localhost with its key, as an operator has it in one file."""
+    key, site = tmp_path / "key.pem", tmp_path / "site.pem"
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    files = ("-keyout", str(key), "-out", str(site))
+    new = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1")
+    subprocess.run([*new, *files, *subject], check=True, capture_output=True)
+    site.write_text(site.read_text() + key.read_text())
+    site.chmod(0o644)  # the balancer's user is none of this machine's
+    return site
 
 
 async def test_clients_connect_by_tls_with_the_operator_s_certificate(stack: Stack, certificate: Path) -> None:
-    """docker-compose.tls.yml adds a port with TLS 1.2 or newer beside the plain one; gateways learn the scheme."""
-    key, chain = certificate.with_name("key.pem"), certificate.with_name("chain.pem")
-    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
-    await stack.run(
-        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
-        *("-keyout", str(key), "-out", str(chain), *subject),
-    )
-    certificate.write_text(chain.read_text() + key.read_text())
-    certificate.chmod(0o644)
-    for folder in certificate.parents[:3]:  # the container's user reads it where it lies
-        folder.chmod(0o755)
+    """docker-compose.tls.yml adds a port with TLS 1.2 and 1.3 beside the plain one."""
     port = free_port()
     tls = {
         "COMPOSE_FILE": ":".join((*FILES, "docker-compose.tls.yml")),
@@ -40,13 +38,13 @@ async def test_clients_connect_by_tls_with_the_operator_s_certificate(stack: Sta
     }
     await stack.compose("up", "--detach", "--no-deps", "--wait", "balancer", **tls)
     try:
-        trust = ssl.create_default_context(cafile=str(chain))
+        trust = ssl.create_default_context(cafile=str(certificate))
         async with websockets.connect(f"wss://localhost:{port}/ws/market_data", ssl=trust) as client:
             assert (await update(client))["data"]["prices"]["bitcoin"] > 0
         async with httpx.AsyncClient(verify=trust) as http:
             answer = await http.get(f"https://localhost:{port}/health/ready")
         assert answer.status_code == 200
-        old = ssl.create_default_context(cafile=str(chain))
+        old = ssl.create_default_context(cafile=str(certificate))
         old.maximum_version = ssl.TLSVersion.TLSv1_2
         old.minimum_version = ssl.TLSVersion.TLSv1_2
         async with websockets.connect(f"wss://localhost:{port}/ws", ssl=old):
