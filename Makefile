@@ -75,7 +75,7 @@ restore: $(STAMP) ## a backup, verified, then inserted: make restore FILE=file (
 ## Work on it
 
 .PHONY: check
-check: lint test test-slow ## all that CI runs
+check: lint test test-slow ## all that CI runs, but for what needs a Docker engine (test-compose)
 
 .PHONY: test
 test: $(STAMP) node-modules ## the tests, without the slow ones: under three minutes
