@@ -1,4 +1,4 @@
-"""Redis users: what each part of a cluster may do, and no more. Needs Redis 7 (selectors, rights to read or to write keys).
+"""Redis users: what each part of a cluster may do, and no more. Needs Redis 7.2: selectors, and CLIENT SETINFO.
 
 The rules are Redis' own (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/): a command is
 allowed wholly by the user's own rules, or wholly by one of the selectors in brackets. A script may do what its caller
@@ -24,8 +24,8 @@ def users(prefix: str) -> dict[str, str]:
     histories = " ".join(f"%R~{prefix}:{{{service}}}:*" for service in CHANNEL_NAMES)
     probes = f"&{prefix}:probe:*"
     return {
-        # Nobody logs in as it. Its rights are for Redis itself: before 8.4 it replays the transactions of its log as this
-        # user, and those that it may not do are lost at a restart.
+        # Nobody logs in as it. Its rights are for Redis itself, which before 8.4 replays the transactions of its log as
+        # this user: those that it may not do are lost at a restart.
         "default": "off resetpass ~* &* +@all",
         # The health check has no password, and needs none: whether the server is there is no secret.
         "health": "on nopass resetkeys resetchannels -@all +ping",

@@ -1,10 +1,33 @@
 #!/bin/sh
-# Run by the image once, when it makes the database: the role that gateways read the history with. The recorder makes
-# the tables later, as coinwire; what it makes may be read, and nothing may be written.
-set -eu
-psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
-\set password `cat /run/coinwire/reader_password`
-CREATE ROLE coinwire_reader LOGIN PASSWORD :'password';
+# Gives the two roles their passwords, and coinwire_reader, which gateways read the history with, its rights: what the
+# recorder makes later, as coinwire, may be read, and nothing may be written.
+#
+# The image runs it once, when it makes the database. To be run again when a password has changed:
+#   docker compose exec postgres sh /docker-entrypoint-initdb.d/reader.sh
+(   # the image may source this file: its own shell keeps its options
+    set -eu
+    folder=${CREDENTIALS:-/run/coinwire}
+    # psql takes a file that is not there for an empty password.
+    for file in postgres_password reader_password; do
+        [ -s "$folder/$file" ] || { echo "reader.sh: $folder/$file: missing or empty" >&2; exit 1; }
+    done
+    # psql reads the passwords itself, so that no command line has them; a statement that fails is not logged.
+    FOLDER=$folder psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 \
+        --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
+\set owner `cat "$FOLDER/postgres_password"`
+\set reader `cat "$FOLDER/reader_password"`
+SET log_statement = none;
+SET log_min_error_statement = panic;
+SELECT 'CREATE ROLE coinwire_reader'
+    WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'coinwire_reader') \gexec
+ALTER ROLE coinwire PASSWORD :'owner';
+ALTER ROLE coinwire_reader LOGIN PASSWORD :'reader';
 ALTER ROLE coinwire_reader SET default_transaction_read_only = on;
+GRANT USAGE ON SCHEMA public TO coinwire_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO coinwire_reader;
 ALTER DEFAULT PRIVILEGES FOR ROLE coinwire IN SCHEMA public GRANT SELECT ON TABLES TO coinwire_reader;
+-- What PostgreSQL gives to everybody: tables of their own, before 15 also for good.
+SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()) \gexec
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 SQL
+)

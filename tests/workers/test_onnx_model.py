@@ -170,3 +170,22 @@ def test_a_worker_without_the_packages_says_which_extra_has_them(tmp_path: Path)
     done = worker("redis://127.0.0.1:1/0", MODEL_FOLDER=str(tmp_path / "model"), PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "needs the package onnxruntime: install coinwire with its extra `model`" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_runtime_tells_its_maker_nothing(tmp_path: Path) -> None:
+    """onnxruntime's telemetry is off: it leaves no identifier of this machine in the user's folders."""
+    program = (
+        "import sys; from pathlib import Path; from workers.onnx_model import OnnxModel\n"
+        "print(OnnxModel(Path(sys.argv[1])).tones(['rally']))"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    given = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    subprocess.run(
+        [sys.executable, "-c", program, str(make_model(tmp_path / "model"))],
+        cwd=ROOT,
+        env={**given, "HOME": str(home)},
+        check=True,
+    )
+    assert list(home.rglob("*")) == []
