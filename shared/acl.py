@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from shared.catalog import CHANNEL_NAMES
 
-_NOTHING = "on resetkeys resetchannels -@all"
-_CONNECT = "+ping +client|setname +client|setinfo"
-"""What redis-py says of itself when it connects, and how it asks whether the server is still there."""
+_ONLY = "on resetkeys resetchannels -@all +ping"
 
 
 def users(prefix: str) -> dict[str, str]:
@@ -28,26 +26,27 @@ def users(prefix: str) -> dict[str, str]:
         # this user: those that it may not do are lost at a restart.
         "default": "off resetpass ~* &* +@all",
         # The health check has no password, and needs none: whether the server is there is no secret.
-        "health": "on nopass resetkeys resetchannels -@all +ping",
+        "health": f"{_ONLY} nopass",
         "operator": "on ~* &* +@all",
         # Updates (publish.lua, which asks INFO who the server is), leases, budgets, reports, and the recorder's group.
         "worker": (
-            f"{_NOTHING} ~{prefix}:{{*}}:* ~{prefix}:lease:* ~{prefix}:budget:* {channels} {_CONNECT} +publish"
+            f"{_ONLY} ~{prefix}:{{*}}:* ~{prefix}:lease:* ~{prefix}:budget:* {channels} +publish"
             " +get +set +del +hget +hmget +hset +hgetall +hincrby +zadd +zrange +zremrangebyscore +pttl +pexpire"
             " +xadd +xrange +xreadgroup +xack +xgroup|create +multi +exec +evalsha +script|load +time +info"
         ),
         "gateway": (
-            f"{_NOTHING} {_CONNECT} +multi +exec +script|load"
+            f"{_ONLY} +multi +exec +script|load"
             f" (+subscribe {channels} {probes})"
             f" (+publish {probes})"
-            f" (+get +hget +xrange {histories})"
+            f" (+hget +xrange {histories})"
             f" (+evalsha +get +set +time ~{prefix}:client_numbers)"
             " (+del +pexpire +hget +hset +hdel +hgetall +hlen +zadd +zrem +zcard +zrangebyscore +sadd +srem +smembers"
             f" ~{prefix}:presence:*)"
         ),
         # Internal tools: the channels, and what is kept of each service. No script, no transaction, no list of keys.
+        # Clients that are not ours say who they are when they connect.
         "reader": (
-            f"{_NOTHING} {_CONNECT}"
+            f"{_ONLY} +client|setname +client|setinfo"
             f" (+subscribe +unsubscribe +psubscribe +punsubscribe {channels})"
             f" (+get +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +xinfo|stream {histories})"
         ),

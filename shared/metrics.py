@@ -1,10 +1,19 @@
-"""Every metric that a coinwire process exports, by who counts it. Each process makes its own registry."""
+"""Every metric that a coinwire process exports, by who counts it. Each process makes its own registry.
+
+docs/reference/metrics.md tells what they mean and what to alert on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, disable_created_metrics
+
+from shared.catalog import CHANNEL_NAMES
+
+FAILED_REASONS = ("no_source", "fenced", "redis")
+"""Why a cycle published nothing: no source answered, another worker leads, Redis could not be reached."""
 
 
 def open_registry() -> CollectorRegistry:
@@ -16,12 +25,16 @@ def open_registry() -> CollectorRegistry:
 
 
 class _MakeCounter(Protocol):
-    def __call__(self, name: str, text: str, *labels: str) -> Counter: ...
+    def __call__(self, name: str, text: str, *labels: str, starts: Iterable[str] = ()) -> Counter: ...
 
 
 def _counters(registry: CollectorRegistry, part: str) -> _MakeCounter:
-    def counter(name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"coinwire_{part}_{name}", text, labels, registry=registry)
+    def counter(name: str, text: str, *labels: str, starts: Iterable[str] = ()) -> Counter:
+        """`starts`: values of the label that are there with 0. To Prometheus, what appears as 1 has not increased."""
+        made = Counter(f"coinwire_{part}_{name}", text, labels, registry=registry)
+        for value in starts:
+            made.labels(value)
+        return made
 
     return counter
 
@@ -31,11 +44,14 @@ class BusMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = _counters(registry, "bus")
-        self.received = counter("received", "Updates taken from the bus", "service")
+        every = CHANNEL_NAMES
+        self.received = counter("received", "Updates taken from the bus", "service", starts=every)
         self.duplicates = counter("duplicates", "Updates dropped because they had been delivered before", "service")
         self.filled = counter("gap_filled", "Updates read from the stream instead of the channel", "service")
-        self.unfilled = counter("gap_unfilled", "Updates lost: missed, and no longer in the stream", "service")
-        self.malformed = counter("malformed", "Messages dropped because they were not coinwire's", "service")
+        self.unfilled = counter(
+            "gap_unfilled", "Updates lost: missed, and no longer in the stream", "service", starts=every
+        )
+        self.malformed = counter("malformed", "Messages dropped because they were not ours", "service", starts=every)
         self.reconnects = counter("reconnects", "Times the subscription lost Redis")
 
 
@@ -46,15 +62,18 @@ class GatewayMetrics:
         counter = _counters(registry, "gateway")
         self.connections = Gauge("coinwire_gateway_connections", "Open WebSocket connections", registry=registry)
         self.accepted = counter("accepted", "Connections accepted", "endpoint")
-        self.refused = counter("refused", "Handshakes refused", "reason")
-        self.closed = counter("closed", "Connections closed by the gateway", "reason")
+        refused = ("draining", "full", "not ready", "unknown path")
+        self.refused = counter("refused", "Handshakes refused", "reason", starts=refused)
+        closed = ("policy", "restart", "slow")
+        self.closed = counter("closed", "Connections closed by the gateway", "reason", starts=closed)
         self.commands = counter("commands", "Commands carried out", "action")
         self.errors = counter("errors", "Error messages sent to clients", "code")
         self.broadcasts = counter("broadcasts", "Updates broadcast", "service")
         self.offered = counter("offered", "Updates offered to clients", "service")
         self.dropped = counter("dropped", "Messages not delivered because their client was too slow")
-        self.recoveries = counter("recoveries", "Subscribes with a position", "recovered")
-        self.history = counter("history", "Pages of the history asked for", "outcome")
+        self.recoveries = counter("recoveries", "Subscribes with a position", "recovered", starts=("true", "false"))
+        outcomes = ("page", "busy", "unavailable")
+        self.history = counter("history", "Pages of the history asked for", "outcome", starts=outcomes)
 
 
 class WorkerMetrics:
@@ -76,3 +95,16 @@ class WorkerMetrics:
         self.unrecorded = counter("unrecorded", "Updates that left the bus before they were recorded", "service")
         self.recording = Gauge("coinwire_worker_recording", "1 while updates reach the database", registry=registry)
         self.leading = Gauge("coinwire_worker_leading", "1 while this worker holds its lease", registry=registry)
+
+    def expect(self, service: str) -> None:
+        """Count `service` from 0 on, as `starts` does: this worker collects it."""
+        self.published.labels(service)
+        self.failovers.labels(service)
+        for reason in FAILED_REASONS:
+            self.failed.labels(service, reason)
+
+    def expect_records(self) -> None:
+        """Count what is recorded from 0 on: this worker has the recorder."""
+        for service in CHANNEL_NAMES:
+            self.recorded.labels(service)
+            self.unrecorded.labels(service)

@@ -99,6 +99,7 @@ class Category:
 
     def add(self, name: str, service: Service) -> None:
         """Run `service`, once started, as the one that the catalogue calls `name`."""
+        self._metrics.expect(name)
         collector = Collector(name, service, self)
         self.jobs.add(name, SERVICES[name].interval, collector.cycle)
         self._reporter.add(name, service)

@@ -6,15 +6,18 @@ Asked in threads of their own: a loop that hangs can't answer, and it is just th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 if TYPE_CHECKING:
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
 
 _BEAT = 1.0  # s between two proofs that the loop turns
 _HANGS = 5.0  # s without one: a cycle parses some MB in a fraction of that
-_SLOWEST = 5.0  # s for a client to send its request: beyond it, its thread ends
+_SLOWEST = 5.0  # s for a client to ask and to read the answer, which takes milliseconds: beyond it, it is cut off
+_OPEN = 16  # connections, each with a thread: a health check, some Prometheus, a person. Beyond, the oldest is cut off
+_LOOK = 0.1  # s between two looks at who is slow, and whether to end
+
+log = structlog.get_logger()
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _SLOWEST
-
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
         """Nothing: being asked every few seconds is no news."""
 
@@ -35,12 +40,48 @@ class _Handler(WSGIRequestHandler):
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True  # a client that is slow does not keep the worker from ending
     block_on_close = False
+    request_queue_size = _OPEN  # with the library's 5, some of a burst wait a second: TCP sends again what fell
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._since: dict[Any, float] = {}  # connection to when it came, the oldest first
+        super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
         """As the library's, but without asking DNS for a name of ours that nobody reads."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread. Who was here longest gives way: it is stuck, and a health check must get through."""
+        self._since[request] = time.monotonic()
+        for oldest in list(self._since)[:-_OPEN]:
+            self._cut(oldest)
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """After every look: cut off who takes too long, by whatever means."""
+        now = time.monotonic()
+        for request, since in self._since.copy().items():  # threads take theirs out meanwhile
+            if now - since > _SLOWEST:
+                self._cut(request)
+
+    def _cut(self, request: Any) -> None:
+        """Its thread finds the connection ended, and ends too."""
+        self._since.pop(request, None)
+        with contextlib.suppress(OSError):  # it was just leaving
+            request.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Its end, however it came."""
+        self._since.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing for a client that left; the library would print a traceback."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            log.error("a request for the worker's status failed", exc_info=error)
 
 
 class _Server6(_Server):
@@ -71,14 +112,14 @@ class Status:
 
     def serve(self, host: str, port: int) -> int:
         """Answer from now on. Returns the port, a free one for 0. Raises OSError where it is taken."""
-        server = (_Server6 if ":" in host else _Server)((host, port), _Handler)
+        server = (_Server6 if ":" in host else _Server)((host, port))
         server.set_app(self)
         self._server = server
-        Thread(target=server.serve_forever, name="status", daemon=True).start()
+        Thread(target=server.serve_forever, args=[_LOOK], name="status", daemon=True).start()
         return int(server.server_address[1])
 
     def close(self) -> None:
-        """Stop answering. Takes half a second at most: call it from a thread."""
+        """Stop answering. Waits until the server has looked: call it from a thread."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -87,7 +128,7 @@ class Status:
         """One request, as WSGI has it."""
         path = environ.get("PATH_INFO", "")
         if environ["REQUEST_METHOD"] != "GET":
-            return _json(start_response, "405 Method Not Allowed", {"status": "error"})
+            return _json(start_response, "405 Method Not Allowed", {"status": "error"}, ("Allow", "GET"))
         if path == "/metrics":
             page: Iterable[bytes] = self._metrics(environ, start_response)
             return page
@@ -106,6 +147,8 @@ def _health(start_response: StartResponse, good: str, reasons: list[str]) -> lis
     return _json(start_response, "200 OK", {"status": good, "reasons": []})
 
 
-def _json(start_response: StartResponse, status: str, body: dict[str, object]) -> list[bytes]:
-    start_response(status, [("Content-Type", "application/json")])
+def _json(
+    start_response: StartResponse, status: str, body: dict[str, object], *headers: tuple[str, str]
+) -> list[bytes]:
+    start_response(status, [("Content-Type", "application/json"), *headers])
     return [json.dumps(body).encode()]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gives the two roles their passwords, and coinwire_reader, which gateways read the history with, its rights: what the
-# recorder makes later, as coinwire, may be read, and nothing may be written.
+# Gives the two roles their passwords and their rights: coinwire owns the database; coinwire_reader, which gateways read
+# the history with, may read what the recorder makes later as coinwire, and may write nothing.
 #
 # The image runs it once, when it makes the database. To be run again when a password has changed:
 #   docker compose exec postgres sh /docker-entrypoint-initdb.d/reader.sh
@@ -18,16 +18,18 @@
 \set reader `cat "$FOLDER/reader_password"`
 SET log_statement = none;
 SET log_min_error_statement = panic;
-SELECT 'CREATE ROLE coinwire_reader'
-    WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'coinwire_reader') \gexec
-ALTER ROLE coinwire PASSWORD :'owner';
+SELECT format('CREATE ROLE %I', name) FROM unnest(ARRAY['coinwire', 'coinwire_reader']) name
+    WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
+ALTER ROLE coinwire LOGIN PASSWORD :'owner';
 ALTER ROLE coinwire_reader LOGIN PASSWORD :'reader';
 ALTER ROLE coinwire_reader SET default_transaction_read_only = on;
-GRANT USAGE ON SCHEMA public TO coinwire_reader;
+SELECT format('ALTER DATABASE %I OWNER TO coinwire', current_database()) \gexec
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO coinwire_reader;
 ALTER DEFAULT PRIVILEGES FOR ROLE coinwire IN SCHEMA public GRANT SELECT ON TABLES TO coinwire_reader;
--- What PostgreSQL gives to everybody: tables of their own, before 15 also for good.
+-- What PostgreSQL gives to everybody: temporary tables.
 SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()) \gexec
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+-- Where another role made the database, it can be used from inside the container only: over the network it takes a
+-- password, and it has none any more.
+SELECT format('ALTER ROLE %I PASSWORD NULL', current_user) WHERE current_user <> 'coinwire' \gexec
 SQL
 )

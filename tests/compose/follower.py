@@ -1,4 +1,4 @@
-"""Follower: a client that recovers. It stays on the balancer whatever dies behind it, and remembers all it saw."""
+"""Clients that stay with the balancer whatever happens behind it: one that recovers, one that comes again and again."""
 
 from __future__ import annotations
 
@@ -108,3 +108,36 @@ class Follower:
                 if (next_epoch, next_seq) != (epoch, seq + 1):
                     faults.append(f"{service}: {next_epoch}/{next_seq} after {epoch}/{seq}")
         return faults
+
+
+class Newcomers:
+    """Clients that come one after another, each for its greeting only."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.greeted = 0
+        self.refused: list[str] = []
+        """How it went for those who were not let in at once."""
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Newcomers:
+        self._task = asyncio.create_task(self._come())
+        await until(lambda: self.greeted > 0, 30)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _come(self) -> None:
+        while True:
+            try:
+                async with connect(self.url, open_timeout=10) as socket:
+                    await socket.recv()
+                self.greeted += 1
+            except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+                self.refused.append(f"{type(error).__name__}: {error}")

@@ -9,7 +9,7 @@ import pytest
 import websockets
 
 from shared.catalog import SERVICES, of_category
-from tests.compose.follower import Follower
+from tests.compose.follower import Follower, Newcomers
 from tests.compose.stack import Container, Stack
 from tests.waiting import until
 
@@ -33,8 +33,13 @@ async def back(stack: Stack, before: Container) -> None:
 
 
 async def test_a_rolling_restart_cuts_nobody_off_and_loses_nothing(stack: Stack) -> None:
-    """`deploy/roll.sh restart`: one gateway after another; every connection ends with 1012 and never without a code."""
-    async with Follower(address(stack)) as one, Follower(address(stack)) as other:
+    """`deploy/roll.sh restart`: one gateway after another. Every connection ends with 1012 and never without a code;
+    who comes meanwhile is let in at once."""
+    async with (
+        Follower(address(stack)) as one,
+        Follower(address(stack)) as other,
+        Newcomers(stack.ws("/ws")) as newcomers,
+    ):
         before = {container.id: container.started_at for container in await stack.containers("gateway")}
         await one.more(FREQUENT)
         await stack.run("sh", "deploy/roll.sh", "restart")
@@ -46,11 +51,16 @@ async def test_a_rolling_restart_cuts_nobody_off_and_loses_nothing(stack: Stack)
         assert one.codes
         assert set(one.codes + other.codes) == {1012}
         assert one.lost() == other.lost() == []
+        assert newcomers.refused == []
 
 
 async def test_an_upgrade_replaces_every_gateway_and_loses_nothing(stack: Stack) -> None:
     """`deploy/roll.sh replace`: new containers come first, old ones drain, and as many stay as there were."""
-    async with Follower(address(stack)) as one, Follower(address(stack)) as other:
+    async with (
+        Follower(address(stack)) as one,
+        Follower(address(stack)) as other,
+        Newcomers(stack.ws("/ws")) as newcomers,
+    ):
         before = {container.id for container in await stack.containers("gateway")}
         await one.more(FREQUENT)
         await stack.run("sh", "deploy/roll.sh", "replace")
@@ -61,6 +71,7 @@ async def test_an_upgrade_replaces_every_gateway_and_loses_nothing(stack: Stack)
         assert not after & before
         assert set(one.codes + other.codes) == {1012}
         assert one.lost() == other.lost() == []
+        assert newcomers.refused == []
 
 
 async def test_all_gateways_restarted_at_once(stack: Stack) -> None:

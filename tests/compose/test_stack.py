@@ -120,7 +120,8 @@ async def test_a_client_cannot_say_who_it_is(stack: Stack) -> None:
 
     await until(logged, 30)
     lines = await stack.logs("gateway")
-    addresses = {json.loads(line)["address"] for line in lines.splitlines() if '"address"' in line}
+    told = [line[line.index("{") :] for line in lines.splitlines() if '"address"' in line]
+    addresses = {json.loads(line)["address"] for line in told}
     balancer = json.loads(await stack.run("docker", "inspect", (await stack.container("balancer")).id))
     own = {network["IPAddress"] for network in balancer[0]["NetworkSettings"]["Networks"].values()}
     assert addresses

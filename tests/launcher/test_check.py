@@ -32,7 +32,7 @@ class Pages(http.server.BaseHTTPRequestHandler):
 def url() -> Iterator[str]:
     """Where the pages are."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
@@ -43,10 +43,12 @@ def url() -> Iterator[str]:
 def test_its_status_says_whether_it_went_well(
     url: str, path: str, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """0 for a 2xx, 1 for anything else, a redirect included; the body is printed either way."""
+    """0 for a 2xx, 1 for anything else, a redirect included; the body is printed either way, a failure is one line."""
     assert main([url + path]) == status
     printed = capsys.readouterr()
-    assert "draining" in (printed.out if status == 0 else printed.err)
+    assert printed.out == '{"reasons": ["draining"]}\n'
+    told = [line.startswith(f"{url}{path}: {path[1:]} ") for line in printed.err.splitlines()]
+    assert told == [True] * status
 
 
 def test_nobody_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,16 +63,42 @@ def test_who_does_not_answer_is_given_up(url: str) -> None:
     """A server that accepts and says nothing costs the timeout, not for ever."""
     silent = http.server.HTTPServer(("127.0.0.1", 0), Pages)  # nobody runs it
     with silent:
-        good, text = check(f"http://127.0.0.1:{silent.server_address[1]}/200", 0.2)
-    assert not good
-    assert "timed out" in text
+        body, wrong = check(f"http://127.0.0.1:{silent.server_address[1]}/200", 0.2)
+        assert main([f"http://127.0.0.1:{silent.server_address[1]}/200", "--timeout", "0.1"]) == 1
+    assert (body, wrong) == ("", "no answer (timed out)")
 
 
-@pytest.mark.parametrize("arguments", [[], ["ftp://x/"], ["http:///x"], ["http://x:99999/"], ["a", "b"]])
+def test_a_name_that_no_host_can_have_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback for what DNS could not even be asked."""
+    assert main([f"http://{'x' * 70}/"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ": no answer (" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["a", "b"],
+        ["ftp://x/"],
+        ["https://x/"],
+        ["http:///x"],
+        ["http://x:99999/"],
+        ["http://x:0/"],
+        ["http://name:secret@x/"],
+        ["http://x/ä"],
+        ["http://x/", "--timeout"],
+        ["http://x/", "--timeout", "soon"],
+        ["http://x/", "--timeout", "0"],
+        ["http://x/", "--timeout", "nan"],
+    ],
+)
 def test_what_can_not_be_asked_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """With how to ask."""
+    """With how to ask, and without what was asked: there may be a password in it."""
     assert main(arguments) == 2
-    assert "usage" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("usage: ")
+    assert "secret" not in told
 
 
 def test_it_starts_fast_enough_to_be_run_every_few_seconds() -> None:

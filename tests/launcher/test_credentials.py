@@ -9,9 +9,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from pydantic import ValidationError
 
 from launcher.credentials import LOGINS, UID, CredentialsError, main, make
-from shared.settings import load_settings
+from shared.settings import Settings, load_settings
 
 FILES = {
     "redis/users.acl",
@@ -20,7 +21,7 @@ FILES = {
     "postgres/reader_password",
     *(f"{part}/{setting}" for part in ("worker", "gateway", "tools") for setting in ("redis_url", "database_url")),
 }
-ODD = "päss:w@rd/with?all&the #signs%41"
+ODD = " päss:w@rd/with?all&the #'\"`$signs%41 "
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -75,12 +76,33 @@ def test_what_a_crash_left_out_is_made_up_for(tmp_path: Path, lost: str) -> None
     assert {name: after[name] for name in before} == before
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"redis://[", b"redis://worker@redis:6379/0"])
+def test_a_file_that_holds_no_password_is_made_anew(tmp_path: Path, content: bytes) -> None:
+    """Half a file, or one that somebody spoilt: its user gets another password, and Redis learns of it."""
+    make(tmp_path, {})
+    file = tmp_path / "worker/redis_url"
+    file.unlink()
+    file.write_bytes(content)
+    assert set(make(tmp_path, {})) == {"worker/redis_url", "redis/users.acl"}
+    digest = hashlib.sha256(password(file.read_text()).encode()).hexdigest()
+    assert f"#{digest}\n" in (tmp_path / "redis/users.acl").read_text()
+
+
+def test_what_a_crash_left_behind_is_removed(tmp_path: Path) -> None:
+    """A draft of a file that is whole by now: it has a password in it too."""
+    make(tmp_path, {})
+    draft = tmp_path / "worker/.redis_url.draft"
+    draft.write_text("half")
+    assert make(tmp_path, {}) == []
+    assert not draft.exists()
+
+
 @pytest.mark.parametrize("login", LOGINS, ids=lambda login: login.variable)
 def test_the_environment_replaces_what_was_made(tmp_path: Path, login: object) -> None:
     """A password from the environment is used as it is, whatever signs it has, and stays when the variable is gone."""
     assert isinstance(login, type(LOGINS[0]))
     make(tmp_path, {})
-    make(tmp_path, {login.variable: ODD})
+    assert login.file in make(tmp_path, {login.variable: ODD})
     text = (tmp_path / login.file).read_text()
     assert (password(text) if login.file.endswith("_url") else text) == ODD
     assert make(tmp_path, {}) == []
@@ -107,6 +129,27 @@ def test_another_prefix_rewrites_the_rules_and_nothing_else(tmp_path: Path) -> N
     assert "coinwire:" not in rules
 
 
+@pytest.mark.parametrize("prefix", ["coinwire", "a.b_c-9", "a b", "a:b", "a*", "a[b]", "ä", "a\n"])
+def test_a_prefix_is_what_settings_take_for_one(tmp_path: Path, prefix: str) -> None:
+    """REDIS_PREFIX is refused here where every other process would refuse it, and nowhere else."""
+    try:
+        Settings(_env_file=None, redis_prefix=prefix)
+    except ValidationError:
+        with pytest.raises(CredentialsError):
+            make(tmp_path, {"REDIS_PREFIX": prefix})
+    else:
+        make(tmp_path, {"REDIS_PREFIX": prefix})
+
+
+def test_hosts_of_other_names_are_options(tmp_path: Path) -> None:
+    """Redis and PostgreSQL are found where the options say; passwords stay as they were."""
+    make(tmp_path, {})
+    was = password((tmp_path / "gateway/redis_url").read_text())
+    assert main([str(tmp_path), "--redis-host", "bus.internal", "--postgres-host", "10.0.0.9"]) == 0
+    assert (tmp_path / "gateway/redis_url").read_text() == f"redis://gateway:{was}@bus.internal:6379/0"
+    assert (tmp_path / "worker/database_url").read_text().endswith("@10.0.0.9:5432/coinwire")
+
+
 def test_redis_learns_hashes_only(tmp_path: Path) -> None:
     """users.acl holds no password; who needs none can't log in, or may only PING."""
     make(tmp_path, {})
@@ -120,7 +163,7 @@ def test_redis_learns_hashes_only(tmp_path: Path) -> None:
         if line.startswith("user default "):
             assert line.startswith("user default off resetpass ")
         elif line.startswith("user health "):
-            assert line.endswith(" -@all +ping")
+            assert line.endswith(" -@all +ping nopass")
         else:
             assert "nopass" not in line
             assert len(re.findall(r" #[0-9a-f]{64}", line)) == 1
@@ -129,14 +172,27 @@ def test_redis_learns_hashes_only(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away, as the one-shot container does")
 def test_who_may_read_what(tmp_path: Path) -> None:
     """Gateways, workers and tools own theirs alone; what servers of other images read is open to their container."""
-    os.umask(os.umask(0o077))
-    make(tmp_path, {})
+    before = os.umask(0o077)
+    try:
+        make(tmp_path, {})
+    finally:
+        os.umask(before)
     for name in FILES:
         found = (tmp_path / name).stat()
         part = name.partition("/")[0]
         open_to_all = part == "postgres" or name == "redis/users.acl"
         assert found.st_mode & 0o777 == (0o444 if open_to_all else 0o400), name
         assert found.st_uid == (0 if part in ("redis", "postgres") else UID), name
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away, as the one-shot container does")
+def test_files_that_another_uid_must_read_are_given_to_it(tmp_path: Path) -> None:
+    """`--uid` moves what gateways, workers and tools read, and nothing else."""
+    make(tmp_path, {})
+    written = make(tmp_path, {}, uid=4711)
+    assert set(written) == {name for name in FILES if name.partition("/")[0] in ("worker", "gateway", "tools")}
+    assert (tmp_path / "tools/redis_url").stat().st_uid == 4711
+    assert make(tmp_path, {}, uid=4711) == []
 
 
 @pytest.mark.parametrize(
@@ -165,7 +221,9 @@ def test_its_output_names_files_and_shows_none(tmp_path: Path, capsys: pytest.Ca
     assert first.startswith("credentials: wrote ")
     assert second == "credentials: nothing to change"
     assert not any(text in first for text in texts(tmp_path).values())
-    assert main([]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main([])
     assert "usage" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert main([str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import struct
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -85,6 +87,38 @@ def test_a_loop_that_hangs_is_told_although_it_can_not_answer(asked: Asked, cloc
         assert answer.json()["reasons"] == ["the event loop has not turned for 5 s"]
 
 
+async def test_a_loop_that_is_blocked_is_noticed_and_forgiven(clock: Clock) -> None:
+    """Not live while something holds the loop, live again once it is let go."""
+    held, released = threading.Event(), threading.Event()
+
+    def block() -> None:
+        held.set()
+        released.wait()
+
+    status = Status(open_registry(), list, clock)
+    loop = asyncio.new_event_loop()
+    turning = loop.create_task(status.run())
+    turning.add_done_callback(lambda _: loop.stop())
+    loop.call_soon(block)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        with Asked(status.serve("127.0.0.1", 0)) as client:
+            assert held.wait(10)
+            assert client.get("/health/live").status_code == 200
+            clock.now += 6
+            assert client.get("/health/live").status_code == 503
+            assert client.get("/health/ready").status_code == 503
+            released.set()
+            await until(lambda: client.get("/health/live").status_code == 200)
+    finally:
+        released.set()
+        loop.call_soon_threadsafe(turning.cancel)
+        thread.join()
+        loop.close()
+        status.close()
+
+
 async def test_a_turning_loop_is_noticed(clock: Clock) -> None:
     """`run` proves it each second."""
     status = Status(open_registry(), list, clock)
@@ -101,9 +135,10 @@ async def test_a_turning_loop_is_noticed(clock: Clock) -> None:
 
 
 def test_other_paths_and_methods_are_refused(asked: Asked) -> None:
-    """404 and 405."""
+    """404, and 405 with what is allowed."""
     assert asked.get("/").status_code == 404
-    assert asked.post("/health/live").status_code == 405
+    refused = asked.post("/health/live")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
 
 
 def test_a_client_that_says_nothing_keeps_nobody_waiting(asked: Asked) -> None:
@@ -111,6 +146,52 @@ def test_a_client_that_says_nothing_keeps_nobody_waiting(asked: Asked) -> None:
     with socket.create_connection((asked.base_url.host, asked.base_url.port or 0)):
         assert asked.get("/health/live").status_code == 200
     assert any(thread.name == "status" and thread.daemon for thread in threading.enumerate())
+
+
+def test_with_too_many_connections_the_oldest_gives_way(asked: Asked) -> None:
+    """Sixteen silent clients can't keep a health check out: who came first is cut off, in favour of who comes."""
+    with contextlib.ExitStack() as stack:
+        address = (asked.base_url.host, asked.base_url.port or 0)
+        silent = [stack.enter_context(socket.create_connection(address)) for _ in range(16)]
+        assert asked.get("/health/live").status_code == 200
+        silent[0].settimeout(2)  # less than what a slow client is given anyway
+        assert silent[0].recv(1) == b""
+
+
+def test_clients_that_leave_in_the_middle_are_no_news(asked: Asked, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither a reset nor a request that was never sent leaves a line on stderr."""
+    address = (asked.base_url.host, asked.base_url.port or 0)
+    for said in (b"", b"GET /metr", b"GET /metrics HTTP/1.1\r\n\r\n", b"\x16\x03\x01 nonsense\r\n\r\n"):
+        with socket.create_connection(address) as client:
+            client.sendall(said)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+    assert asked.get("/health/live").status_code == 200
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+async def test_a_client_that_is_slow_is_cut_off(asked: Asked, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whoever has not asked and read the answer after five seconds is, however steadily it goes on."""
+    with socket.create_connection((asked.base_url.host, asked.base_url.port or 0)) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+
+        def cut_off() -> bool:
+            try:
+                client.sendall(b"x")
+            except OSError:
+                return True
+            return False
+
+        await until(cut_off, 10)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_ipv6_address_will_do() -> None:
+    """HOST may be one."""
+    status = Status(open_registry(), list)
+    port = status.serve("::1", 0)
+    assert httpx.get(f"http://[::1]:{port}/health/live").status_code == 200
+    status.close()
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ class PersistenceService:
         reader = context.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
         self.recorder = Recorder(self._database, reader, context.settings.retention_days, context.metrics)
         context.metrics.recording.set_function(lambda: float(self.recorder.writing))
+        context.metrics.expect_records()
 
     @classmethod
     def create(cls, context: ServiceContext) -> PersistenceService:
