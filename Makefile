@@ -55,7 +55,7 @@ scale: ## so many gateways: make scale GATEWAYS=5; GATEWAYS in .env makes it las
 credentials: ## passwords and rights that changed, told to Redis and PostgreSQL while they run (DEMO=1)
 	docker compose run --rm -T credentials
 	docker compose exec -T redis sh -c 'REDISCLI_AUTH=$$(cat /run/coinwire/operator_password) redis-cli -e --user operator ACL LOAD'
-	docker compose exec -T postgres sh /docker-entrypoint-initdb.d/reader.sh
+	docker compose exec -T postgres sh /docker-entrypoint-initdb.d/roles.sh
 
 .PHONY: upgrade
 upgrade: ## what changed, built and started part by part, gateways one after another: clients lose nothing (DEMO=1)

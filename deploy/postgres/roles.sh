@@ -3,13 +3,13 @@
 # the history with, may read what the recorder makes later as coinwire, and may write nothing.
 #
 # The image runs it once, when it makes the database. To be run again when a password has changed:
-#   docker compose exec postgres sh /docker-entrypoint-initdb.d/reader.sh
+#   docker compose exec postgres sh /docker-entrypoint-initdb.d/roles.sh
 (   # the image may source this file: its own shell keeps its options
     set -eu
     folder=${CREDENTIALS:-/run/coinwire}
     # psql takes a file that is not there for an empty password.
     for file in postgres_password reader_password; do
-        [ -s "$folder/$file" ] || { echo "reader.sh: $folder/$file: missing or empty" >&2; exit 1; }
+        [ -s "$folder/$file" ] || { echo "roles.sh: $folder/$file: missing or empty" >&2; exit 1; }
     done
     # psql reads the passwords itself, so that no command line has them; a statement that fails is not logged.
     FOLDER=$folder psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 \

@@ -1,4 +1,4 @@
-"""The role that gateways read the history with, as deploy/postgres/reader.sh makes it, on a real PostgreSQL."""
+"""The role that gateways read the history with, as deploy/postgres/roles.sh makes it, on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.errors import DatabaseError
 from shared.settings import Settings
 from tests.postgres import PostgresServer, find_postgres
 
-SCRIPT = Path(__file__).parents[2] / "deploy/postgres/reader.sh"
+SCRIPT = Path(__file__).parents[2] / "deploy/postgres/roles.sh"
 RECORD = Record(service="news", epoch="e", seq=1, published_at=1, data="{}")
 ODD = 'it\'s $(id) `id` \\ %s: "quoted", pässword'
 
