@@ -10,8 +10,7 @@ STAMP := .venv/.installed
 NODE_STAMP := tests/node/node_modules/.installed
 
 GATEWAYS ?= 2
-WORKERS := worker-data-collection worker-monitoring worker-integration
-# Compose looks here for its files, in every command below and in deploy/roll.sh.
+# Compose looks here for its files, in every command below and in deploy/*.sh.
 ifdef DEMO
 export COMPOSE_FILE := docker-compose.yml:docker-compose.demo.yml
 endif
@@ -49,21 +48,15 @@ logs: ## follow the deployment's logs: make logs PART=gateway (DEMO=1)
 
 .PHONY: scale
 scale: ## so many gateways: make scale GATEWAYS=5; GATEWAYS in .env makes it last (DEMO=1)
-	docker compose up --detach --wait --no-deps --no-recreate --scale gateway=$(GATEWAYS) gateway
-
-.PHONY: credentials
-credentials: ## passwords and rights that changed, told to Redis and PostgreSQL while they run (DEMO=1)
-	docker compose run --rm -T credentials
-	docker compose exec -T redis sh -c 'REDISCLI_AUTH=$$(cat /run/coinwire/operator_password) redis-cli -e --user operator ACL LOAD'
-	docker compose exec -T postgres sh /docker-entrypoint-initdb.d/roles.sh
+	docker compose up --detach --wait --no-recreate --scale gateway=$(GATEWAYS) gateway
 
 .PHONY: upgrade
 upgrade: ## what changed, built and started part by part, gateways one after another: clients lose nothing (DEMO=1)
-	docker compose build
-	@$(MAKE) --no-print-directory credentials
-	docker compose up --detach --wait $(WORKERS)
-	sh deploy/roll.sh replace
-	docker compose up --detach --wait --no-deps balancer
+	sh deploy/upgrade.sh
+
+.PHONY: credentials
+credentials: ## passwords and rights that changed, told to Redis and PostgreSQL while they run (DEMO=1)
+	sh deploy/credentials.sh
 
 ## What was recorded
 

@@ -42,7 +42,9 @@ restart)
 	;;
 replace)
 	for container in $before; do
-		docker compose up --detach --no-deps --no-recreate --scale gateway=$((count + 1)) gateway
+		# With its dependencies, which --no-recreate leaves alone: Compose before 2.27 takes a container that was made
+		# without (--no-deps) for one of other settings, and the next `up` would make all of them anew at once.
+		docker compose up --detach --no-recreate --scale gateway=$((count + 1)) gateway
 		for successor in $(gateways); do
 			ready "$successor"
 		done

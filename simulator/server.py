@@ -44,6 +44,9 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 access_log=False,
                 server_header=False,
+                # Longer than clients keep a connection (httpx: 5 s), as real hosts do: with as long, some requests meet
+                # the end of their connection.
+                timeout_keep_alive=60,
                 log_config=None,
             )
         )

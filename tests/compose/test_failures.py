@@ -8,13 +8,13 @@ import json
 import pytest
 import websockets
 
-from shared.catalog import SERVICES, of_category
+from shared.catalog import CATEGORIES, SERVICES, of_category
 from tests.compose.follower import Follower, Newcomers
-from tests.compose.stack import Container, Stack
+from tests.compose.stack import VERSION, Container, Stack
 from tests.waiting import until
 
 FREQUENT = ("market_data", "explorers", "whale_tracking", "scheduler")  # an update every 15 s at least, of two workers
-WORKERS = ("data_collection", "monitoring", "integration")
+WORKERS = tuple(f"worker-{category.replace('_', '-')}" for category in CATEGORIES)
 
 
 def address(stack: Stack) -> str:
@@ -54,21 +54,30 @@ async def test_a_rolling_restart_cuts_nobody_off_and_loses_nothing(stack: Stack)
         assert newcomers.refused == []
 
 
-async def test_an_upgrade_replaces_every_gateway_and_loses_nothing(stack: Stack) -> None:
-    """`deploy/roll.sh replace`: new containers come first, old ones drain, and as many stay as there were."""
+async def test_an_upgrade_replaces_workers_and_gateways_and_loses_nothing(stack: Stack) -> None:
+    """`deploy/upgrade.sh` to another image: new gateways come first, old ones drain, as many stay as there were; who did
+    not change is left alone, and the next `up` finds nothing to do."""
     async with (
         Follower(address(stack)) as one,
         Follower(address(stack)) as other,
         Newcomers(stack.ws("/ws")) as newcomers,
     ):
         before = {container.id for container in await stack.containers("gateway")}
+        kept = {container.id for container in await stack.containers("redis", "postgres", "balancer")}
+        workers = {container.id for container in await stack.containers(*WORKERS)}
         await one.more(FREQUENT)
-        await stack.run("sh", "deploy/roll.sh", "replace")
+        stack.env["COINWIRE_VERSION"] = f"{VERSION}-next"
+        await stack.run("sh", "deploy/upgrade.sh")
         await one.more(FREQUENT)
         await other.more(FREQUENT)
         after = {container.id for container in await stack.containers("gateway")}
         assert len(after) == len(before)
         assert not after & before
+        assert kept == {container.id for container in await stack.containers("redis", "postgres", "balancer")}
+        assert not workers & {container.id for container in await stack.containers(*WORKERS)}
+        everybody = {container.id for container in await stack.containers()}
+        await stack.compose("up", "--detach")
+        assert everybody == {container.id for container in await stack.containers()}
         assert set(one.codes + other.codes) == {1012}
         assert one.lost() == other.lost() == []
         assert newcomers.refused == []
@@ -98,7 +107,7 @@ async def test_a_gateway_killed(stack: Stack) -> None:
         assert one.lost() == other.lost() == []
 
 
-@pytest.mark.parametrize("category", WORKERS)
+@pytest.mark.parametrize("category", CATEGORIES)
 async def test_a_worker_killed(stack: Stack, category: str) -> None:
     """kill -9 of a worker: clients stay connected, and its services go on with the next seq."""
     services = of_category(category)

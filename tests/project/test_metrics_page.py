@@ -13,7 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from gateway.node import Node
 from gateway.protocol import ACTIONS, ERROR_CODES, CloseCode
-from shared.catalog import CATEGORIES
+from shared.catalog import CATEGORIES, CHANNEL_NAMES, of_category
 from shared.settings import Settings
 from tests.project.test_reference import table
 from workers.category import Category
@@ -115,6 +115,20 @@ def test_listed_values_are_those_that_there_are(gateway: dict[str, Metric], work
         for name, metric in exported.items():
             lists |= {(name, label): values for label, values in metric.starts.items() if values and label != "service"}
     assert {place: listed[place] for place in lists} == lists
+
+
+def test_what_alerts_watch_is_there_from_the_start(
+    gateway: dict[str, Metric], workers: list[dict[str, Metric]]
+) -> None:
+    """With 0 for each service: to Prometheus, what appears as 1 has not increased."""
+    for name in ("received", "gap_unfilled", "malformed"):
+        assert gateway[f"coinwire_bus_{name}_total"].starts["service"] == set(CHANNEL_NAMES)
+    for category, exported in zip(CATEGORIES, workers, strict=True):
+        for name in ("published", "failed", "failovers"):
+            assert exported[f"coinwire_worker_{name}_total"].starts["service"] == set(of_category(category))
+        recorded = set(CHANNEL_NAMES) if "persistence" in of_category(category) else set()
+        for name in ("recorded", "unrecorded"):
+            assert exported[f"coinwire_worker_{name}_total"].starts["service"] == recorded
 
 
 def test_reasons_to_close_are_those_of_the_protocol(gateway: dict[str, Metric]) -> None:

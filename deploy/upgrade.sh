@@ -1,0 +1,28 @@
+#!/bin/sh
+# Brings a deployment that runs to what stands here now, part by part, so that clients that recover lose nothing:
+# image, credentials, servers whose settings changed, workers, gateways one after another, balancer.
+#
+# Compose finds the stack as always: COMPOSE_FILE and COMPOSE_PROJECT_NAME name another.
+set -eu
+cd "$(dirname "$0")/.."
+
+# Whether service $1 runs with other settings than it has now, or since before its file $2 changed, which Compose does
+# not look at.
+changed() {
+	container=$(docker compose ps --quiet "$1")
+	[ -n "$container" ] || return 0
+	began=$(docker inspect --format '{{.State.StartedAt}}' "$container" | cut -c1-19)
+	hash=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$container")
+	[ "$(docker compose config --hash "$1")" != "$1 $hash" ] || [ -n "$(find "$2" -newermt "${began}Z")" ]
+}
+
+docker compose build
+sh deploy/credentials.sh
+if changed redis deploy/redis/redis.conf; then
+	docker compose up --detach --wait --force-recreate redis
+fi
+docker compose up --detach --wait worker-data-collection worker-monitoring worker-integration
+sh deploy/roll.sh replace
+if changed balancer deploy/balancer/haproxy.cfg; then
+	docker compose up --detach --wait --force-recreate --no-deps balancer
+fi
