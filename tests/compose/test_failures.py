@@ -55,8 +55,8 @@ async def test_a_rolling_restart_cuts_nobody_off_and_loses_nothing(stack: Stack)
 
 
 async def test_an_upgrade_replaces_workers_and_gateways_and_loses_nothing(stack: Stack) -> None:
-    """`deploy/upgrade.sh` to another image: new gateways come first, old ones drain, as many stay as there were; who did
-    not change is left alone, and the next `up` finds nothing to do."""
+    """`deploy/upgrade.sh` to another image: new gateways come first, old ones drain, as many stay as there were. Who
+    did not change is left alone, and the next `up` finds nothing to do."""
     async with (
         Follower(address(stack)) as one,
         Follower(address(stack)) as other,

@@ -100,3 +100,28 @@ async def test_every_part_works_as_its_user_on_the_deployments_redis(stack: Stac
         await stack.run("docker", "kill", container)
     assert "passed" in printed
     assert "skipped" not in printed
+
+
+async def test_a_password_is_replaced_while_everything_runs(stack: Stack) -> None:
+    """`deploy/credentials.sh` with another password for tools and for gateways' role: the new one is taken, the old one
+    is refused, and gateways are ready all the time."""
+    reader = (await stack.tools("cat", "/run/coinwire/redis_url")).strip()
+    gateway = (await stack.containers("gateway"))[0]
+    database = (await stack.exec(gateway, "cat", "/run/coinwire/database_url")).strip()
+    new = {"REDIS_READER_PASSWORD": "another for tools, 2", "POSTGRES_READER_PASSWORD": "another for the history, 2"}
+    printed = await stack.run("sh", "deploy/credentials.sh", **new)
+    assert not any(password in printed for password in new.values())
+
+    read = "import sys, redis; redis.Redis.from_url(sys.argv[1]).get('coinwire:{market_data}:last'); print('read')"
+    assert "invalid username-password" in await stack.tools("python", "-c", read, reader, check=False)
+    assert "read" in await stack.tools(
+        "python", "-c", read, (await stack.tools("cat", "/run/coinwire/redis_url")).strip()
+    )
+
+    ask = "import sys, psycopg; print(psycopg.connect(sys.argv[1]).execute('SELECT 1').fetchone())"
+    assert "password authentication failed" in await stack.exec(gateway, "python", "-c", ask, database, check=False)
+    database = (await stack.exec(gateway, "cat", "/run/coinwire/database_url")).strip()
+    assert "(1,)" in await stack.exec(gateway, "python", "-c", ask, database)
+    assert {container.health for container in await stack.containers("gateway")} == {"healthy"}
+
+    await stack.run("sh", "deploy/roll.sh", "restart")  # who was started before has the old one
