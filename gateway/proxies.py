@@ -9,6 +9,7 @@ import asyncio
 import ipaddress
 import re
 import socket
+import time
 from collections.abc import Awaitable, Callable, Collection
 
 import structlog
@@ -21,17 +22,22 @@ log = structlog.get_logger()
 
 _LOOK_AGAIN = 2.0  # s: for so long the clients of a balancer that was made anew seem to have its address
 _PATIENCE = 5.0  # s for one answer of the resolver: its own first retry comes after as many
+# s that addresses stay while the resolver fails, as long as the balancer's own `hold`: a hiccup is over by then. Not
+# for ever: where Docker's DNS can ask nobody outside, it fails (SERVFAIL) for a container that is gone, too, instead
+# of denying it, and the next container may get its address. Beyond it nobody is trusted.
+_HOLD = 30.0
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # RFC 1123; Docker allows underscores
 _NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # no top-level domain: 10.0.0.300, 0x7f000001 are bad addresses
 _GONE = (socket.EAI_NONAME, socket.EAI_NODATA)
 ANYBODY = "*"
 
 Resolve = Callable[[str], Awaitable[Collection[str]]]
-"""The addresses of a host name. Raises socket.gaierror where it has none."""
+"""The addresses of a host name. Raises socket.gaierror where it has none, OSError where that can't be told."""
 
 
 async def resolve(name: str) -> Collection[str]:
-    """What the system's resolver says, IPv4 and IPv6. Raises socket.gaierror, TimeoutError."""
+    """What the system's resolver says, IPv4 and IPv6. Raises socket.gaierror, TimeoutError; OSError without files."""
     async with asyncio.timeout(_PATIENCE):
         found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return {str(address[0]) for *_, address in found}
@@ -43,18 +49,29 @@ class TrustedProxies:
     `trusted` is FORWARDED_ALLOW_IPS: addresses, networks and host names, separated by commas, or `*` for anybody.
     """
 
-    def __init__(self, app: ASGIApp, trusted: str, resolver: Resolve = resolve) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        trusted: str,
+        resolver: Resolve = resolve,
+        *,
+        every: float = _LOOK_AGAIN,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Does no I/O: until `run` has looked them up, names trust nobody. Raises SettingsError for what is neither."""
         self._app = app
         self._resolver = resolver
+        self._every = every
+        self._clock = clock
         self._fixed: list[str] = []
-        self._found: dict[str, frozenset[str]] = {}
+        self._found: dict[str, frozenset[str] | None] = {}  # None: not looked up yet
+        self._told_at: dict[str, float] = {}
         parts = [part.strip() for part in trusted.split(",") if part.strip()]
         for part in parts:
             if part == ANYBODY or _is_network(part):
                 self._fixed.append(part)
-            elif _NAME.fullmatch(part) and not part.rpartition(".")[2].isdecimal():
-                self._found[part] = frozenset()
+            elif _NAME.fullmatch(part) and not _NUMBER.fullmatch(part.rstrip(".").rpartition(".")[2]):
+                self._found[part] = None
             else:
                 raise SettingsError(f"FORWARDED_ALLOW_IPS: {part!r} is no address, network or host name")
         if ANYBODY in self._fixed and len(parts) > 1:
@@ -75,46 +92,49 @@ class TrustedProxies:
         while True:
             for name in self._found:
                 await self.look_up(name)
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(self._every)
 
     async def look_up(self, name: str) -> None:
-        """Trust the addresses that `name` has now; nobody, where it has none any more."""
+        """Trust the addresses that `name` has now; nobody, where it has none (any more)."""
         known = self._found[name]
         try:
             found = frozenset(await self._resolver(name))
-        except socket.gaierror as error:
-            if error.errno not in _GONE:
+            self._told_at[name] = self._clock()
+        except OSError as error:  # gaierror and TimeoutError are such, and so is a process that may open no more files
+            gone = isinstance(error, socket.gaierror) and error.errno in _GONE
+            if known and not gone and self._clock() - self._told_at[name] < _HOLD:
                 return  # the resolver is in trouble: that says nothing about the proxy
-            found = frozenset()  # it is gone, and its address may be another's soon
-        except TimeoutError:
+            found = frozenset()
+        if found == known:
             return
-        if found != known:
-            self._found[name] = found
-            self._believing = self._around()
-            if found:
-                log.info("proxy trusted", proxy=name, addresses=sorted(found))
-            else:
-                log.warning("proxy gone: nobody is trusted by this name", proxy=name)
+        self._found[name] = found
+        self._believing = self._around()
+        if found:
+            log.info("proxy known", proxy=name, addresses=sorted(found))
+        else:
+            log.warning("proxy unknown: nobody is trusted by this name", proxy=name)
 
     def _around(self) -> ProxyHeadersMiddleware:
-        found = {address for addresses in self._found.values() for address in addresses}
-        # An IPv4 peer of a socket that listens on IPv6 has an address of this form.
-        mapped = {f"::ffff:{address}" for address in (*found, *self._fixed) if _is_ipv4(address)}
-        trusted: list[str] | str = ANYBODY if ANYBODY in self._fixed else [*self._fixed, *found, *mapped]
-        return ProxyHeadersMiddleware(self._app, trusted)  # type: ignore[arg-type]  # as above
+        listed = [*self._fixed, *(address for found in self._found.values() for address in found or ())]
+        if ANYBODY in listed:
+            return ProxyHeadersMiddleware(self._app, ANYBODY)  # type: ignore[arg-type]  # as above
+        # An IPv4 peer of a socket that listens on IPv6 has an address of another form.
+        mapped = [form for form in map(_mapped, listed) if form]
+        return ProxyHeadersMiddleware(self._app, [*listed, *mapped])  # type: ignore[arg-type]  # as above
+
+
+def _mapped(text: str) -> str | None:
+    """An IPv4 address or network as IPv6 writes it (RFC 4291, section 2.5.5.2); None for what is IPv6 already."""
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError:
+        return None
+    return f"::ffff:{network.network_address}/{96 + network.prefixlen}"
 
 
 def _is_network(text: str) -> bool:
     try:
         ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_ipv4(text: str) -> bool:
-    try:
-        ipaddress.IPv4Address(text)
     except ValueError:
         return False
     return True
