@@ -21,6 +21,7 @@ sh deploy/credentials.sh
 if changed redis deploy/redis/redis.conf; then
 	docker compose up --detach --wait --force-recreate redis
 fi
+docker compose up --detach --wait postgres
 docker compose up --detach --wait worker-data-collection worker-monitoring worker-integration
 sh deploy/roll.sh replace
 if changed balancer deploy/balancer/haproxy.cfg; then

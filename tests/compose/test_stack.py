@@ -94,8 +94,12 @@ async def test_nothing_of_ours_runs_as_root_or_can_write_to_its_image(stack: Sta
 
 async def test_metrics_are_not_for_clients(stack: Stack) -> None:
     """/metrics is 404 at the balancer, and there for whoever asks inside."""
+    for target in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/%6Detric%73", "/metrics?x=1", "/metrics%00"):
+        answer = await _raw(stack, f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert answer.startswith(("HTTP/1.1 404 ", "HTTP/1.1 400 ")), target
+    answer = await _raw(stack, "GET http://gateway:7860/metrics HTTP/1.0\r\n\r\n")
+    assert answer.startswith("HTTP/1.1 404 ")
     async with httpx.AsyncClient() as http:
-        assert (await http.get(stack.http("/metrics"))).status_code == 404
         assert (await http.get(stack.http("/health/ready"))).status_code == 200
     gateway = (await stack.containers("gateway"))[0]
     inside = await stack.exec(gateway, "python", "-m", "launcher.check", "http://127.0.0.1:7860/metrics")
@@ -127,6 +131,16 @@ async def test_a_client_cannot_say_who_it_is(stack: Stack) -> None:
     assert addresses
     assert spoofed not in lines
     assert not addresses & own, "the balancer's own address: the header was not believed"
+
+
+async def _raw(stack: Stack, request: str) -> str:
+    """What the balancer answers to these very bytes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", stack.port)
+    writer.write(request.encode())
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer.decode(errors="replace")
 
 
 async def _flood(client: websockets.ClientConnection) -> None:
