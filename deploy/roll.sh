@@ -10,7 +10,6 @@
 set -eu
 
 READY_SECONDS=90 # as long as a whole stack may take
-GRACE_SECONDS=30 # stop_grace_period
 
 gateways() { docker compose ps --quiet gateway; }
 
@@ -36,7 +35,7 @@ case $mode in
 restart)
 	for container in $before; do
 		echo "roll: restarting $container"
-		docker restart --time "$GRACE_SECONDS" "$container" >/dev/null
+		docker restart "$container" >/dev/null # within its stop_grace_period
 		ready "$container"
 	done
 	;;
@@ -49,7 +48,7 @@ replace)
 			ready "$successor"
 		done
 		echo "roll: taking $container away"
-		docker stop --time "$GRACE_SECONDS" "$container" >/dev/null
+		docker stop "$container" >/dev/null # within its stop_grace_period
 		docker rm "$container" >/dev/null
 	done
 	;;

@@ -25,5 +25,7 @@ docker compose up --detach --wait postgres
 docker compose up --detach --wait worker-data-collection worker-monitoring worker-integration
 sh deploy/roll.sh replace
 if changed balancer deploy/balancer/haproxy.cfg; then
-	docker compose up --detach --wait --force-recreate --no-deps balancer
+	# Not --no-deps, for the reason that deploy/roll.sh gives; and with as many gateways as there are.
+	gateways=$(docker compose ps --quiet gateway | wc -l)
+	docker compose up --detach --wait --force-recreate --scale gateway="$gateways" balancer
 fi
