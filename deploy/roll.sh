@@ -13,14 +13,15 @@ READY_SECONDS=90 # as long as a whole stack may take
 
 gateways() { docker compose ps --quiet gateway; }
 
-# Wait until container $1 is healthy.
+# Wait until container $1 is healthy. Fails where it takes too long, with its last words.
 ready() {
 	seconds=0
 	until [ "$(docker inspect --format '{{.State.Health.Status}}' "$1")" = healthy ]; do
 		seconds=$((seconds + 1))
 		if [ "$seconds" -gt "$READY_SECONDS" ]; then
+			docker logs --tail 1 "$1" >&2
 			echo "roll: $1 is not healthy after $READY_SECONDS s; the gateways after it were left alone" >&2
-			exit 1
+			return 1
 		fi
 		sleep 1
 	done
@@ -45,7 +46,10 @@ replace)
 		# without (--no-deps) for one of other settings, and the next `up` would make all of them anew at once.
 		docker compose up --detach --no-recreate --scale gateway=$((count + 1)) gateway
 		for successor in $(gateways); do
-			ready "$successor"
+			# Those that go need not be ready: perhaps that is why.
+			case $before in *"$successor"*) continue ;; esac
+			# One that never will be would be counted, and waited for, by whoever tries again.
+			ready "$successor" || { docker rm --force "$successor" >/dev/null; exit 1; }
 		done
 		echo "roll: taking $container away"
 		docker stop "$container" >/dev/null # within its stop_grace_period

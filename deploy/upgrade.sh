@@ -22,7 +22,12 @@ if changed redis deploy/redis/redis.conf; then
 	docker compose up --detach --wait --force-recreate redis
 fi
 docker compose up --detach --wait postgres
-docker compose up --detach --wait worker-data-collection worker-monitoring worker-integration
+set -- worker-data-collection worker-monitoring worker-integration
+for worker in "$@"; do # stand-bys stay as many as they are
+	count=$(docker compose ps --quiet "$worker" | wc -l)
+	[ "$count" -le 1 ] || set -- "$@" --scale "$worker=$count"
+done
+docker compose up --detach --wait "$@"
 sh deploy/roll.sh replace
 if changed balancer deploy/balancer/haproxy.cfg; then
 	# Not --no-deps, for the reason that deploy/roll.sh gives; and with as many gateways as there are.

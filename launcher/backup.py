@@ -123,7 +123,7 @@ async def restore_backup(
     kept = await database.count()
     if kept and not (replace or merge):
         raise FileError(
-            f"{database.location} has {kept} records: MERGE=1 adds what it does not have, REPLACE=1 deletes them first"
+            f"{database.location} has {kept} records: MERGE=1 (--merge) adds what it does not have, REPLACE=1 (--replace) deletes them first"
         )
     if replace:
         await database.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -15,7 +16,9 @@ PAGES = [ROOT / "docs/how-to/operate.md", ROOT / "docs/how-to/when-something-fai
 TEXT = "\n".join(page.read_text() for page in PAGES)
 SERVICES = set(re.findall(r"^  ([a-z][a-z-]+):\n    (?:<<|image)", "\n".join(COMPOSE.values()), re.MULTILINE))
 OURS = {"HOST", "PORT", "REDIS_URL", "DATABASE_URL", "FORWARDED_ALLOW_IPS", "WORKER_METRICS_PORT"}
-"""Settings that the compose files decide themselves: who listens where, and where the others are."""
+"""Settings that the compose files decide themselves: who listens where, and where the others are, passwords included,
+which containers read from files. `PORT` of the operator's is the published one."""
+SOURCES = [path for folder in ("gateway", "workers", "shared") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
 def test_every_variable_of_the_compose_files_is_explained() -> None:
@@ -62,3 +65,44 @@ def test_every_service_is_described() -> None:
     page = PAGES[0].read_text()
     assert {"redis", "postgres", "gateway", "balancer", "credentials", "tools", "simulator"} <= SERVICES
     assert [name for name in sorted(SERVICES) if f"`{name}`" not in page and name != "simulator"] == []
+
+
+def test_every_log_line_that_is_quoted_is_one_of_ours() -> None:
+    """A line that when-something-fails.md quotes is said somewhere in the sources."""
+    said = [pattern for path in SOURCES for pattern in _texts(ast.parse(path.read_text()))]
+    page = PAGES[1].read_text()
+    spoken = re.findall(r"`([a-z_]+:? [a-z]+[a-z ,:]*)`", page)
+    quoted = {text for text in spoken if not text.startswith(("docker ", "make ", "sh ", "config "))}
+    assert quoted >= {"redis lost", "recorder: database lost", "client too slow", "proxy known"}
+    assert [text for text in sorted(quoted) if not any(re.search(pattern, text) for pattern in said)] == []
+
+
+def test_every_variable_that_is_named_exists() -> None:
+    """In both pages a name in capitals is a setting, or a variable of the compose files or of Compose."""
+    known = {name.upper() for name in Settings.model_fields} | {"COMPOSE_FILE", "OUTER_REDIS_URL", "OUTER_DATABASE_URL"}
+    known |= {name for text in COMPOSE.values() for name in re.findall(r"\b[A-Z][A-Z_]+\b", text)}
+    named = {name for page in PAGES[:2] for name in re.findall(r"`([A-Z]+_[A-Z_]+)[`=]", page.read_text())}
+    assert named - known == set()
+
+
+def test_every_volume_and_network_that_is_named_exists() -> None:
+    """`coinwire_…` and `…-credentials` are what Compose makes of the names in docker-compose.yml."""
+    made = set(re.findall(r"^  ([a-z-]+):", COMPOSE["docker-compose.yml"].partition("\nnetworks:")[2], re.MULTILINE))
+    text = "".join(page.read_text() for page in PAGES[:2])
+    named = set(re.findall(r"\bcoinwire_([a-z-]+)\b(?![_{])", text)) | set(re.findall(r"`([a-z]+-credentials)`", text))
+    named = {name for name in named if name not in ("gateway", "worker", "bus") or f"network coinwire_{name}" in text}
+    assert named >= {"bus", "postgres-data", "tools-credentials"}
+    assert named - made == set()
+
+
+def _texts(tree: ast.Module) -> list[str]:
+    """Patterns of a module's literals: in an f-string, any word may stand where a value does."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            texts = [str(part.value) if isinstance(part, ast.Constant) else "" for part in node.values]
+            if re.search("[a-z]{4}", "".join(texts)):  # else it says nothing of its own
+                found.append("^" + "".join(re.escape(text) if text else r"\S+" for text in texts) + "$")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append("^" + re.escape(node.value) + "$")
+    return found
