@@ -123,7 +123,8 @@ async def restore_backup(
     kept = await database.count()
     if kept and not (replace or merge):
         raise FileError(
-            f"{database.location} has {kept} records: MERGE=1 (--merge) adds what it does not have, REPLACE=1 (--replace) deletes them first"
+            f"{database.location} has {kept} records: MERGE=1 (--merge) adds what it does not have, "
+            "REPLACE=1 (--replace) deletes them first"
         )
     if replace:
         await database.clear()
