@@ -14,12 +14,14 @@ replace what was made.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -74,11 +76,25 @@ def make(
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", prefix):
         raise CredentialsError("REDIS_PREFIX: letters, digits, _, . and - only")
     try:
-        known = {login.user: _password(folder, login, environment) for login in LOGINS}
-        files = _files(prefix, known, redis_host, postgres_host)
-        return [name for name, (text, mode) in files.items() if _put(folder / name, text, mode, uid)]
+        # A volume, so that containers see each other's lock: the folders are mounted one by one.
+        with _locked(folder / "redis"):
+            known = {login.user: _password(folder, login, environment) for login in LOGINS}
+            files = _files(prefix, known, redis_host, postgres_host)
+            return [name for name, (text, mode) in files.items() if _put(folder / name, text, mode, uid)]
     except OSError as error:
         raise CredentialsError(f"{error.filename or folder}: {error.strerror}") from None
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait until nobody else writes here. The lock is the kernel's: it ends with its holder, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def _password(folder: Path, login: Login, environment: Mapping[str, str]) -> str:

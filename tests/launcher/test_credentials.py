@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -52,6 +54,17 @@ def test_a_later_start_changes_nothing(tmp_path: Path) -> None:
     assert make(tmp_path, {}) == []
     assert texts(tmp_path) == was
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in FILES} == before
+
+
+def test_two_at_once_agree(tmp_path: Path) -> None:
+    """`make credentials` while `docker compose up` runs the same: one waits for the other, and changes nothing."""
+    command = [sys.executable, "-m", "launcher.credentials", str(tmp_path)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(6)]
+    said = sorted(process.communicate()[0] for process in started)
+    assert [line.partition(": ")[2].split()[0] for line in said] == ["nothing"] * 5 + ["wrote"], said
+    assert [process.returncode for process in started] == [0] * 6
+    assert texts(tmp_path).keys() == FILES
+    assert make(tmp_path, {}) == []
 
 
 @pytest.mark.parametrize("lost", sorted(FILES))
