@@ -79,7 +79,7 @@ check: lint test test-slow ## all that CI runs, but for what needs a Docker engi
 
 .PHONY: test
 test: $(STAMP) node-modules ## the tests, without the slow ones: under three minutes
-	$(BIN)/python -m pytest -m "not slow and not compose" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not compose" -n 3 --dist loadfile $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(STAMP) node-modules ## the slow tests: whole clusters, killed, paused and cut
