@@ -8,7 +8,7 @@ from math import ceil
 
 from redis.asyncio import Redis
 
-from shared.bus.redis_client import REDIS_FAULTS, command_deadline
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline, fault_name
 from shared.channels import Channels
 from shared.errors import BusError
 
@@ -41,7 +41,7 @@ class Budgets:
                 args = [budget.units - reserve, ceil(budget.seconds * 1000), cost]
                 wait = await self._spend(keys=self._keys(provider), args=args)
         except REDIS_FAULTS as error:
-            raise BusError(f"budget of {provider}: {type(error).__name__}") from error
+            raise BusError(f"budget of {provider}: {fault_name(error)}") from error
         return int(wait) / 1000
 
     async def block(self, provider: str, seconds: float) -> None:
@@ -53,7 +53,7 @@ class Budgets:
             async with command_deadline():
                 await self._block(keys=self._keys(provider)[1:], args=[max(1, ceil(seconds * 1000))])
         except REDIS_FAULTS as error:
-            raise BusError(f"block of {provider}: {type(error).__name__}") from error
+            raise BusError(f"block of {provider}: {fault_name(error)}") from error
 
     def _keys(self, provider: str) -> list[str]:
         return [self._channels.budget(provider), self._channels.budget_block(provider)]

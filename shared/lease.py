@@ -12,7 +12,7 @@ from importlib import resources
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus.redis_client import REDIS_FAULTS, command_deadline
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline, fault_name
 from shared.channels import Channels
 
 log = structlog.get_logger()
@@ -66,7 +66,7 @@ class Lease:
                     await self.refresh()
                     now = "held" if self.fence else "standing by"
                 except REDIS_FAULTS as error:
-                    now = f"unknown: {type(error).__name__}"  # our fence runs out by itself
+                    now = f"unknown: {fault_name(error)}"  # our fence runs out by itself
                 if now != state:
                     log.info("lease", lease=self.name, state=now)
                     state = now

@@ -16,7 +16,7 @@ import msgpack
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus.redis_client import REDIS_FAULTS, command_deadline
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline, fault_name
 from shared.channels import Channels
 from shared.errors import BusError
 
@@ -165,7 +165,7 @@ class Presence:
             self._others = others
         except REDIS_FAULTS as error:
             self._whole = True
-            raise BusError(f"presence: {type(error).__name__}") from error
+            raise BusError(f"presence: {fault_name(error)}") from error
 
     async def _take_numbers(self) -> None:
         """Refill our numbers if need be; in any case see to it that Redis hands nobody a number twice."""
@@ -254,7 +254,7 @@ class Presence:
                         pipeline.hget(self._channels.presence(node), client_id)
                 packed = iter(await pipeline.execute())
         except REDIS_FAULTS as error:
-            raise BusError(f"presence: {type(error).__name__}") from error
+            raise BusError(f"presence: {fault_name(error)}") from error
         clients: list[ClientRecord] = []
         for number, client_id, node in chosen:
             record = self._clients.get(client_id) if node == self._node else _unpack(number, client_id, next(packed))
@@ -276,7 +276,7 @@ class Presence:
                 pipeline.srem(self._channels.nodes, self._node)
                 await pipeline.execute()
         except REDIS_FAULTS as error:
-            raise BusError(f"presence: {type(error).__name__}") from error
+            raise BusError(f"presence: {fault_name(error)}") from error
 
 
 def _services_of(counts: Mapping[str, int]) -> dict[str, int]:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from shared.bus.redis_client import REDIS_FAULTS, command_deadline
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline, fault_name
 from shared.channels import Channels
 from shared.errors import BusError
 
@@ -23,7 +23,7 @@ async def _redis_call(what: str) -> AsyncIterator[None]:
         async with command_deadline():
             yield
     except REDIS_FAULTS as error:
-        raise BusError(f"{what}: {type(error).__name__}") from error
+        raise BusError(f"{what}: {fault_name(error)}") from error
 
 
 class CallReport(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared.bus.redis_client import REDIS_FAULTS, command_deadline
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline, fault_name
 from shared.bus.stream_reader import StreamReader
 from shared.channels import Channels
 from shared.envelope import Envelope, pack_draft
@@ -67,7 +67,7 @@ class Bus:
                 raise FencedError(f"{service}: {error}") from None
             raise BusError(f"publish of {service}: {error}") from error
         except REDIS_FAULTS as error:
-            raise BusError(f"publish of {service}: {type(error).__name__}") from error
+            raise BusError(f"publish of {service}: {fault_name(error)}") from error
         position = Position(epoch.decode(), int(seq))
         known = self._positions.get(service, known)  # another publish may have ended meanwhile, and been later
         if known.epoch != position.epoch or known.seq < position.seq:
@@ -80,7 +80,7 @@ class Bus:
             async with command_deadline():
                 raw: Any = await self._redis.get(self._channels.last(service))
         except REDIS_FAULTS as error:
-            raise BusError(f"newest of {service}: {type(error).__name__}") from error
+            raise BusError(f"newest of {service}: {fault_name(error)}") from error
         try:
             return None if raw is None else Envelope.unpack(raw)
         except EnvelopeError as error:
@@ -96,5 +96,5 @@ class Bus:
             async with command_deadline():
                 cursor: Any = await self._redis.hget(self._channels.meta(service), "cursor")
         except REDIS_FAULTS as error:
-            raise BusError(f"cursor of {service}: {type(error).__name__}") from error
+            raise BusError(f"cursor of {service}: {fault_name(error)}") from error
         return None if cursor is None else bytes(cursor)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import SettingsError
 from shared.settings import Settings
@@ -17,6 +18,15 @@ REDIS_FAULTS = (RedisError, OSError, TimeoutError)
 
 _CONNECT_SECONDS = 3.0  # loopback or one datacentre: beyond it the host is gone, not slow
 _COMMAND_SECONDS = 5.0  # our longest command reads a stream of some MB
+
+
+def fault_name(error: BaseException) -> str:
+    """What kind of a fault it is, in a word or two: `ConnectionError`, `ResponseError MISCONF`.
+
+    The word in capitals that Redis' refusals begin with tells one from another; what follows it may quote arguments.
+    """
+    code = re.match(r"[A-Z]{4,}(?= )", str(error)) if isinstance(error, ResponseError) else None
+    return f"{type(error).__name__} {code[0]}" if code else type(error).__name__
 
 
 def command_deadline() -> asyncio.Timeout:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared.bus.redis_client import REDIS_FAULTS, command_deadline
+from shared.bus.redis_client import REDIS_FAULTS, command_deadline, fault_name
 from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import BusError, EnvelopeError
@@ -66,7 +66,7 @@ class StreamReader:
             self.rewind()
             return []
         except REDIS_FAULTS as error:
-            raise BusError(f"streams: {type(error).__name__}") from error
+            raise BusError(f"streams: {fault_name(error)}") from error
 
     async def acknowledge(self, entries: Iterable[Entry]) -> None:
         """Tell Redis that these need not be read again. Raises BusError."""
@@ -81,7 +81,7 @@ class StreamReader:
                     commands.xack(key, self._group, *ids)
                 await commands.execute()
         except REDIS_FAULTS as error:
-            raise BusError(f"streams: {type(error).__name__}") from error
+            raise BusError(f"streams: {fault_name(error)}") from error
 
     async def oldest(self, service: str) -> int | None:
         """The seq of the oldest update that the stream of `service` still has. Raises BusError."""
@@ -89,7 +89,7 @@ class StreamReader:
             async with command_deadline():
                 entries: Any = await self._redis.xrange(self._keys[service], count=1)
         except REDIS_FAULTS as error:
-            raise BusError(f"streams: {type(error).__name__}") from error
+            raise BusError(f"streams: {fault_name(error)}") from error
         return int(entries[0][0].partition(b"-")[0]) if entries else None
 
     async def _read(self, count: int) -> list[Entry]:

@@ -7,9 +7,11 @@ import time
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from launcher.redis_server import RedisServer
 from shared.bus import Bus, Position, open_redis
+from shared.bus.redis_client import fault_name
 from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import BusError, EnvelopeError, FencedError
@@ -17,6 +19,7 @@ from shared.settings import Settings
 from tests.shared.conftest import settings_of
 from tests.shared.listening import SERVICE, Listener
 from tests.shared.outage import restart
+from tests.waiting import until
 
 NODE_SLACK = 100  # entries in one node of a Redis stream: with `~` only whole nodes are trimmed
 
@@ -123,6 +126,30 @@ async def test_data_that_cannot_be_packed_is_refused(redis: Redis, bus: Bus, cha
     with pytest.raises(EnvelopeError):
         await bus.publish(SERVICE, {"n": object()})
     assert await state(redis, channels) == before
+
+
+async def test_a_redis_that_cannot_write_refuses_and_goes_on_where_it_was(
+    own_server: RedisServer, own_redis: Redis, channels: Channels
+) -> None:
+    """Redis takes no write while its disk fails: a BusError with Redis' own word for it, and no seq is used up."""
+    bus = Bus(own_redis, channels, 10)
+    first = await bus.publish(SERVICE, {})
+    # A snapshot can't take the name of a folder that isn't empty, which stops writes as a full disk does.
+    (own_server.folder / "dump.rdb" / "in the way").mkdir(parents=True)
+    await own_redis.config_set("save", "3600 100000")
+    await own_redis.bgsave()
+
+    async def failed() -> bool:
+        return (await own_redis.info("persistence"))["rdb_last_bgsave_status"] == "err"
+
+    await until(failed)
+    with pytest.raises(BusError, match="MISCONF"):
+        await bus.publish(SERVICE, {})
+    with pytest.raises(RedisError) as caught:
+        await own_redis.set("key", "a value that is nobody's business")
+    assert fault_name(caught.value) == "ResponseError MISCONF"
+    await own_redis.config_set("save", "")
+    assert await bus.publish(SERVICE, {}) == Position(first.epoch, 2)
 
 
 async def test_redis_away_is_a_bus_error_at_once(own_server: RedisServer, channels: Channels) -> None:
