@@ -14,6 +14,8 @@ GATEWAYS ?= 2
 ifdef DEMO
 export COMPOSE_FILE := docker-compose.yml:docker-compose.demo.yml
 endif
+# For the reason that deploy/upgrade.sh gives.
+export BUILDX_NO_DEFAULT_ATTESTATIONS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -87,7 +89,7 @@ test-slow: $(STAMP) node-modules ## the slow tests: whole clusters, killed, paus
 
 .PHONY: test-compose
 test-compose: $(STAMP) ## the deployment on a Docker engine: up, scaled, rolled, killed part by part
-	$(BIN)/python -m pytest -m compose tests/compose $(ARGS)
+	$(BIN)/python -m pytest -m compose $(or $(ARGS),tests/compose)
 
 .PHONY: bench
 bench: $(STAMP) ## what a broadcast costs, as a ratio to ASGI's websocket.send (ARGS="--clients 500")

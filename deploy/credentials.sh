@@ -12,4 +12,5 @@ docker logs --tail 1 "$container"
 
 docker compose exec -T redis sh -c \
 	'REDISCLI_AUTH=$(cat /run/coinwire/operator_password) redis-cli -e --user operator ACL LOAD'
-docker compose exec -T postgres sh /docker-entrypoint-initdb.d/roles.sh
+# The file of now: the container has the one that was there when it started, since Git puts another in its place.
+docker compose exec -T postgres sh -s <deploy/postgres/roles.sh

@@ -11,7 +11,15 @@ set -eu
 
 READY_SECONDS=90 # as long as a whole stack may take
 
-gateways() { docker compose ps --quiet gateway; }
+# All of them, those that were stopped too: Compose counts those, and starts them again as they were.
+gateways() {
+	for container in $(docker compose ps --all --quiet gateway); do
+		# But none of `docker compose run gateway`.
+		if [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.oneoff"}}' "$container")" != True ]; then
+			echo "$container"
+		fi
+	done
+}
 
 # Wait until container $1 is healthy. Fails where it takes too long, with its last words.
 ready() {

@@ -6,6 +6,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# What a build says of itself would make every image another one, and every container with it, where the engine keeps
+# images as containerd does.
+export BUILDX_NO_DEFAULT_ATTESTATIONS=1
+
 # Whether service $1 runs with other settings than it has now, or since before its file $2 changed, which Compose does
 # not look at.
 changed() {
@@ -13,7 +17,9 @@ changed() {
 	[ -n "$container" ] || return 0
 	began=$(docker inspect --format '{{.State.StartedAt}}' "$container" | cut -c1-19)
 	hash=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$container")
-	[ "$(docker compose config --hash "$1")" != "$1 $hash" ] || [ -n "$(find "$2" -newermt "${began}Z")" ]
+	# Where `find` doesn't know such a time, rather once too often.
+	newer=$(find "$2" -newermt "${began}Z") || return 0
+	[ "$(docker compose config --hash "$1")" != "$1 $hash" ] || [ -n "$newer" ]
 }
 
 docker compose build

@@ -2,8 +2,8 @@
 # Gives the two roles their passwords and their rights: coinwire owns the database; coinwire_reader, which gateways read
 # the history with, may read what the recorder makes later as coinwire, and may write nothing.
 #
-# The image runs it once, when it makes the database. To be run again when a password has changed:
-#   docker compose exec postgres sh /docker-entrypoint-initdb.d/roles.sh
+# The image runs it once, when it makes the database, and deploy/credentials.sh whenever a password may have changed. All
+# or nothing: that the readers' role is there says that everything was done, and the health check asks for it.
 (   # the image may source this file: its own shell keeps its options
     set -eu
     folder=${CREDENTIALS:-/run/coinwire}
@@ -12,7 +12,7 @@
         [ -s "$folder/$file" ] || { echo "roles.sh: $folder/$file: missing or empty" >&2; exit 1; }
     done
     # psql reads the passwords itself, so that no command line has them; a statement that fails is not logged.
-    FOLDER=$folder psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 \
+    FOLDER=$folder psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --single-transaction --file - \
         --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
 \set owner `cat "$FOLDER/postgres_password"`
 \set reader `cat "$FOLDER/reader_password"`

@@ -83,6 +83,17 @@ async def test_an_upgrade_replaces_workers_and_gateways_and_loses_nothing(stack:
         assert newcomers.refused == []
 
 
+async def test_a_gateway_that_was_stopped_is_replaced_like_the_others(stack: Stack) -> None:
+    """Whoever is down when `deploy/roll.sh replace` begins: afterwards there are as many as before, all of them new."""
+    before = await stack.containers("gateway")
+    await stack.run("docker", "kill", before[-1].id)
+    await stack.run("sh", "deploy/roll.sh", "replace")
+    await stack.healthy("gateway")
+    after = await stack.containers("gateway")
+    assert len(after) == len(before)
+    assert not {container.id for container in after} & {container.id for container in before}
+
+
 async def test_all_gateways_restarted_at_once(stack: Stack) -> None:
     """`docker compose restart gateway` stops all of them together: clients wait, recover, and lose nothing."""
     async with Follower(address(stack)) as follower:

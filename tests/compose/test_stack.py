@@ -11,7 +11,7 @@ import pytest
 import websockets
 
 from shared.catalog import SERVICES
-from tests.compose.stack import Stack
+from tests.compose.stack import CommandError, Stack
 from tests.system.clients import until_closed, until_message
 from tests.waiting import until
 
@@ -53,6 +53,22 @@ async def test_the_past_is_served_from_postgresql_to_a_role_that_only_reads(stac
     )
     refused = await stack.exec(gateway, "python", "-c", write, check=False)
     assert "ReadOnlySqlTransaction" in refused or "InsufficientPrivilege" in refused
+
+
+async def test_a_database_without_its_roles_is_not_healthy(stack: Stack) -> None:
+    """As after a first start that was cut off, which the image does not take up again."""
+    postgres = await stack.container("postgres")
+    (found,) = json.loads(await stack.run("docker", "inspect", postgres.id))
+    _, command = found["Config"]["Healthcheck"]["Test"]
+    psql = ("psql", "--username=postgres", "--dbname=coinwire", "--command")
+    assert await stack.exec(postgres, "sh", "-c", command, check=False) == ""
+    await stack.exec(postgres, *psql, "ALTER ROLE coinwire_reader RENAME TO away")
+    try:
+        with pytest.raises(CommandError, match="without its roles"):
+            await stack.exec(postgres, "sh", "-c", command)
+    finally:
+        await stack.exec(postgres, *psql, "ALTER ROLE away RENAME TO coinwire_reader")
+    assert await stack.exec(postgres, "sh", "-c", command) == ""
 
 
 async def test_only_the_balancer_is_reachable_from_outside(stack: Stack) -> None:

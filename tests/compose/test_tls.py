@@ -11,7 +11,7 @@ import pytest
 import websockets
 
 from launcher.redis_server import free_port
-from tests.compose.stack import FILES, Stack
+from tests.compose.stack import FILES, CommandError, Stack
 from tests.system.clients import update
 
 
@@ -26,6 +26,22 @@ def certificate(tmp_path: Path) -> Path:
     site.write_text(site.read_text() + key.read_text())
     site.chmod(0o644)  # the balancer's user is none of this machine's
     return site
+
+
+async def test_a_path_where_no_certificate_is_is_told(stack: Stack, tmp_path: Path) -> None:
+    """The balancer does not start, Docker says which path it is, and makes no folder of that name."""
+    tls = {
+        "COMPOSE_FILE": ":".join((*FILES, "docker-compose.tls.yml")),
+        "COMPOSE_PROJECT_NAME": f"{stack.project}-tls",
+        "TLS_CERTIFICATE": str(tmp_path / "none.pem"),
+        "TLS_PORT": str(free_port()),
+    }
+    try:
+        with pytest.raises(CommandError, match=r"none\.pem"):
+            await stack.compose("up", "--detach", "--no-deps", "balancer", **tls)
+        assert not (tmp_path / "none.pem").exists()
+    finally:
+        await stack.compose("down", "--volumes", **tls)
 
 
 async def test_clients_connect_by_tls_with_the_operator_s_certificate(stack: Stack, certificate: Path) -> None:
