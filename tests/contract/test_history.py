@@ -235,7 +235,8 @@ async def test_head_and_any_origin(gateways: Cluster, database: Database) -> Non
 @hypothesis_settings(
     max_examples=15,  # each walks 60 records over HTTP
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],  # the records are the same for every example
+    # The records are the same for every example.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(limits=strategies.lists(strategies.integers(1, 25), min_size=1, max_size=4).map(tuple))
 async def test_pages_of_whatever_sizes_tell_each_record_once_in_order(

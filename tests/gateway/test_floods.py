@@ -99,11 +99,12 @@ async def test_rubbish_counts_against_the_rate_too(cluster: Cluster, rubbish: st
 async def test_a_refused_command_keeps_its_id(cluster: Cluster) -> None:
     """rate_limited says which command it was that will not be carried out."""
     client = await cluster.connect("/ws/data")
-    for number in range(41):
+    # Sixty above the burst: on a machine however slow some are refused, and never as many as end the connection.
+    for number in range(100):
         await client.connection.send(json.dumps({"action": "ping", "id": number}))
-    answers = await client.take(41)
-    assert [answer["data"]["id"] for answer in answers] == list(range(41))
-    assert answers[-1]["data"]["code"] == "rate_limited"
+    answers = await client.take(100)
+    assert [answer["data"]["id"] for answer in answers] == list(range(100))
+    assert "rate_limited" in [answer["data"].get("code") for answer in answers[40:]]
 
 
 async def test_a_slow_client_that_reads_again_is_told_4008(cluster: Cluster) -> None:

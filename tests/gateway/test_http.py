@@ -65,7 +65,7 @@ async def test_who_is_ready_takes_clients(settings: Settings) -> None:
 async def test_a_draining_gateway_serves_its_clients_and_takes_no_more(settings: Settings) -> None:
     """Not ready at once, so that a balancer looks elsewhere; old clients go on until DRAIN_SECONDS are over; then
     nothing of it is left in Redis, and its port is free."""
-    node = Node(settings.model_copy(update={"drain_seconds": 1.5}))
+    node = Node(settings.model_copy(update={"drain_seconds": 5.0}))
     running = asyncio.create_task(node.run(node.bind()))
     await until(lambda: not node.unready)
     url = f"127.0.0.1:{node.port}"

@@ -148,7 +148,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "b").read_bytes()
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_whatever_byte_is_wrong_it_is_refused(whole: bytes, tmp_path: Path, data: st.DataObject) -> None:
     """Changed, lost or added: header, content, checksum."""

@@ -204,12 +204,12 @@ async def test_a_gateway_hears_every_service_and_proves_it(cluster: Cluster) -> 
     async with cluster.client("worker") as publishing, cluster.client("gateway") as reading:
         bus = Bus(publishing, cluster.channels, 10)
         await bus.publish(SERVICE, {"n": 1})
-        async with Listener(reading, cluster.channels, CHANNEL_NAMES, deadline=0.6) as listener:
+        async with Listener(reading, cluster.channels, CHANNEL_NAMES, deadline=1.5) as listener:
             await listener.proven()
             await bus.publish(SERVICE, {"n": 2})
             await listener.hears(1, 2)
             loop = asyncio.get_running_loop()
-            end = loop.time() + 1.2  # twice the deadline: without probes it would have reconnected
+            end = loop.time() + 3.0  # twice the deadline: without probes it would have reconnected
             await until(lambda: loop.time() > end)
             assert listener.subscription.proven
             assert listener.count("reconnects", None) == 0

@@ -73,7 +73,9 @@ async def test_writers_at_once_keep_each_record_once(database: Database, others:
     assert await database.count() == 5000
 
 
-@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     times=st.lists(st.integers(0, 5), max_size=40),
     limit=st.integers(1, 50),

@@ -114,7 +114,7 @@ async def test_500(simulator: Simulator, ask: Ask) -> None:
 async def test_hang(simulator: Simulator, server: Server) -> None:
     """`hang` takes the request and never answers."""
     simulator.faults.set(Fault(host=GECKO, fault="hang"))
-    async with httpx.AsyncClient(base_url=server.url, timeout=0.3, verify=NO_TLS) as impatient:
+    async with httpx.AsyncClient(base_url=server.url, timeout=httpx.Timeout(5, read=0.3), verify=NO_TLS) as impatient:
         with pytest.raises(httpx.ReadTimeout):
             await impatient.get("/api/v3/ping", headers={"Host": GECKO})
 
@@ -126,7 +126,7 @@ async def test_stopping_ends_what_hangs(fault: Fault) -> None:
     simulator.faults.set(fault)
     async with running(simulator) as server, httpx.AsyncClient(base_url=server.url, verify=NO_TLS) as client:
         waiting = asyncio.create_task(client.get("/api/v3/ping", headers={"Host": GECKO}))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             while not simulator.tally.by_host():  # noqa: ASYNC110 - there is no event for "a request came in"
                 await asyncio.sleep(0)
             server.stop()

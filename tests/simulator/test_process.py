@@ -34,7 +34,7 @@ def test_process(process: subprocess.Popen[str], number: signal.Signals) -> None
     answer = httpx.get(f"{found[0]}/api/v3/ping", headers={"Host": "api.coingecko.com"})
     assert answer.json() == {"gecko_says": "(V3) To the Moon!"}
     process.send_signal(number)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
 
 
@@ -43,7 +43,7 @@ async def test_port_in_use() -> None:
     async with running(Simulator()) as server:
         port = server.url.rpartition(":")[2]
         command = [sys.executable, "-m", "simulator", "--port", port]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: ASYNC221
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: ASYNC221
     assert done.returncode == 1
     assert done.stderr == f"cannot listen on 127.0.0.1 port {port}: Address already in use\n"
 

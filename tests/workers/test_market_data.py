@@ -115,7 +115,7 @@ async def test_every_fault_fails_over_in_the_same_cycle(stage: Stage, fault: Fau
 async def test_a_hanging_primary_leaves_time_for_the_fallback(stage: Stage) -> None:
     """A source that never answers costs part of the cycle, not the cycle."""
     stage.spoil(HOSTS["coingecko"], HOSTS["binance"], fault="hang")
-    assert sources(await collect(stage, deadline=1.7)) == ["coinpaprika", "kraken"]
+    assert sources(await collect(stage, deadline=5.0)) == ["coinpaprika", "kraken"]
 
 
 async def test_the_primary_takes_over_when_it_is_back(stage: Stage) -> None:
