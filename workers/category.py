@@ -179,9 +179,9 @@ class Category:
         self._metrics.published.labels(name).inc()
         self._metrics.last_update.labels(name).set_to_current_time()
 
-    async def cursor_of(self, name: str) -> bytes | None:
-        """Where the last update of service `name` ended, whoever published it. Raises BusError."""
-        return await self._bus.cursor_of(name)
+    async def cursor_of(self, name: str, fence: int) -> bytes | None:
+        """Where the last update of service `name` ended; holders before `fence` publish no more. Raises BusError."""
+        return await self._bus.cursor_of(name, fence)
 
     async def publish_notices(self) -> None:
         """Put what happened in this cycle on the `system` channel; kept for the next cycle where Redis is away."""
@@ -232,14 +232,15 @@ class Collector:
         self._interval = SERVICES[name].interval
         self._last_update: float | None = None
         self._stale = False
-        self._resumed = False
+        self._resumed = 0
+        """The fence with which the service is where the last update ended; 0 where only Redis knows."""
 
     async def cycle(self) -> bool:
         """Run once. Returns whether there was nothing to complain of."""
         fence = self._category.fence
         if not fence:
             self._last_update, self._stale = None, False  # another worker leads: its updates are not ours to judge
-            self._resumed = False
+            self._resumed = 0
             return True
         began = self._clock()
         if self._last_update is None:
@@ -265,13 +266,13 @@ class Collector:
     async def _collect_and_publish(self, fence: int) -> None:
         service = self._service
         resuming = service if isinstance(service, Resuming) else None
-        if resuming is not None and not self._resumed:
-            resuming.resume(await self._category.cursor_of(self._name))
-        self._resumed = False  # until the update is confirmed: only Redis knows what was published
+        if resuming is not None and self._resumed != fence:
+            resuming.resume(await self._category.cursor_of(self._name, fence))
+        self._resumed = 0  # until the update is confirmed: only Redis knows what was published
         payload = await service.collect(self._wall_clock(), self._interval * _CYCLE_SHARE)
         cursor = resuming.cursor if resuming is not None else None
         await self._category.publish(self._name, payload, fence, cursor)
-        self._resumed = True
+        self._resumed = fence
 
     def _updated(self) -> None:
         now = self._clock()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import structlog
@@ -13,9 +15,12 @@ from shared.errors import ProviderError
 from shared.payloads.onchain import ContractEvent
 from workers.answers import EthHeader
 from workers.contracts import ADDRESSES, NAMES, TOPICS
+from workers.nodes import verify_mainnet
 from workers.pool import SourcePool
 from workers.provider import Ask
 from workers.providers.ethereum_rpc import EthereumRpc
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -50,6 +55,7 @@ class ContractEvents:
         self.pool = pool
         self._most = most
         self._next: Place | None = None
+        self._verified: set[str] = set()
 
     async def read(self, now: float, deadline: float) -> tuple[str, Reading]:
         """The node that answered and the events up to two blocks below its newest, at most ten blocks' and `most`.
@@ -58,7 +64,7 @@ class ContractEvents:
         """
 
         async def question(node: EthereumRpc, ask: Ask) -> Reading:
-            head = await newest_header(node, ask, now)
+            head = await newest_header(node, ask, now, self._verified)
             return await self._read(node, ask, head.number - _SETTLED)
 
         return await self.pool.ask(question, deadline)
@@ -89,7 +95,13 @@ class ContractEvents:
         last = min(settled, start.block + _RANGE - 1)
         if last < start.block:
             return Reading((), start)
-        logs = await node.logs(ask, ADDRESSES, TOPICS, start.block, last)
+        # By hash: of numbers, a backend that lacks the blocks would say that they have no logs, and that is a gap.
+        headers = await _all(node.header(ask, number) for number in range(start.block, last + 1))
+        if None in headers:
+            raise ProviderError(node.name, "lacks blocks below its newest")
+        hashes = [header.hash for header in headers if header is not None]
+        parts = await _all(node.logs_in(ask, ADDRESSES, TOPICS, block_hash) for block_hash in hashes)
+        logs = [entry for part in parts for entry in part]
         found = {
             (entry.block, entry.index): ContractEvent(
                 chain="ethereum",
@@ -109,8 +121,23 @@ class ContractEvents:
         )
 
 
-async def newest_header(node: EthereumRpc, ask: Ask, now: float) -> EthHeader:
-    """The newest block of a node that is with its chain. Raises ProviderError."""
+async def _all(questions: Iterable[Awaitable[T]]) -> list[T]:
+    """All answers; the first error after the last of them."""
+    results = await asyncio.gather(*questions, return_exceptions=True)
+    answers: list[T] = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        answers.append(result)
+    return answers
+
+
+async def newest_header(node: EthereumRpc, ask: Ask, now: float, verified: set[str]) -> EthHeader:
+    """The newest block of a node that is with its chain, which is Ethereum's; `verified` knows who said so.
+
+    Raises ProviderError.
+    """
+    await verify_mainnet(node, ask, verified)
     header = await node.header(ask)
     if header is None:
         raise ProviderError(node.name, "no newest block")

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from math import ceil
 from urllib.parse import urlsplit
 
-from shared.errors import SettingsError
+from shared.errors import ProviderError, SettingsError
 from shared.settings import Settings
 from workers.pool import SourcePool
+from workers.provider import Ask
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.providers.solana_rpc import GENESIS, SolanaRpc
 from workers.services import ServiceContext
@@ -139,3 +140,15 @@ def _node(entry: str, position: int) -> Node:
     if not usable:
         raise SettingsError(f"RPC_NODES: entry {position} should have an address that begins with https:// or http://")
     return Node(chain, name, url)
+
+
+async def verify_mainnet(node: EthereumRpc, ask: Ask, verified: set[str]) -> None:
+    """That a node is on Ethereum's mainnet: contracts' addresses mean nothing elsewhere.
+
+    `verified` has those that said so. Raises ProviderError.
+    """
+    if node.name not in verified:
+        expected = CHAINS["ethereum"].identity
+        if (chain := await node.chain_id(ask)) != expected:
+            raise ProviderError(node.name, f"on chain {chain} instead of {expected}")
+        verified.add(node.name)

@@ -36,7 +36,8 @@ class PriceBook:
     async def usd(self, ids: tuple[str, ...], now: float, deadline: float) -> dict[str, float]:
         """USD for one of each of `ids` (CoinGecko's) at `now` (unix seconds); what nobody knows is left out.
 
-        Never older than 15 minutes. Raises BusError where Redis can't count calls.
+        Read 15 minutes ago at most; by then a listed price may be as old again. Raises BusError where Redis can't
+        count calls.
         """
         market = self._latest("market_data", _KEEP)
         known = market.prices if isinstance(market, MarketData) else {}

@@ -35,6 +35,7 @@ class Bus:
         self._positions: dict[str, Position] = {}
         self._name = secrets.token_hex(8)
         self._publish = redis.register_script((resources.files("shared.bus") / "publish.lua").read_text())
+        self._resume = redis.register_script((resources.files("shared.bus") / "resume.lua").read_text())
 
     async def publish(
         self, service: str, data: dict[str, Any], *, fence: int = 0, cursor: bytes | None = None
@@ -90,11 +91,19 @@ class Bus:
         """A reader of the recent history of `services`, for the consumer group `group`. Does no I/O."""
         return StreamReader(self._redis, self._channels, services, group, consumer)
 
-    async def cursor_of(self, service: str) -> bytes | None:
-        """What the newest update of `service` that had a cursor came with, or None. Raises BusError."""
+    async def cursor_of(self, service: str, fence: int = 0) -> bytes | None:
+        """What the newest update of `service` that had a cursor came with, or None.
+
+        With a fence, nobody with a lower one can publish from now on: it would tell what this reader tells too.
+        Raises FencedError if a newer holder of the lease has been here, BusError if Redis did not say.
+        """
         try:
             async with command_deadline():
-                cursor: Any = await self._redis.hget(self._channels.meta(service), "cursor")
+                cursor: Any = await self._resume(keys=[self._channels.meta(service)], args=[fence])
+        except ResponseError as error:
+            if str(error).startswith("FENCED"):
+                raise FencedError(f"{service}: {error}") from None
+            raise BusError(f"cursor of {service}: {fault_name(error)}") from error
         except REDIS_FAULTS as error:
             raise BusError(f"cursor of {service}: {fault_name(error)}") from error
         return None if cursor is None else bytes(cursor)

@@ -15,6 +15,8 @@ class BtcHeader(Struct, frozen=True, kw_only=True):
     """Hash of the block before; None where the source does not say."""
     time: float
     """Unix seconds, as the miner set them."""
+    count: int | None = None
+    """How many transactions it has; None where that was not said."""
 
 
 class BtcOutput(Struct, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ class _Block(Struct):
     height: Count
     timestamp: Count
     difficulty: Amount
+    tx_count: Count | None = None
     previousblockhash: Hash | None = None
 
 
@@ -59,7 +60,13 @@ class _Mempool(Struct):
 def parse_blocks(name: str, body: bytes) -> tuple[BtcHeader, ...]:
     """The rows of /blocks, the newest first. Raises ProviderError."""
     return tuple(
-        BtcHeader(height=row.height, hash=row.id, parent=row.previousblockhash, time=float(row.timestamp))
+        BtcHeader(
+            height=row.height,
+            hash=row.id,
+            parent=row.previousblockhash,
+            time=float(row.timestamp),
+            count=row.tx_count,
+        )
         for row in _blocks(name, body)
     )
 

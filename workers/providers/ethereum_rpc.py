@@ -142,11 +142,16 @@ def parse_transfers(body: bytes, provider: str = NAME) -> tuple[TokenTransfer, .
     return tuple(transfers)
 
 
-def parse_logs(body: bytes, provider: str = NAME) -> tuple[ContractLog, ...]:
+def parse_logs(body: bytes, provider: str = NAME, block_hash: str | None = None) -> tuple[ContractLog, ...]:
     """eth_getLogs, in the chain's order; what was taken back, and logs without a topic, are left out.
+
+    Of another block than `block_hash`, where one is given, it accepts none.
 
     Raises ProviderError.
     """
+    logs = opened(provider, body, list[_Log])
+    if block_hash is not None and any(log.block_hash.lower() != block_hash for log in logs):
+        raise ProviderError(provider, "logs that were not asked for")
     return tuple(
         ContractLog(
             block=unhex(log.block),
@@ -155,7 +160,7 @@ def parse_logs(body: bytes, provider: str = NAME) -> tuple[ContractLog, ...]:
             contract=log.address.lower(),
             topic=log.topics[0].lower(),
         )
-        for log in opened(provider, body, list[_Log])
+        for log in logs
         if not log.removed and log.topics
     )
 
@@ -258,16 +263,17 @@ class EthereumRpc:
             raise ProviderError(self.name, "logs that were not asked for")
         return answer
 
-    async def logs(
-        self, ask: Ask, contracts: tuple[str, ...], topics: tuple[str, ...], first: int, last: int
+    async def logs_in(
+        self, ask: Ask, contracts: tuple[str, ...], topics: tuple[str, ...], block_hash: str
     ) -> tuple[ContractLog, ...]:
-        """Logs with one of these first topics of these contracts in blocks `first` to `last`; limits as above.
+        """Logs of `contracts` with one of `topics` first, in the block with this hash (EIP-234).
 
-        Raises ProviderError.
+        A block that the node lacks is an error. Raises ProviderError.
         """
-        wanted = {"fromBlock": _tag(first), "toBlock": _tag(last), "address": list(contracts), "topics": [list(topics)]}
-        answer = await ask(call("eth_getLogs", (wanted,), partial(parse_logs, provider=self.name)))
-        if any(not first <= log.block <= last or log.contract not in contracts for log in answer):
+        wanted = {"blockHash": block_hash, "address": list(contracts), "topics": [list(topics)]}
+        parse = partial(parse_logs, provider=self.name, block_hash=block_hash)
+        answer = await ask(call("eth_getLogs", (wanted,), parse))
+        if any(log.contract not in contracts for log in answer):
             raise ProviderError(self.name, "logs that were not asked for")
         return answer
 

@@ -10,7 +10,7 @@
     value locked, by chain                   DefiLlama                             in 10 min
     fees of 24 h, by chain                   DefiLlama                             in 30 min
 
-Planned calls: a node 6 in 30 s at most, of its 300 a minute; blockchain.com 4 an hour of its 10 a minute; DefiLlama 8
+Planned calls: a node 12 in 30 s at most, of its 300 a minute; blockchain.com 4 an hour of its 10 a minute; DefiLlama 8
 an hour of its 36. As a fallback, Blockchair 4 an hour: with explorers' 42 that is 46 of its 60. While all nodes are
 down, the other sources are asked more often (see workers/parts.py), as far as these budgets go.
 
@@ -105,6 +105,8 @@ class OnchainService:
         )
         self._locked = Part(pool("value", "defillama"), DefiLlama.locked, refresh=_LOCKED_REFRESH, keep=_LOCKED_KEEP)
         self._fees = Part(pool("fees", "defillama"), DefiLlama.fees, refresh=_DAY_REFRESH, keep=_DAY_KEEP)
+        self._verified: set[str] = set()
+        """Nodes that said that they are on Ethereum's mainnet."""
         self._events = ContractEvents(ethereum_pool(context, "onchain events"))
         self._book = PriceBook(context, "onchain")
 
@@ -212,12 +214,12 @@ class OnchainService:
 
     async def _ask_gas(self, node: EthereumRpc, ask: Ask) -> float:
         """Gwei."""
-        await newest_header(node, ask, self._now)
+        await newest_header(node, ask, self._now, self._verified)
         return await node.gas_price(ask) / _GWEI
 
     async def _ask_use(self, node: EthereumRpc, ask: Ask) -> float:
         """Share of the newest blocks' gas limits that was used."""
-        await newest_header(node, ask, self._now)
+        await newest_header(node, ask, self._now, self._verified)
         return round(fmean(await node.ratios(ask, _BLOCKS)), _SHARE_DIGITS)
 
     async def _ask_addresses(self, provider: BlockchainCom, ask: Ask) -> int:

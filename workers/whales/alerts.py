@@ -81,7 +81,7 @@ class AlertScan:
                 if address is not None and owner is not None:
                     owners[row.chain, address] = owner
         told = dict(list(told.items())[-_MOST_TOLD:])
-        return Alerted(Seen(since=since, told=told), tuple(found), owners, (source,))
+        return Alerted(Seen(since=start, told=told), tuple(found), owners, (source,))
 
 
 def _transfer(row: ReportedTransfer) -> Transfer:

@@ -15,7 +15,7 @@ from shared.errors import NoSourceError, ProviderError, RateBudgetError
 from workers.answers import BtcBlock, BtcHeader, BtcTransaction
 from workers.pool import SourcePool
 from workers.provider import Ask, Provider, StatusError
-from workers.whales.bitcoin_sources import MAX_CATCH_UP, Pages, Single, Summary, Whole, headers_of
+from workers.whales.bitcoin_sources import MAX_CATCH_UP, Pages, Single, Summary, Whole, first_wanted, headers_of
 from workers.whales.large import BITCOIN, large_bitcoin, least_sats
 from workers.whales.trail import Trail, Transfer
 
@@ -123,7 +123,7 @@ class BitcoinScan:
         if price is None:
             raise NoSourceError(self.tips.name, [ProviderError("prices", "unknown: bitcoin")])
         end = _time() + deadline
-        if self.is_due(now):
+        if self.is_due(now) or self._lacks(state.trail):
             await self._refresh(state.trail, now, deadline)
         work = self._begun(state, price)
         work.sources[self._source] = None
@@ -151,6 +151,10 @@ class BitcoinScan:
 
         self._source, self._headers = await self.tips.ask(question, deadline)
         self._asked = now
+
+    def _lacks(self, trail: Trail | None) -> bool:
+        """Whether the headers don't reach down to the block to scan next: it went back over a reorg since."""
+        return trail is not None and self._headers[0].height > first_wanted(trail, self._headers[-1].height)
 
     def _begun(self, state: State, price: float) -> _Work:
         """The work to go on with: from the newest block where there is no trail, or none in reach."""
@@ -225,8 +229,11 @@ class _Piece:
 
     async def go(self, provider: Provider, ask: Ask) -> None:
         """Raises ProviderError; then nothing has changed."""
+        name = provider.name
         if isinstance(provider, Whole):
             await self._whole(provider, ask)
+        elif self.header.parent is None and self.work.trail.last is not None:
+            raise ProviderError(provider.name, "pieces of a block whose parent is not known")
         elif isinstance(provider, Summary):
             rows = await provider.summary(ask, self.header.hash)
             least = least_sats(self.work.price, self.work.threshold)
@@ -236,7 +243,7 @@ class _Piece:
             else:
                 self.work.finish(self.header.hash)
         elif isinstance(provider, Pages):
-            await self._page(provider, ask)
+            await self._page(provider, ask, name)
         else:
             raise ProviderError(provider.name, "has no blocks")
 
@@ -251,14 +258,16 @@ class _Piece:
         self.work.tell(block.transactions, block.header.time)
         self.work.finish(self.header.hash)
 
-    async def _page(self, provider: Pages, ask: Ask) -> None:
+    async def _page(self, provider: Pages, ask: Ask, name: str) -> None:
         start = self.pending.start
         try:
             page = await provider.page(ask, self.header.hash, start)
         except StatusError as error:
             if not start or error.status not in (400, 404):
                 raise
-            page = ()  # that is how it says that the block has no more
+            page = ()  # that is how it says that the block has no more, or that it lacks the block
+        if len(page) < _PAGE and start + len(page) < (self.header.count or 0):
+            raise ProviderError(name, f"{start + len(page)} of a block's {self.header.count} transactions")
         self.work.tell(page, self.header.time)
         if len(page) < _PAGE:
             self.work.finish(self.header.hash)

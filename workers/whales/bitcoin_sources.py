@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+from shared.errors import ProviderError
 from workers.answers import BtcBlock, BtcHeader, BtcTransaction
 from workers.provider import Ask
 from workers.whales.trail import Trail
@@ -61,8 +62,14 @@ class Single(Protocol):
         ...
 
 
+def first_wanted(trail: Trail, newest: int) -> int:
+    """Number of the oldest block that a scan on from `trail` needs, where `newest` is the newest."""
+    return max(trail.next, newest - MAX_CATCH_UP + 1)
+
+
 async def headers_of(provider: Any, ask: Ask, trail: Trail | None) -> tuple[BtcHeader, ...]:
     """The newest blocks without a gap, the oldest first. Raises ProviderError."""
+    name: str = provider.name
     if isinstance(provider, Headers):
         newest, *others = sorted(await provider.blocks(ask), key=lambda header: -header.height)
         chain = [newest]
@@ -70,9 +77,11 @@ async def headers_of(provider: Any, ask: Ask, trail: Trail | None) -> tuple[BtcH
             if header.hash != chain[-1].parent:
                 break
             chain.append(header)
+        if trail is not None and chain[-1].height > first_wanted(trail, newest.height):
+            raise ProviderError(name, f"block {chain[-1].height - 1} is missing in its list")
         return tuple(reversed(chain))
     newest = await provider.latest(ask)
-    wanted = newest.height if trail is None else max(trail.next, newest.height - MAX_CATCH_UP + 1)
+    wanted = newest.height if trail is None else first_wanted(trail, newest.height)
     if newest.height > wanted:
         newest = (await provider.block(ask, newest.hash)).header  # only the whole block names its parent
     chain = [newest]

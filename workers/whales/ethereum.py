@@ -10,6 +10,7 @@ import structlog
 
 from shared.errors import NoSourceError, ProviderError
 from workers.answers import EthBlock
+from workers.nodes import verify_mainnet
 from workers.pool import SourcePool
 from workers.provider import Ask
 from workers.providers.ethereum_rpc import EthereumRpc
@@ -31,8 +32,6 @@ _TIME_SHARE = 0.5
 """Of the deadline in which blocks are begun: the rest is for the block that is under way and for another node."""
 PRICES = ("ethereum", *(token.coin_id for token in TOKENS))
 """CoinGecko ids whose prices a scan needs; bitcoin's stands in for WBTC's."""
-_CHAIN_ID = 1
-"""Of mainnet: the tokens' addresses mean nothing elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class _Work:
 
     async def go(self, node: EthereumRpc, ask: Ask) -> None:
         """Scan what is deep enough, as far as time allows. Raises ProviderError; what was done by then stands."""
-        await self._verify(node, ask)
+        await verify_mainnet(node, ask, self.verified)
         head = await node.header(ask)
         if head is None:
             raise ProviderError(node.name, "no newest block")
@@ -73,19 +72,15 @@ class _Work:
         if self.trail is not None and self.trail.last is not None and head.number < self.trail.last.number:
             raise ProviderError(node.name, f"behind: {self.trail.last.number - head.number} blocks and more")
         safe = head.number - CONFIRMATIONS
-        self.trail = self._begun(safe)
-        while self.trail.next <= safe and self.blocks < BLOCKS_A_CYCLE and _time() < self.stop_at:
-            if not await self._advance(node, ask, self.trail):
+        trail = self._begun(safe)  # kept only with a block: a head that is not there must not carry the trail away
+        while trail.next <= safe and self.blocks < BLOCKS_A_CYCLE and _time() < self.stop_at:
+            following = await self._advance(node, ask, trail)
+            if following is None:
                 break
+            self.trail = trail = following
             self.blocks += 1
             self.sources[node.name] = None
         self.sources[node.name] = None
-
-    async def _verify(self, node: EthereumRpc, ask: Ask) -> None:
-        if node.name not in self.verified:
-            if (chain := await node.chain_id(ask)) != _CHAIN_ID:
-                raise ProviderError(node.name, f"on chain {chain} instead of {_CHAIN_ID}")
-            self.verified.add(node.name)
 
     def _begun(self, safe: int) -> Trail:
         """The trail to go on with: from the newest block that is deep enough if there is none, or none in reach."""
@@ -97,22 +92,20 @@ class _Work:
         log.warning("blocks skipped after a long absence", chain=ETHEREUM, blocks=first - self.trail.next)
         return self.trail.jump(first)
 
-    async def _advance(self, node: EthereumRpc, ask: Ask, trail: Trail) -> bool:
-        """One block on, or back to a fork; False where the node has no more for this cycle."""
+    async def _advance(self, node: EthereumRpc, ask: Ask, trail: Trail) -> Trail | None:
+        """One block on, or back to a fork; None where the node has no more for this cycle."""
         block = await node.block(ask, trail.next)
         if block is None:
-            return False
+            return None
         if not trail.follows(block.header.parent):
-            await self._walk_back(node, ask, trail)
-            return True
+            return await self._walk_back(node, ask, trail)
         found = await self._native(node, ask, block)
         # By hash: of a block's number, a backend that lacks the block would say that it has no logs.
         logs = await node.transfers_in(ask, CONTRACTS, block.header.hash)
         found += large_tokens(logs, block.header, self.prices, self.threshold)
         fresh = trail.fresh(found)
         self.found += fresh
-        self.trail = trail.told(fresh).after(block.header.hash)
-        return True
+        return trail.told(fresh).after(block.header.hash)
 
     async def _native(self, node: EthereumRpc, ask: Ask, block: EthBlock) -> list[Transfer]:
         price = self.prices["ethereum"]
@@ -125,7 +118,7 @@ class _Work:
                 found.append(native_transfer(tx, block.header, price))
         return found
 
-    async def _walk_back(self, node: EthereumRpc, ask: Ask, trail: Trail) -> None:
+    async def _walk_back(self, node: EthereumRpc, ask: Ask, trail: Trail) -> Trail:
         """Back to the newest scanned block that is still in the chain; the blocks after it are scanned anew."""
         kept, replaced = 0, len(trail.passed)  # of `passed`: so many stand for certain; from here on none does
         place = replaced - 1  # most often only the newest one was replaced, so begin there
@@ -139,8 +132,8 @@ class _Work:
         depth = len(trail.passed) - kept
         for _ in range(depth):
             trail = trail.back()
-        self.trail = trail
         log.warning("blocks replaced by a reorg are scanned anew", chain=ETHEREUM, blocks=depth)
+        return trail
 
 
 class EthereumScan:
