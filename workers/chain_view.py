@@ -20,6 +20,8 @@ from workers.answers import EthHeader
 _REMEMBERED = 64
 """Blocks of a chain that are remembered, so the deepest reorganisation that is told exactly: two epochs of Ethereum,
 after which its blocks are final. A deeper one is told with this depth."""
+_FAR = 9_000
+"""Blocks between two heights of which one is wrong or old: an hour of Solana's slots of 0.4 s."""
 
 
 class Block(Struct, frozen=True, array_like=True):
@@ -92,9 +94,15 @@ async def follow(
     return View(node, tuple([*kept, *fresh][-_REMEMBERED:])), events
 
 
-def follow_height(chain: str, view: View | None, node: str, height: int) -> tuple[View, Sequence[ChainEvent]]:
-    """As `follow` for a chain whose nodes tell heights only: one event, without a hash, for whatever was added."""
-    if view is not None and height <= view.last.number:
+def follow_heights(chain: str, view: View | None, heights: Mapping[str, int]) -> tuple[View, Sequence[ChainEvent]]:
+    """As `follow` for a chain whose nodes tell heights only: one event, without a hash, for whatever was added.
+
+    Nothing proves a height, so nodes count first that are near what was published. Where none of `heights` is, the best
+    is believed, also downwards: a height that was wrong must not silence the chain until it gets there.
+    """
+    near = {} if view is None else {name: of for name, of in heights.items() if abs(of - view.last.number) < _FAR}
+    node, height = max((near or heights).items(), key=lambda one: one[1])
+    if view is not None and near and height <= view.last.number:
         return view, ()
     block = Block(height, None)
     return View(node, (block,)), [_new(chain, block)]

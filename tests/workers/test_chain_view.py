@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.errors import ProviderError
 from shared.payloads.rpc_nodes import ChainEvent
 from workers.answers import EthHeader
-from workers.chain_view import Block, View, candidates, follow, follow_height
+from workers.chain_view import Block, View, candidates, follow, follow_heights
 
 
 @dataclass
@@ -217,11 +217,23 @@ async def test_a_node_without_blocks() -> None:
 
 def test_a_chain_without_hashes() -> None:
     """Heights alone make one event for whatever was added, and none for a node that is late."""
-    view, events = follow_height("solana", None, "a", 10)
+    view, events = follow_heights("solana", None, {"a": 10})
     assert [(event.block_number, event.block_hash) for event in events] == [(10, None)]
-    assert follow_height("solana", view, "b", 9) == (view, ())
-    _, events = follow_height("solana", view, "b", 60)
+    assert follow_heights("solana", view, {"b": 9}) == (view, ())
+    _, events = follow_heights("solana", view, {"a": 9, "b": 60})
     assert [event.block_number for event in events] == [60]
+
+
+def test_a_height_that_is_wrong_silences_no_chain() -> None:
+    """Far from what was told it is not believed beside one that is near; believed alone, it is forgotten again."""
+    view, _ = follow_heights("solana", None, {"a": 1000})
+    view, events = follow_heights("solana", view, {"a": 1010, "b": 10**12})
+    assert [event.block_number for event in events] == [1010]
+    view, events = follow_heights("solana", view, {"b": 10**12})
+    assert [event.block_number for event in events] == [10**12]
+    view, events = follow_heights("solana", view, {"a": 1050})
+    assert [event.block_number for event in events] == [1050]
+    assert follow_heights("solana", view, {"a": 1050}) == (view, ())
 
 
 ACTIONS = st.lists(

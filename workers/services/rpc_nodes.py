@@ -17,7 +17,7 @@ from shared.payloads import RpcNodes
 from shared.payloads.rpc_nodes import ChainEvent, RpcNode
 from shared.timestamps import iso
 from workers.answers import EthHeader
-from workers.chain_view import View, candidates, follow, follow_height
+from workers.chain_view import View, candidates, follow, follow_heights
 from workers.nodes import Node, chain_of, nodes_of, open_node
 from workers.pool import SourcePool
 from workers.provider import Ask
@@ -148,10 +148,12 @@ class RpcNodesService:
 
     async def _news(self, chain: str, heights: Mapping[str, int], seconds: float) -> News:
         view = self._views.get(chain)
-        for name in candidates(view, heights)[:_TRIES]:
-            provider = self._providers[name]
-            if isinstance(provider, SolanaRpc):
-                return chain, *follow_height(chain, view, name, heights[name])
+        asked = {name: self._providers[name] for name in heights}
+        nodes = {name: provider for name, provider in asked.items() if isinstance(provider, EthereumRpc)}
+        if not nodes:
+            return chain, *follow_heights(chain, view, heights)
+        for name in candidates(view, {name: heights[name] for name in nodes})[:_TRIES]:
+            provider = nodes[name]
             header = partial(_header, provider, self._context.fetcher.asker(provider, seconds / _TRIES))
             try:
                 return chain, *await follow(chain, view, name, header, chain_of(chain).newest)
