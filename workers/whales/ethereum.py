@@ -72,7 +72,10 @@ class _Work:
         if self.trail is not None and self.trail.last is not None and head.number < self.trail.last.number:
             raise ProviderError(node.name, f"behind: {self.trail.last.number - head.number} blocks and more")
         safe = head.number - CONFIRMATIONS
-        trail = self._begun(safe)  # kept only with a block: a head that is not there must not carry the trail away
+        trail = self._begun(safe)
+        if trail.next > safe:
+            self.trail = trail  # nothing new, or a chain of a few blocks: it begins with the next
+        # Else kept only with a block: a head that is not there must not carry the trail away.
         while trail.next <= safe and self.blocks < BLOCKS_A_CYCLE and _time() < self.stop_at:
             following = await self._advance(node, ask, trail)
             if following is None:
