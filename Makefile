@@ -115,6 +115,11 @@ lock: ## write both requirements locks anew from pyproject.toml
 	@$(require_python)
 	$(PYTHON) .ci/lock.py
 
+.PHONY: swagger-ui
+swagger-ui: ## refresh the Swagger UI in gateway/docs/swagger_ui from npm (VERSION=5.35.0; the newest by default)
+	@$(require_python)
+	$(PYTHON) .ci/swagger_ui.py swagger-ui-dist@$(or $(VERSION),latest)
+
 .PHONY: node-modules
 node-modules: $(NODE_STAMP) ## what the JavaScript tests need, where npm is installed
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
-import swagger_ui_bundle
 from markupsafe import Markup, escape
 
 from gateway.endpoints import MASTER
@@ -19,7 +18,7 @@ from gateway.protocol import COMMAND_BURST, COMMANDS_A_SECOND, MAX_MESSAGE_BYTES
 from shared.catalog import CATEGORIES, SYSTEM
 
 _HERE = Path(__file__).parent
-_SWAGGER = Path(str(swagger_ui_bundle.swagger_ui_path))
+_SWAGGER = _HERE / "swagger_ui"
 
 ASSETS: dict[str, Path] = {
     "docs.css": _HERE / "docs.css",
@@ -29,7 +28,7 @@ ASSETS: dict[str, Path] = {
     "swagger-ui.css": _SWAGGER / "swagger-ui.css",
     "swagger-ui-bundle.js": _SWAGGER / "swagger-ui-bundle.js",
 }
-"""Every file that the page loads; nothing else of the package is served."""
+"""Every file that the page loads; nothing else of their folders is served."""
 
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 SECURITY = NO_SNIFFING | {

@@ -1,7 +1,7 @@
 """What the gateway itself says, as types: `data` of its notices, and the answers of its HTTP routes.
 
 Closed (`forbid_unknown_fields`): a field that code adds and nobody documents fails the tests that validate real
-messages. HTTP answers keep to what OpenAPI 3.0 and 3.1 have in common (no `null`), because the viewer reads 3.0.
+messages.
 """
 
 from __future__ import annotations
