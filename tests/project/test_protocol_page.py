@@ -1,0 +1,185 @@
+"""docs/reference/protocol.md states what the gateway's code does, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from starlette.routing import Route, WebSocketRoute
+
+from gateway import archive, rest
+from gateway.app import create_app
+from gateway.docs import VERSION, shapes
+from gateway.docs.commands import COMMANDS
+from gateway.endpoints import ENDPOINTS, SUBSCRIBABLE
+from gateway.protocol import (
+    ACTIONS,
+    COMMAND_BURST,
+    COMMANDS_A_SECOND,
+    ERROR_CODES,
+    MAX_MESSAGE_BYTES,
+    MESSAGE_TYPES,
+    REFUSALS_BEFORE_CLOSE,
+    CloseCode,
+    parse_command,
+)
+from shared.catalog import SERVICES, of_category
+from shared.payloads import SystemNotice
+from shared.settings import Settings
+from tests.project.test_reference import table
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "protocol.md").read_text()
+APP = create_app(None)  # type: ignore[arg-type]  # routes and documents ask nothing of a node
+DEFAULTS = Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+def rows(first: str) -> dict[str, list[str]]:
+    """The table whose first column is called `first`, by that column."""
+    cells = table(PAGE, first)
+    found = {re.sub(r"^`([^`]+)`$", r"\1", row[0]): row[1:] for row in cells}
+    assert found, first
+    assert len(found) == len(cells), first
+    return found
+
+
+def examples() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every JSON example, with the heading that it is under."""
+    heading = ""
+    for title, block in re.findall(r"^#+ ([^\n]+)$|^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL):
+        heading = title or heading
+        if block:
+            yield heading, json.loads(block)
+
+
+async def served(name: str) -> dict[str, Any]:
+    """`openapi` or `asyncapi`, as a gateway serves it."""
+    transport = httpx.ASGITransport(app=APP)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        found: dict[str, Any] = (await client.get(f"/{name}.json")).json()
+        return found
+
+
+def validator(schema: dict[str, Any], document: dict[str, Any]) -> Draft202012Validator:
+    """What holds a value to `schema`, with the components of its document."""
+    return Draft202012Validator({**schema, "components": document["components"]})
+
+
+def test_every_websocket_endpoint_is_there_with_what_it_does() -> None:
+    """Each path names what it subscribes and what it lists; no other path is there."""
+    documented = rows("path")
+    assert list(documented) == list(ENDPOINTS)
+    routed = {route.path for route in APP.routes if isinstance(route, WebSocketRoute)}
+    assert set(documented) == {path for path in routed if "{" not in path}
+    for path, (subscribed, listed) in documented.items():
+        endpoint = ENDPOINTS[path]
+        assert subscribed == (f"`{endpoint.subscribes}`" if endpoint.subscribes else "nothing"), path
+        assert endpoint.lists == (SUBSCRIBABLE if listed == "all names" else of_category(listed)), path
+
+
+def test_every_service_is_there_with_its_category_and_interval() -> None:
+    """The catalogue, in its order."""
+    expected = {name: [spec.category, f"{spec.interval:g} s"] for name, spec in SERVICES.items()}
+    assert rows("service") == expected
+    assert list(rows("service")) == list(SERVICES)
+
+
+def test_every_message_type_is_there() -> None:
+    """In the protocol's order."""
+    assert list(rows("type")) == list(MESSAGE_TYPES)
+
+
+def test_every_action_is_there_with_its_fields_and_its_reply() -> None:
+    """Each action names exactly the fields that it takes, and its reply."""
+    documented = rows("action")
+    assert list(documented) == list(ACTIONS)
+    for action, (takes, reply) in documented.items():
+        command = COMMANDS[action]  # type: ignore[index]
+        assert reply == f"`{command.reply}`"
+        assert set(re.findall(r"`(\w+)`", takes)) == set(command.takes)
+        assert set(re.findall(r"optional `(\w+)`", takes)) == set(command.takes) - set(command.needs)
+        assert f"\n### {action}\n" in PAGE
+
+
+def test_every_error_code_is_there() -> None:
+    """Errors of the WebSocket, in the protocol's order, and those of the HTTP API."""
+    assert list(rows("error code")) == list(ERROR_CODES)
+    assert list(rows("HTTP code")) == list(get_args(shapes.HttpCode))
+
+
+def test_every_close_code_is_there() -> None:
+    """Each code of the gateway's own."""
+    assert list(rows("close code")) == [str(code.value) for code in CloseCode]
+
+
+def test_every_system_event_is_there() -> None:
+    """What `system` carries: the fields of a notice, and its events."""
+    text = PAGE.partition("- `system` carries")[2].partition("\n- `all`")[0]
+    events = get_args(get_type_hints(SystemNotice)["event"])
+    assert set(re.findall(r"`(\w+)`", text)) - {"data"} == {*events, *SystemNotice.__struct_fields__}
+
+
+def test_every_http_path_is_there() -> None:
+    """Each route that a gateway serves, but for the WebSocket endpoints, which have a table of their own."""
+    documented = [re.sub(r"`", "", row[0]) for row in table(PAGE.partition("\n## HTTP API\n")[2], "path")]
+    routed = [route.path for route in APP.routes if isinstance(route, Route) and route.path not in ENDPOINTS]
+    assert sorted(documented) == sorted(routed)
+    for path in re.findall(r"^### GET (\S+)", PAGE, re.MULTILINE):
+        assert path in routed
+
+
+def test_limits_are_those_of_the_code() -> None:
+    """Numbers in the table of limits are the constants and the settings' defaults."""
+    limits = {name: row[0] for name, row in rows("limit").items()}
+    assert limits == {
+        "size of a client's message": f"{MAX_MESSAGE_BYTES:,} bytes, over all its fragments",
+        "commands per second": f"{COMMANDS_A_SECOND:g} on average, bursts of {COMMAND_BURST:g}",
+        "refused commands in a row": f"{REFUSALS_BEFORE_CLOSE}, without a pause long enough to refill the burst",
+        "updates waiting for a slow client": f"{DEFAULTS.outbox_messages} messages (`OUTBOX_MESSAGES`) or "
+        f"{DEFAULTS.outbox_bytes // 2**20} MiB (`OUTBOX_BYTES`)",
+        "updates kept for recovery": f"{DEFAULTS.history_length:,} per service (`HISTORY_LENGTH`)",
+        "connections per gateway": f"{DEFAULTS.max_connections:,} (`MAX_CONNECTIONS`)",
+        "clients per page of `/ws/stats`": f"{rest.DEFAULT_PAGE}, at most {rest.LARGEST_PAGE:,}",
+        "records per page of the history": f"{archive.DEFAULT_LIMIT}, at most {archive.LARGEST_LIMIT:,}",
+        "bytes of `data` per page of the history": f"{archive.PAGE_BYTES // 2**20} MiB",
+        "pages of the history at once per gateway": str(archive.UNDER_WAY),
+    }
+
+
+def test_intervals_and_the_version_are_those_of_the_code() -> None:
+    """The pings' settings, and the version of the API."""
+    assert f"ping frame every {DEFAULTS.ws_ping_interval:g} s (`WS_PING_INTERVAL`)" in PAGE
+    assert f"The API version is {VERSION}." in PAGE
+    assert f"`localhost:{DEFAULTS.port}`" in PAGE
+
+
+async def test_every_example_is_a_message_that_a_gateway_could_send_or_read() -> None:
+    """Commands parse; messages fit the served AsyncAPI document, HTTP answers the OpenAPI document."""
+    asyncapi, openapi = await served("asyncapi"), await served("openapi")
+    seen: set[str] = set()
+    for heading, example in examples():
+        if "action" in example:
+            seen.add(parse_command(example).action)
+        elif "type" in example:
+            seen.add(example["type"])
+            payloads = [message["payload"] for message in asyncapi["components"]["messages"].values()]
+            fitting = [payload for payload in payloads if validator(payload, asyncapi).is_valid(example)]
+            assert len(fitting) == 1, (heading, example)
+        else:
+            path = heading.removeprefix("GET ") if heading.startswith("GET ") else "/api/v1/history/{service}"
+            answers = openapi["paths"][path]["get"]["responses"]
+            answer = answers["200" if example["status"] == "success" else "400"]
+            validator(answer["content"]["application/json"]["schema"], openapi).validate(example)
+            seen.add(path)
+    assert seen >= {*ACTIONS, *MESSAGE_TYPES, "/ws/stats", "/ws/services", "/api/v1/snapshot/{service}"}
+
+
+@pytest.mark.parametrize("code", [CloseCode.SLOW, CloseCode.RESTART])
+def test_clients_that_can_recover_are_told_to(code: CloseCode) -> None:
+    """The two codes after which nothing is lost name `since`."""
+    assert "`since`" in rows("close code")[str(code.value)][1]
