@@ -115,6 +115,11 @@ lock: ## write both requirements locks anew from pyproject.toml
 	@$(require_python)
 	$(PYTHON) .ci/lock.py
 
+.PHONY: node-lock
+node-lock: ## write tests/node/package-lock.json anew from its package.json
+	@$(require_python)
+	$(PYTHON) .ci/node_lock.py
+
 .PHONY: swagger-ui
 swagger-ui: ## refresh the Swagger UI in gateway/docs/swagger_ui from npm (VERSION=5.35.0; the newest by default)
 	@$(require_python)

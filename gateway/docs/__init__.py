@@ -43,7 +43,7 @@ def openapi_json(_request: Request) -> Response:
 
 
 def asyncapi_json(_request: Request) -> Response:
-    """The WebSocket API as AsyncAPI 3.0."""
+    """The WebSocket API as AsyncAPI 3.1."""
     return Response(_asyncapi(), media_type="application/json", headers=_BRIEFLY)
 
 

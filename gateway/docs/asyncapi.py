@@ -1,4 +1,4 @@
-"""The WebSocket API as AsyncAPI 3.0, made from ENDPOINTS, SERVICES, the payload types and the protocol's constants.
+"""The WebSocket API as AsyncAPI 3.1, made from ENDPOINTS, SERVICES, the payload types and the protocol's constants.
 
 `x-` keys carry what AsyncAPI has no place for and the page shows: intervals, error codes, close codes.
 """
@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from gateway.docs import shapes
+from gateway.docs.answers import PAYLOADS
 from gateway.docs.commands import COMMANDS, ID, SINCE
 from gateway.docs.examples import MOMENT, example_of, notice_examples
 from gateway.endpoints import ENDPOINTS, MASTER, SUBSCRIBABLE, Endpoint
 from gateway.protocol import MAX_MESSAGE_BYTES, CloseCode, ErrorCode
 from shared.catalog import CHANNEL_NAMES, SERVICES, SYSTEM
-from shared.payloads import SystemNotice
 from shared.payloads.fields import UtcTime
 from shared.settings import Settings
 
@@ -29,7 +29,7 @@ NOTICES: dict[str, tuple[str, type]] = {
     "subscription_confirmed": ("subscription_confirmed", shapes.SubscriptionConfirmed),
     "unsubscription_confirmed": ("unsubscription_confirmed", shapes.UnsubscriptionConfirmed),
     "status": ("status", shapes.ConnectionStatus),
-    "error": ("error", shapes.Error),
+    "error": ("error", shapes.ErrorData),
 }
 """Messages of the gateway itself but `pong`, whose `data` is the client's: name, `type`, and what `data` is."""
 
@@ -60,7 +60,7 @@ def document(version: str) -> dict[str, Any]:
     messages = {**_notices(), **_updates(), **_commands()}
     channels = {_key(endpoint): _channel(endpoint) for endpoint in ENDPOINTS.values()}
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {
             "title": "coinwire WebSocket API",
             "version": version,
@@ -84,15 +84,14 @@ def document(version: str) -> dict[str, Any]:
 
 def _server(protocol: str) -> dict[str, Any]:
     host = {"default": f"localhost:{Settings.model_fields['port'].default}", "description": "the host of this document"}
-    return {"host": "{host}", "protocol": protocol, "variables": {"host": host}}
+    return {"host": "{host}", "protocol": protocol, "variables": {"host": host}, "security": []}
 
 
 # What is said.
 
 
 def _types() -> dict[str, type]:
-    data = {name: SERVICES[name].payload if name in SERVICES else SystemNotice for name in CHANNEL_NAMES}
-    return data | {name: kind for name, (_, kind) in NOTICES.items()} | {"meta": shapes.UpdateMeta}
+    return PAYLOADS | {name: kind for name, (_, kind) in NOTICES.items()} | {"meta": shapes.UpdateMeta}
 
 
 def _references() -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
@@ -111,8 +110,10 @@ def _schemas() -> dict[str, Any]:
     return own | _references()[1]
 
 
-def _envelope(service: str, kind: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _envelope(title: str, service: str, kind: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A server message. `title` is unique: generated clients name their types after it."""
     return {
+        "title": title,
         "type": "object",
         "properties": {
             "service": {"const": service},
@@ -137,17 +138,25 @@ def _message(name: str, title: str, summary: str, payload: dict[str, Any], examp
     }
 
 
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _type_name(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
 def _notices() -> dict[str, Any]:
     references, components = _references()
     samples = notice_examples()
     found = {}
     for name, (kind, struct) in NOTICES.items():
         text = components[struct.__name__]["description"]
-        found[name] = _message(kind, kind, text, _envelope(SYSTEM, kind, references[name]), [samples[name]])
+        payload = _envelope(f"{_type_name(name)}Message", SYSTEM, kind, references[name])
+        found[name] = _message(kind, _words(name), text, payload, [samples[name]])
     anything = {"description": "the command's `data` as it came; `{}` if it had none. With an `id`, it is in here"}
-    found["pong"] = _message(
-        "pong", "pong", "Answer to `ping`.", _envelope(SYSTEM, "pong", anything), [samples["pong"]]
-    )
+    pong = _envelope("PongMessage", SYSTEM, "pong", anything)
+    found["pong"] = _message("pong", "Pong", "Answer to `ping`.", pong, [samples["pong"]])
     return found
 
 
@@ -164,8 +173,8 @@ def _updates() -> dict[str, Any]:
             "timestamp": MOMENT,
         }
         title, summary = (spec.title, spec.description) if spec else ("System", "Notices about the cluster itself")
-        payload = _envelope(service, "update", references[service], meta=meta)
-        found[name] = _message("update", title, summary, payload, [sample])
+        payload = _envelope(f"{PAYLOADS[service].__name__}Update", service, "update", references[service], meta=meta)
+        found[name] = _message("update", f"{title} update", summary, payload, [sample])
         found[name]["x-service"] = service
         found[name]["x-interval-seconds"] = spec.interval if spec else None
         found[name]["x-category"] = spec.category if spec else SYSTEM
@@ -174,7 +183,13 @@ def _updates() -> dict[str, Any]:
 
 def _commands() -> dict[str, Any]:
     return {
-        action: _message(action, action, command.summary, command.schema(action), list(command.examples))
+        action: _message(
+            action,
+            f"{_words(action)} command",
+            command.summary,
+            {"title": f"{_type_name(action)}Command", **command.schema(action)},
+            list(command.examples),
+        )
         for action, command in COMMANDS.items()
     }
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from gateway import archive, rest
 from gateway.docs import shapes
+from gateway.docs.answers import HISTORIES, SNAPSHOTS, success
 from gateway.endpoints import ENDPOINTS
 from shared.catalog import CHANNEL_NAMES
 
@@ -70,7 +71,7 @@ OPERATIONS: dict[str, Operation] = {
     "/ws/stats": Operation(
         "Cluster",
         {
-            200: Answer("Counts of the whole cluster, and a page of its clients", shapes.Success[shapes.Stats]),
+            200: Answer("Counts of the whole cluster, and a page of its clients", success("Stats", shapes.Stats)),
             400: Answer(_BAD, shapes.Failure),
             503: Answer(_AWAY, shapes.Failure),
         },
@@ -79,12 +80,12 @@ OPERATIONS: dict[str, Operation] = {
             _query("cursor", "`next_cursor` of the page before", minimum=0, maximum=2**53, default=0),
         ),
     ),
-    "/ws/services": Operation("Catalogue", {200: Answer("The catalogue", shapes.Success[shapes.Catalogue])}),
-    "/ws/endpoints": Operation("Catalogue", {200: Answer("The paths", shapes.Success[shapes.EndpointList])}),
+    "/ws/services": Operation("Catalogue", {200: Answer("The catalogue", success("Catalogue", shapes.Catalogue))}),
+    "/ws/endpoints": Operation("Catalogue", {200: Answer("The paths", success("EndpointList", shapes.EndpointList))}),
     "/api/v1/snapshot/{service}": Operation(
         "Data",
         {
-            200: Answer("The newest update. One ETag stands for the same bytes", shapes.Success[shapes.Snapshot]),
+            200: Answer("The newest update. One ETag stands for the same bytes", success("Snapshot", SNAPSHOTS)),
             304: Answer("It is still the one that If-None-Match names"),
             404: Answer("No such service, or (`no_update`) nothing of it has been published yet", shapes.Failure),
             503: Answer("This gateway has just started and heard nothing from Redis yet", shapes.Failure),
@@ -107,7 +108,7 @@ OPERATIONS: dict[str, Operation] = {
     "/api/v1/history/{service}": Operation(
         "Data",
         {
-            200: Answer("One page, oldest first, and where the next one begins", shapes.Success[shapes.History]),
+            200: Answer("One page, oldest first, and where the next one begins", success("History", HISTORIES)),
             400: Answer(_BAD, shapes.Failure),
             404: Answer("No such service", shapes.Failure),
             503: Answer(
@@ -142,7 +143,7 @@ OPERATIONS: dict[str, Operation] = {
         ({"name": "name", "in": "path", "required": True, "schema": {"type": "string"}},),
     ),
     "/openapi.json": Operation("Documentation", {200: Answer("OpenAPI 3.1", dict[str, Any])}),
-    "/asyncapi.json": Operation("Documentation", {200: Answer("AsyncAPI 3.0", dict[str, Any])}),
+    "/asyncapi.json": Operation("Documentation", {200: Answer("AsyncAPI 3.1", dict[str, Any])}),
     **dict.fromkeys(ENDPOINTS, _HANDSHAKE),
 }
 """By path. A route without an entry is missing from the document, which a test reports."""
@@ -177,6 +178,8 @@ def document(routes: Iterable[object], version: str) -> dict[str, Any]:
             "description": "Newest and past updates, statistics, catalogue and health of a cluster that streams "
             "crypto data over WebSockets. Read-only, public, without cookies.",
         },
+        "servers": [{"url": "/", "description": "The gateway that serves this document"}],
+        "security": [],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": dict(sorted(paths.items(), key=lambda item: list(OPERATIONS).index(item[0]))),
         "components": {"schemas": components},

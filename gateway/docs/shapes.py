@@ -112,7 +112,7 @@ class ConnectionStatus(_Closed, frozen=True, kw_only=True):
     id: EchoedId = UNSET
 
 
-class Error(_Closed, frozen=True, kw_only=True):
+class ErrorData(_Closed, frozen=True, kw_only=True):
     """Why a command was not carried out. The connection stays open."""
 
     message: Annotated[str, Meta(description="for people")]
@@ -228,23 +228,22 @@ class SnapshotMeta(_Closed, frozen=True, kw_only=True):
     published_at: UtcTime
 
 
-class Snapshot(_Closed, frozen=True, kw_only=True):
+class Snapshot(_Closed, Generic[T], frozen=True, kw_only=True):
     """The newest update, as WebSocket clients get it."""
 
-    service: Annotated[str, Meta(examples=["market_data"])]
     type: Literal["update"]
-    data: Annotated[dict[str, Any], Meta(description="the payload: see the service's update in `/asyncapi.json`")]
+    data: T
     timestamp: UtcTime
     meta: SnapshotMeta
 
 
-class HistoryRecord(_Closed, frozen=True, kw_only=True):
+class HistoryRecord(_Closed, Generic[T], frozen=True, kw_only=True):
     """One update as it was published; `epoch` and `seq` name it for ever."""
 
     epoch: Epoch
     seq: Seq
     published_at: UtcTime
-    data: Annotated[dict[str, Any], Meta(description="the payload: see the service's update in `/asyncapi.json`")]
+    data: T
 
 
 class HistoryLimits(_Closed, frozen=True, kw_only=True):
@@ -256,14 +255,13 @@ class HistoryLimits(_Closed, frozen=True, kw_only=True):
     retention_days: Annotated[float, Meta(description="for which updates of this service are kept", gt=0)]
 
 
-class History(_Closed, frozen=True, kw_only=True, rename={"first": "from", "last": "to"}):
+class History(_Closed, Generic[T], frozen=True, kw_only=True, rename={"first": "from", "last": "to"}):
     """One page: what was published from `from` to `to` (both inclusive), oldest first."""
 
-    service: Annotated[str, Meta(examples=["market_data"])]
     first: UtcTime
     last: UtcTime
     limit: Annotated[int, Meta(description="as asked for, or the default", ge=1)]
-    records: list[HistoryRecord]
+    records: list[T]
     limits: HistoryLimits
     next_cursor: Annotated[
         str | UnsetType, Meta(description="`cursor` of the next page; absent where this one ends the range")

@@ -1,4 +1,4 @@
-"""The cluster of the contract's tests, and what listens for errors that nobody was to see."""
+"""The fixtures of the gateway's tests, and what listens for errors that nobody was to see."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import logging
 import pytest
 
 from tests.contract.conftest import cluster
+from tests.gateway.serving import gateway
 
-__all__ = ["cluster", "no_errors"]
+__all__ = ["cluster", "gateway", "no_errors"]
 
 
 @pytest.fixture

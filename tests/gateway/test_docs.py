@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import tomllib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import msgpack
 import msgspec
 import pytest
 import websockets
@@ -29,87 +27,10 @@ from gateway.docs.openapi import OPERATIONS
 from gateway.endpoints import ENDPOINTS
 from gateway.node import Node
 from gateway.protocol import ACTIONS, ERROR_CODES, MESSAGE_TYPES, CloseCode, parse_command
-from shared.bus import Bus, open_redis
 from shared.catalog import CHANNEL_NAMES, SERVICES
-from shared.channels import Channels
 from shared.payloads import SystemNotice
 from shared.settings import Settings
-
-_DEADLINE = 10.0
-
-
-class Gateway:
-    """One running gateway, and a bus to publish on."""
-
-    def __init__(self, node: Node, bus: Bus) -> None:
-        self.node = node
-        self.bus = bus
-        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=_DEADLINE)
-
-    async def document(self, name: str) -> dict[str, Any]:
-        """`openapi` or `asyncapi`, as served."""
-        answer = await self.http.get(f"/{name}.json")
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "application/json"
-        found: dict[str, Any] = answer.json()
-        return found
-
-    async def exchange(self, path: str, *commands: Any, subprotocol: str | None = None) -> list[dict[str, Any]]:
-        """Everything that a client of `path` hears until its last command, a ping of ours, is answered."""
-        heard: list[dict[str, Any]] = []
-        protocols = [websockets.Subprotocol(subprotocol)] if subprotocol else None
-        async with websockets.connect(f"ws://127.0.0.1:{self.node.port}{path}", subprotocols=protocols) as socket:
-            for command in (*commands, {"action": "ping", "data": {"last": True}}):
-                await socket.send(msgpack.packb(command) if subprotocol else json.dumps(command))
-            async with asyncio.timeout(_DEADLINE):
-                while not heard or heard[-1]["data"] != {"last": True}:
-                    message = await socket.recv()
-                    heard.append(msgpack.unpackb(message) if isinstance(message, bytes) else json.loads(message))
-        return heard
-
-
-@pytest.fixture
-async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
-    """A gateway that is ready, and has heard one update of every service."""
-    node = Node(settings)
-    listener = node.bind()
-    running = asyncio.create_task(node.run(listener))
-    redis = open_redis(settings)
-    found = Gateway(node, Bus(redis, Channels(settings.redis_prefix), 100))
-    try:
-        await _until_ready(found, running)
-        messages = (await found.document("asyncapi"))["components"]["messages"]
-        for service in CHANNEL_NAMES:
-            await found.bus.publish(service, messages[f"update_{service}"]["examples"][0]["payload"]["data"])
-        await _until_heard(found)
-        yield found
-    finally:
-        await found.http.aclose()
-        node.stop("test")
-        assert await running == 0
-        await redis.aclose()
-
-
-async def _until_ready(gateway: Gateway, running: asyncio.Task[int]) -> None:
-    async with asyncio.timeout(_DEADLINE):
-        while not running.done() and (await gateway.http.get("/health/ready")).status_code != 200:
-            pass
-
-
-async def _until_heard(gateway: Gateway) -> None:
-    async with asyncio.timeout(_DEADLINE), aclosing(_listen(gateway)) as services:
-        missing = set(CHANNEL_NAMES)
-        while missing:
-            missing.discard(await anext(services))
-
-
-async def _listen(gateway: Gateway) -> AsyncGenerator[str]:
-    async with websockets.connect(f"ws://127.0.0.1:{gateway.node.port}/ws") as socket:
-        await socket.send(json.dumps({"action": "subscribe", "service": ["all", "system"]}))
-        async for message in socket:
-            heard = json.loads(message)
-            if heard["type"] == "update":
-                yield heard["service"]
+from tests.gateway.serving import DEADLINE, Gateway
 
 
 def _references(value: Any) -> Iterator[str]:
@@ -206,7 +127,7 @@ async def test_failures_without_redis_are_as_documented(settings: Settings, path
     listener = node.bind()
     running = asyncio.create_task(node.run(listener))
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=_DEADLINE) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=DEADLINE) as client:
             answer = await client.get(path)
             document = (await client.get("/openapi.json")).json()
     finally:
@@ -221,9 +142,9 @@ async def test_failures_without_redis_are_as_documented(settings: Settings, path
 
 
 async def test_the_asyncapi_document_is_well_formed(gateway: Gateway) -> None:
-    """It says 3.0.0, every reference resolves, and operations use messages of their own channel only."""
+    """It says 3.1.0, every reference resolves, and operations use messages of their own channel only."""
     document = await gateway.document("asyncapi")
-    assert document["asyncapi"] == "3.0.0"
+    assert document["asyncapi"] == "3.1.0"
     assert document["info"]["title"]
     assert document["info"]["version"]
     for reference in _references(document):
@@ -275,7 +196,7 @@ async def test_the_asyncapi_document_covers_the_protocol(gateway: Gateway) -> No
     assert tuple(COMMANDS) == ACTIONS
     assert {message["name"] for message in messages.values()} == {*ACTIONS, *MESSAGE_TYPES}
     assert tuple(document["x-error-codes"]) == ERROR_CODES
-    assert document["components"]["schemas"]["Error"]["properties"]["code"]["enum"] == sorted(ERROR_CODES)
+    assert document["components"]["schemas"]["ErrorData"]["properties"]["code"]["enum"] == sorted(ERROR_CODES)
     assert document["x-close-codes"].keys() == {str(code.value) for code in CloseCode}
 
 
@@ -343,7 +264,7 @@ async def test_a_refusal_for_speed_is_as_documented(gateway: Gateway) -> None:
     async with websockets.connect(f"ws://127.0.0.1:{gateway.node.port}/ws/data") as socket:
         for _ in range(60):
             await socket.send(json.dumps({"action": "ping"}))
-        async with asyncio.timeout(_DEADLINE):
+        async with asyncio.timeout(DEADLINE):
             heard = [json.loads(await socket.recv()) for _ in range(61)]
     refused = [message for message in heard if message["type"] == "error"]
     assert {message["data"]["code"] for message in refused} == {"rate_limited"}
