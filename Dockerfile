@@ -2,7 +2,7 @@
 #   python -m gateway                    the default
 #   python -m workers data_collection    or monitoring, integration
 #   python -m simulator                  stands in for the upstreams
-#   python -m launcher.tail, .backup, .restore, .export, .check
+#   python -m commands.tail, .backup, .restore, .export, .check
 
 FROM python:3.13-slim AS build
 RUN python -m venv --without-pip /opt/coinwire
@@ -25,6 +25,7 @@ COPY gateway gateway
 COPY workers workers
 COPY simulator simulator
 COPY launcher launcher
+COPY commands commands
 # The root filesystem is read-only when it runs, so what Python would cache is made here; and whatever the umask of who
 # checked it out, another user will read it.
 RUN python -m compileall -q /app && chmod -R a+rX /app
@@ -47,5 +48,5 @@ USER 10001:10001
 EXPOSE 7860
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-m", "launcher.check", "http://127.0.0.1:7860/health/ready"]
+    CMD ["python", "-m", "commands.check", "http://127.0.0.1:7860/health/ready"]
 CMD ["python", "-m", "gateway"]

@@ -32,7 +32,7 @@ run: $(STAMP) ## the same against the real upstreams
 
 .PHONY: tail
 tail: $(STAMP) ## print a service's Redis channel: make tail SERVICE=market_data (JSON=1 for raw messages)
-	@$(BIN)/python -m launcher.tail $(SERVICE) $(if $(JSON),--json)
+	@$(BIN)/python -m commands.tail $(SERVICE) $(if $(JSON),--json)
 
 ## Deploy it
 
@@ -64,15 +64,15 @@ credentials: ## passwords and rights that changed, told to Redis and PostgreSQL 
 
 .PHONY: export
 export: $(STAMP) ## recorded updates as a file: make export SERVICE=news FORMAT=csv (jsonl, parquet) FROM=2026-11-01 TO=2026-11-23
-	@$(BIN)/python -m launcher.export $(SERVICE) --format "$(FORMAT)" --from "$(FROM)" --to "$(TO)" --out "$(OUT)" $(if $(FORCE),--force)
+	@$(BIN)/python -m commands.export $(SERVICE) --format "$(FORMAT)" --from "$(FROM)" --to "$(TO)" --out "$(OUT)" $(if $(FORCE),--force)
 
 .PHONY: backup
 backup: $(STAMP) ## everything recorded, in one file with a checksum (OUT=file)
-	@$(BIN)/python -m launcher.backup "$(OUT)" $(if $(FORCE),--force)
+	@$(BIN)/python -m commands.backup "$(OUT)" $(if $(FORCE),--force)
 
 .PHONY: restore
 restore: $(STAMP) ## a backup, verified, then inserted: make restore FILE=file (MERGE=1, REPLACE=1)
-	@$(BIN)/python -m launcher.restore "$(FILE)" $(if $(MERGE),--merge) $(if $(REPLACE),--replace)
+	@$(BIN)/python -m commands.restore "$(FILE)" $(if $(MERGE),--merge) $(if $(REPLACE),--replace)
 
 ## Work on it
 

@@ -25,7 +25,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.frames import Form, Update
-from gateway.ws_protocol import EXTENSION, FrameProtocol
+from gateway.transport.ws_protocol import EXTENSION, FrameProtocol
 from shared.envelope import Envelope, pack_draft
 
 _COINS = 100

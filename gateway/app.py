@@ -14,10 +14,12 @@ from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from gateway import archive, docs, rest, snapshot
+from gateway import docs
 from gateway.endpoints import ENDPOINTS
+from gateway.history import archive
+from gateway.http import rest, snapshot
 from gateway.session import Session
-from gateway.ws_protocol import EXTENSION, FrameProtocol
+from gateway.transport.ws_protocol import EXTENSION, FrameProtocol
 
 if TYPE_CHECKING:
     from gateway.node import Node

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from gateway.frames import Form, Update
-from gateway.history import History
 from gateway.outbox import Outbox
+from gateway.recent import Recent
 from shared.metrics import GatewayMetrics
 
 
@@ -23,11 +23,11 @@ class Hub:
     """Who gets what, and the newest updates of every service."""
 
     def __init__(self, services: Iterable[str], history_length: int, metrics: GatewayMetrics) -> None:
-        self.histories = {service: History(history_length) for service in services}
+        self.recent = {service: Recent(history_length) for service in services}
         self._metrics = metrics
         # A dict for its order: whoever subscribed first is served first.
         self._outboxes: dict[str, dict[Form, dict[Outbox, None]]] = {
-            service: defaultdict(dict) for service in self.histories
+            service: defaultdict(dict) for service in self.recent
         }
 
     def subscribe(self, subscriber: Subscriber, service: str) -> None:
@@ -42,7 +42,7 @@ class Hub:
 
     def broadcast(self, update: Update) -> None:
         """Keep `update` and offer it to every subscriber, encoded once per form."""
-        self.histories[update.service].append(update)
+        self.recent[update.service].append(update)
         self._metrics.broadcasts.labels(update.service).inc()
         for form, outboxes in self._outboxes[update.service].items():
             if outboxes:

@@ -18,21 +18,21 @@ import structlog
 import uvicorn
 
 from gateway.app import create_app
-from gateway.archive import Archive
-from gateway.http_protocol import PageProtocol
+from gateway.history.archive import Archive
 from gateway.hub import Hub
 from gateway.protocol import MAX_MESSAGE_BYTES, CloseCode
-from gateway.proxies import TrustedProxies
 from gateway.relay import Relay
 from gateway.session import Session
-from gateway.ws_protocol import FrameProtocol
+from gateway.transport.http_protocol import PageProtocol
+from gateway.transport.proxies import TrustedProxies
+from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Subscription, open_redis
+from shared.bus.presence import Presence
 from shared.catalog import CHANNEL_NAMES
 from shared.channels import Channels
 from shared.database import open_database
 from shared.errors import BusError
 from shared.metrics import BusMetrics, GatewayMetrics, open_registry
-from shared.presence import Presence
 from shared.settings import Settings
 
 log = structlog.get_logger()

@@ -15,11 +15,11 @@ from gateway.frames import Form, decode_binary, decode_text, encode
 from gateway.hub import Hub
 from gateway.outbox import Outbox
 from gateway.protocol import CloseCode, Command, CommandRate, Fault, id_of, notice, parse_command
-from gateway.ws_protocol import FrameProtocol
+from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Position
+from shared.bus.presence import ClientRecord, Presence
 from shared.catalog import ALL, CATEGORIES, SYSTEM, of_category
 from shared.metrics import GatewayMetrics
-from shared.presence import ClientRecord, Presence
 from shared.timestamps import now_iso
 
 log = structlog.get_logger()
@@ -197,11 +197,11 @@ class Session:
         """Replay what was missed since a position, then go live; a snapshot where continuity can't be proven."""
         self._show_meta()
         (service,) = command.services
-        history = self._hub.histories[service]
+        recent = self._hub.recent[service]
         self._hub.unsubscribe(self, service)  # nothing live until what came before it has been sent
         self.subscriptions.add(service)
-        await history.reach(since, _AHEAD)
-        missed = history.since(since)
+        await recent.reach(since, _AHEAD)
+        missed = recent.since(since)
         self._metrics.recoveries.labels(str(missed is not None).lower()).inc()
         self._confirm("subscription_confirmed", command, recovered=missed is not None)
         if missed is None:
@@ -219,7 +219,7 @@ class Session:
                 self.close(CloseCode.SLOW, "too slow: what was missed is not read")
             if self._closing or self._socket.gone:
                 return  # `run` forgets the subscription
-            missed = history.since(since)
+            missed = recent.since(since)
             if missed is None:
                 self.close(CloseCode.SLOW, "too slow: updates left the history before they could be replayed")
                 return
@@ -235,7 +235,7 @@ class Session:
                 self._hub.subscribe(self, service)
 
     def _offer_latest(self, service: str) -> None:
-        latest = self._hub.histories[service].latest
+        latest = self._hub.recent[service].latest
         if latest is not None:
             self.outbox.offer(latest.frame(self.form.as_snapshot()))
 

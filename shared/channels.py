@@ -73,7 +73,7 @@ class Channels:
 
     @property
     def calls(self) -> str:
-        """Hash: provider to what its last call gave (MessagePack of `shared.reports.CallReport`)."""
+        """Hash: provider to what its last call gave (MessagePack of `CallReport`)."""
         return f"{self.prefix}:{{reports}}:calls"
 
     @property
@@ -83,7 +83,7 @@ class Channels:
 
     @property
     def pools(self) -> str:
-        """Hash: service to the state of its source pools (MessagePack of `shared.reports.PoolsReport`)."""
+        """Hash: service to the state of its source pools (MessagePack of `PoolsReport`)."""
         return f"{self.prefix}:{{reports}}:pools"
 
     @property
@@ -93,7 +93,7 @@ class Channels:
 
     @property
     def jobs(self) -> str:
-        """Hash: category to the jobs of the worker that led it last (MessagePack of `shared.reports.JobsReport`)."""
+        """Hash: category to the jobs of the worker that led it last (MessagePack of `JobsReport`)."""
         return f"{self.prefix}:{{reports}}:jobs"
 
     def budget(self, provider: str) -> str:

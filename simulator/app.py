@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from simulator.clock import Clock
-from simulator.coins import load_coins
 from simulator.control import PREFIX, Tally, control
 from simulator.faults import FaultBook
 from simulator.host import Host, World, answer
 from simulator.hosts import open_hosts
-from simulator.market import Market
 from simulator.wire import SPOIL, Exchange
+from simulator.world.clock import Clock
+from simulator.world.coins import load_coins
+from simulator.world.market import Market
 
 
 class Simulator:

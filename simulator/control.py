@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.clock import Clock
 from simulator.faults import Fault, FaultBook
 from simulator.host import answer
+from simulator.world.clock import Clock
 
 PREFIX = "/_simulator/"
 _MAX_PATHS = 1000

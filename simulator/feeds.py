@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from simulator.host import World
-from simulator.newsroom import Newsroom, Story
+from simulator.world.newsroom import Newsroom, Story
 
 Render = Callable[[Sequence[Story], str], str]
 """Called as (stories, time of the newest as RFC 822 has it): the document."""

@@ -10,8 +10,8 @@ from typing import Any
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from simulator.clock import Clock
-from simulator.market import Market
+from simulator.world.clock import Clock
+from simulator.world.market import Market
 
 
 @dataclass(frozen=True, slots=True)

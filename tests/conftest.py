@@ -10,8 +10,9 @@ import pytest
 from launcher.redis_server import RedisServer
 from shared.settings import Settings
 from tests.database import database, database_settings, database_url, postgres
+from tests.started import start
 
-__all__ = ["database", "database_settings", "database_url", "postgres"]
+__all__ = ["database", "database_settings", "database_url", "postgres", "start"]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from shared.catalog import CATEGORIES
 from shared.errors import SettingsError
 from shared.logs import configure_logs
 from shared.settings import load_settings
-from workers.category import Category
+from workers.worker import Worker
 
 
 async def work(arguments: list[str]) -> int:
@@ -21,7 +21,7 @@ async def work(arguments: list[str]) -> int:
     try:
         settings = load_settings()
         configure_logs(settings, category)
-        worker = Category(settings, category)
+        worker = Worker(settings, category)
         worker.serve_status()
     except SettingsError as error:
         sys.stderr.write(f"workers: {error}\n")

@@ -10,12 +10,12 @@ from typing import Any
 
 import structlog
 
+from shared.bus.reports import CallReport, JobReport, JobsReport, PoolReport, PoolsReport, Reports, SourceReport
 from shared.errors import BusError, ProviderError
-from shared.reports import CallReport, JobReport, JobsReport, PoolReport, PoolsReport, Reports, SourceReport
+from workers.asking.jsonrpc import is_limited
+from workers.asking.pool import SourcePool
 from workers.jobs import Jobs
-from workers.pool import SourcePool
-from workers.rpc import is_limited
-from workers.services import Service
+from workers.services.service import Service
 
 log = structlog.get_logger()
 

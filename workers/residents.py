@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from workers.services import Resident
+from workers.services.service import Resident
 
 log = structlog.get_logger()
 

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway import archive, rest, snapshot
 from gateway.docs import asyncapi, openapi, page
+from gateway.history import archive
+from gateway.http import rest, snapshot
 
 VERSION = "2.0.0"
 """Of both APIs: the project's."""

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 from starlette.routing import Route
 
-from gateway import archive, rest
 from gateway.docs import shapes
 from gateway.docs.answers import HISTORIES, SNAPSHOTS, success
 from gateway.endpoints import ENDPOINTS
+from gateway.history import archive
+from gateway.http import rest
 from shared.catalog import CHANNEL_NAMES
 
 _SCHEMA = "#/components/schemas/{name}"

@@ -1,7 +1,7 @@
 """The bus: publish in one Lua call, subscribe without holes or doubles."""
 
 from shared.bus.bus import Bus, Position
-from shared.bus.redis_client import REDIS_FAULTS, open_redis
+from shared.bus.client import REDIS_FAULTS, open_redis
 from shared.bus.stream_reader import Entry, StreamReader
 from shared.bus.subscription import Deliver, Subscription
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared.bus.redis_client import REDIS_FAULTS, command_deadline, fault_name
+from shared.bus.client import REDIS_FAULTS, command_deadline, fault_name
 from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import BusError, EnvelopeError

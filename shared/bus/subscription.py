@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
 from shared.bus.bus import Position
-from shared.bus.redis_client import REDIS_FAULTS, command_deadline
+from shared.bus.client import REDIS_FAULTS, command_deadline
 from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import BusError, EnvelopeError

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.crowd import Crowd
 from simulator.host import Host, World, whole
-from simulator.market import DAY
+from simulator.world.crowd import Crowd
+from simulator.world.market import DAY
 
 _MOST = 400
 """Days that `limit=0`, which means all, gives here; the real index begins in February 2018."""

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shared.errors import CoinwireError
-from simulator.coins import Coin
 from simulator.host import Host, World, answer
+from simulator.world.coins import Coin
 
 _DELISTED = ("BCCUSDT", "VENUSDT", "ERDUSDT", "BEARUSDT")
 """Symbols that Binance dropped but still lists in its full answer, at zero."""

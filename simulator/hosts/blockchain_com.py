@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from simulator.bitcoin import REWARD, Bitcoin, Block, Output, Transaction
 from simulator.host import Host, World, answer
-from simulator.market import DAY
+from simulator.world.bitcoin import REWARD, Bitcoin, Block, Output, Transaction
+from simulator.world.market import DAY
 
 _CHARTS = {
     "n-unique-addresses": ("Number Of Unique Addresses Used", "Addresses"),

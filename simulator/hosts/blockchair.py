@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.bitcoin import Bitcoin
-from simulator.clock import iso
-from simulator.ethereum import Ethereum
 from simulator.host import Host, World, answer
+from simulator.world.bitcoin import Bitcoin
+from simulator.world.clock import iso
+from simulator.world.ethereum import Ethereum
 
 _KNOWN = frozenset({"key"})
 """Query parameters that /stats has; any other is refused."""

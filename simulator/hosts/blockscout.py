@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.clock import iso
-from simulator.ethereum import Ethereum
 from simulator.host import Host, World, answer
-from simulator.market import DAY
+from simulator.world.clock import iso
+from simulator.world.ethereum import Ethereum
+from simulator.world.market import DAY
 
 _BLOCKS = 50  # whose use of gas is averaged: ten minutes
 _HEADERS = {"x-ratelimit-limit": "180", "x-ratelimit-remaining": "179", "x-ratelimit-reset": "30000"}

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from simulator.feeds import NAMESPACES, cdata, feed_of, page, rfc822
 from simulator.host import Host, World
-from simulator.newsroom import Story
+from simulator.world.newsroom import Story
 
 PATH = "/arc/outboundfeeds/rss"
 _TRACKED = "?utm_medium=referral&utm_source=rss&utm_campaign=headlines"

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.clock import iso
-from simulator.coins import Coin
-from simulator.crowd import Crowd
 from simulator.host import Host, World, answer, significant, whole
+from simulator.world.clock import iso
+from simulator.world.coins import Coin
+from simulator.world.crowd import Crowd
 
 _CACHED = {"cache-control": "max-age=30, public, must-revalidate, s-maxage=60", "cf-cache-status": "HIT"}
 _WINDOWS = {"1h": 1, "24h": 24, "7d": 168, "14d": 336, "30d": 720, "200d": 4800, "1y": 8760}

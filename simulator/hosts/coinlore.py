@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.coins import Coin
 from simulator.host import Host, World, answer, whole
+from simulator.world.coins import Coin
 
 
 def host(world: World) -> Host:

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.clock import Clock, iso
-from simulator.coins import Coin
-from simulator.crowd import Crowd
 from simulator.host import Host, World, answer, whole
-from simulator.market import Market
+from simulator.world.clock import Clock, iso
+from simulator.world.coins import Coin
+from simulator.world.crowd import Crowd
+from simulator.world.market import Market
 
 _RENEWED = 900.0
 """Seconds for which a value stands."""

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.clock import iso
-from simulator.coins import Coin
 from simulator.host import Host, World, answer, whole
+from simulator.world.clock import iso
+from simulator.world.coins import Coin
 
 _CHANGES = {"15m": 0.25, "30m": 0.5, "1h": 1, "6h": 6, "12h": 12, "24h": 24, "7d": 168, "30d": 720, "1y": 8760}
 

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from simulator.feeds import NAMESPACES, cdata, feed_of, page, rfc822
 from simulator.host import Host, World
-from simulator.newsroom import Story
+from simulator.world.newsroom import Story
 
 _TRACKED = "?utm_source=rss_feed&utm_medium=rss&utm_campaign=rss_partner_inbound"
 _CATEGORISED = 5  # one in so many articles has categories

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.clock import iso
 from simulator.host import Host, World, answer
-from simulator.newsroom import OUTLETS, Newsroom, Story
+from simulator.world.clock import iso
+from simulator.world.newsroom import OUTLETS, Newsroom, Story
 
 _PAGE = 20
 

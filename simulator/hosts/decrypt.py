@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from simulator.feeds import NAMESPACES, feed_of, numeric, page, rfc822
 from simulator.host import Host, World
-from simulator.newsroom import Story
+from simulator.world.newsroom import Story
 
 
 def host(world: World) -> Host:

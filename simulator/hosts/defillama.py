@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.bitcoin import Bitcoin
-from simulator.ethereum import Ethereum
 from simulator.host import Host, World, answer
-from simulator.market import DAY, Market
+from simulator.world.bitcoin import Bitcoin
+from simulator.world.ethereum import Ethereum
+from simulator.world.market import DAY, Market
 
 _CACHE = 600.0
 """Seconds for which its answers are cached (recorded: `max-age=600`)."""

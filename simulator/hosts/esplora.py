@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from simulator.bitcoin import Bitcoin, Block, Output, Transaction
 from simulator.host import Host, World, answer
+from simulator.world.bitcoin import Bitcoin, Block, Output, Transaction
 
 _PAGE = 25
 _RECENT = 10

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.ethereum import Ethereum, EvmChain
-from simulator.ethereum_blocks import place_of
 from simulator.host import Host, World, answer
+from simulator.world.ethereum import Ethereum, EvmChain
+from simulator.world.ethereum_blocks import place_of
 
 CHAIN_OF = {
     "ethereum-rpc.publicnode.com": "ethereum",

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.ethereum import Ethereum
 from simulator.host import Host, World, answer
+from simulator.world.ethereum import Ethereum
 
 
 def host(world: World) -> Host:

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.clock import iso
-from simulator.coins import Coin
 from simulator.host import Host, World, answer
+from simulator.world.clock import iso
+from simulator.world.coins import Coin
 
 _SHARE = 0.03
 _CACHED = {"cache-control": "max-age=2, public"}

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from simulator.bitcoin import REWARD, Bitcoin, Block
 from simulator.host import Host, World, answer
 from simulator.hosts.esplora import block_row, core
-from simulator.market import DAY
+from simulator.world.bitcoin import REWARD, Bitcoin, Block
+from simulator.world.market import DAY
 
 _RETARGET = 2016
 _CURRENCIES = {"USD": 1.0, "EUR": 0.86, "GBP": 0.75, "CAD": 1.4, "CHF": 0.8, "AUD": 1.52, "JPY": 155.0}

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.crowd import Crowd, SimulatedPost
 from simulator.host import Host, World, answer, whole
 from simulator.hosts.reddit import UNAUTHORIZED, is_valid
+from simulator.world.crowd import Crowd, SimulatedPost
 
 _MOST = 1000
 """Posts after which a list ends, however one asks."""

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from simulator.feeds import NAMESPACES, cdata, feed_of, page
 from simulator.host import Host, World
-from simulator.newsroom import Story
+from simulator.world.newsroom import Story
 
 _NEW_YORK = timezone(timedelta(hours=-5))  # the recorded feed is of a winter
 _TRACKED = "?utm_source=rss&utm_medium=rss"

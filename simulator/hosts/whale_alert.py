@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from simulator.bitcoin import EXCHANGES, Bitcoin
 from simulator.host import Host, World, answer, whole
+from simulator.world.bitcoin import EXCHANGES, Bitcoin
 
 _SLOT = 20
 """Seconds; each has one large transfer on Tron, or none."""

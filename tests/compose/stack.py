@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from launcher.redis_server import free_port
+from tests.places import ROOT
 from tests.waiting import until
 
-ROOT = Path(__file__).parents[2]
 FILES = ("docker-compose.yml", "docker-compose.demo.yml")
 VERSION = "test"
 

@@ -83,7 +83,7 @@ async def test_who_has_no_password_gets_nothing(stack: Stack) -> None:
 
 
 async def test_every_part_works_as_its_user_on_the_deployments_redis(stack: Stack) -> None:
-    """tests/shared/test_acl.py, which the machine's own redis-server may be too old for, with nothing left out."""
+    """tests/shared/bus/test_acl.py, which the machine's own redis-server may be too old for, with nothing left out."""
     port = free_ports(1)[0]
     address = ("--publish", f"127.0.0.1:{port}:6379")
     server = ("redis:8-alpine", "redis-server", "--protected-mode", "no", "--save", "")
@@ -94,7 +94,7 @@ async def test_every_part_works_as_its_user_on_the_deployments_redis(stack: Stac
 
     try:
         await until(answers, 30)
-        tests = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/shared/test_acl.py")
+        tests = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/shared/bus/test_acl.py")
         printed = await stack.run(*tests, COINWIRE_TEST_ACL_REDIS=f"redis://127.0.0.1:{port}/0")
     finally:
         await stack.run("docker", "kill", container)

@@ -87,7 +87,7 @@ class Cluster:
         for _ in range(count):
             position = await self.bus.publish(service, data)
         for node in self.nodes:
-            history = node.hub.histories[service]
+            history = node.hub.recent[service]
             await until(lambda history=history: history.latest is not None and history.latest.position == position)
 
 

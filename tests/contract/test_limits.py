@@ -131,7 +131,7 @@ async def test_a_client_that_never_reads_its_replay_is_dropped(cluster: Cluster)
     """Half a minute without reading what it asked for ends the connection; nothing of it stays behind."""
     text = os.urandom(150_000).hex()
     await cluster.publish("news", 20, text=text)
-    latest = cluster.nodes[0].hub.histories["news"].latest
+    latest = cluster.nodes[0].hub.recent["news"].latest
     assert latest is not None
     raw = await deaf_client(cluster, "/ws/data")
     since = {"epoch": latest.position.epoch, "seq": 1}

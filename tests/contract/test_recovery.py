@@ -13,7 +13,7 @@ from tests.contract.conftest import Client, Cluster
 
 
 def head(cluster: Cluster, service: str = "news") -> Position:
-    latest = cluster.nodes[0].hub.histories[service].latest
+    latest = cluster.nodes[0].hub.recent[service].latest
     assert latest is not None
     return latest.position
 
@@ -89,7 +89,7 @@ async def test_nothing_missed_is_recovered_with_nothing(cluster: Cluster) -> Non
 async def test_what_cannot_be_proven_is_a_snapshot(cluster: Cluster, epoch: str | None, seq: int) -> None:
     """Another epoch, a position nobody has published, or one the history has lost: recovered false, and the newest."""
     for node in cluster.nodes:
-        node.hub.histories["news"] = type(node.hub.histories["news"])(3)
+        node.hub.recent["news"] = type(node.hub.recent["news"])(3)
     await cluster.publish("news", 5)
     client = await cluster.connect("/ws/data")
     confirmed = await since(client, epoch or head(cluster).epoch, seq)

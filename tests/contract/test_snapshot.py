@@ -9,8 +9,8 @@ import httpx
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import SecretStr
 
+from gateway.http.snapshot import etag_of, matches
 from gateway.node import Node
-from gateway.snapshot import etag_of, matches
 from shared.bus import Position
 from shared.catalog import CHANNEL_NAMES
 from shared.settings import Settings

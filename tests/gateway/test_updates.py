@@ -10,7 +10,7 @@ import msgpack
 import pytest
 
 from gateway.frames import Form, Update
-from gateway.history import History
+from gateway.recent import Recent
 from gateway.session import Session
 from shared.bus import Bus, Position, open_redis
 from shared.channels import Channels
@@ -61,7 +61,7 @@ async def test_updates_published_during_a_replay_come_after_it_once(cluster: Clu
     for n in range(1, 60):
         await cluster.bus.publish("news", {"n": n, "text": "x" * 100_000})
     await cluster.publish("news", n=60)
-    first = cluster.nodes[0].hub.histories["news"].latest
+    first = cluster.nodes[0].hub.recent["news"].latest
     assert first is not None
     client = await cluster.connect("/ws/data", max_queue=1)
     told = await client.say(action="subscribe", service="news", since=dict(first.position._asdict(), seq=1))
@@ -84,25 +84,25 @@ async def test_updates_published_during_a_replay_come_after_it_once(cluster: Clu
 async def test_other_services_go_on_during_a_replay(cluster: Cluster) -> None:
     """A client that waits for one service's past still gets the others' present."""
     await cluster.publish("news", n=1)
-    latest = cluster.nodes[0].hub.histories["news"].latest
+    latest = cluster.nodes[0].hub.recent["news"].latest
     assert latest is not None
     client = await cluster.connect("/ws/sentiment?meta=1")
     await client.next()
     ahead = json.dumps({"action": "subscribe", "service": "news", "since": {"epoch": latest.position.epoch, "seq": 50}})
     await client.connection.send(ahead)
-    await until(lambda: bool(cluster.nodes[0].hub.histories["news"]._waiting))
+    await until(lambda: bool(cluster.nodes[0].hub.recent["news"]._waiting))
     await cluster.bus.publish("sentiment", {"now": True})
     assert (await client.next())["data"] == {"now": True}
     assert (await client.next())["data"]["recovered"] is False
     assert (await client.next())["meta"]["snapshot"] is True
-    assert not cluster.nodes[0].hub.histories["news"]._waiting
+    assert not cluster.nodes[0].hub.recent["news"]._waiting
 
 
 async def test_a_client_that_leaves_while_it_waits_leaves_nothing(cluster: Cluster) -> None:
     """Its session ends within the bound of that wait, its subscription with it."""
     await cluster.publish("news", n=1)
     node = cluster.nodes[0]
-    history = node.hub.histories["news"]
+    history = node.hub.recent["news"]
     assert history.latest is not None
     client = await cluster.connect("/ws/data")
     since = {"epoch": history.latest.position.epoch, "seq": 50}
@@ -157,7 +157,7 @@ async def test_one_frame_serves_every_client_of_a_form(cluster: Cluster) -> None
     await cluster.publish("news", n=1)
     for client in clients:
         await client.next()
-    latest = cluster.nodes[0].hub.histories["news"].latest
+    latest = cluster.nodes[0].hub.recent["news"].latest
     assert latest is not None
     assert set(latest._frames) == {Form.TEXT, Form.PACKED, Form.TEXT_META}
     sessions: set[Session] = cluster.nodes[0]._sessions
@@ -172,7 +172,7 @@ def update(seq: int, epoch: str = "e") -> Update:
 
 def test_frames_of_old_updates_are_made_again_and_not_kept() -> None:
     """A replay of everything costs time once, not memory for as long as the history lasts."""
-    history = History(100)
+    history = Recent(100)
     for seq in range(1, 101):
         history.append(update(seq))
     missed = history.since(Position("e", 0))
@@ -184,7 +184,7 @@ def test_frames_of_old_updates_are_made_again_and_not_kept() -> None:
 
 def test_a_history_is_bounded_and_without_holes() -> None:
     """It keeps the newest; a hole or another epoch ends what can be proven."""
-    history = History(3)
+    history = Recent(3)
     for seq in (1, 2, 3, 4):
         history.append(update(seq))
     assert history.since(Position("e", 0)) is None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launcher.conftest import ROOT, Command, Start, alive, pids_of
+from tests.started import ROOT, Command, Start, alive, pids_of
 
 WAITS = "import time; print('here', flush=True); time.sleep(60)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAITS}"

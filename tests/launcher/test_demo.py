@@ -13,7 +13,7 @@ import pytest
 from websockets.sync.client import connect
 
 from shared.catalog import CATEGORIES
-from tests.launcher.conftest import Command, Start, alive, pids_of
+from tests.started import Command, Start, alive, pids_of
 
 pytestmark = pytest.mark.slow
 
@@ -108,7 +108,7 @@ def test_a_killed_redis_comes_back_under_its_clients(demo: Command, tmp_path: Pa
 
 def test_make_tail_prints_the_channel(demo: Command, start: Start, tmp_path: Path) -> None:
     """`make tail` finds the demo's Redis by itself and prints its updates."""
-    tail = start("launcher.tail", "market_data", "--state", tmp_path / "state", REDIS_URL="")
+    tail = start("commands.tail", "market_data", "--state", tmp_path / "state", REDIS_URL="")
     tail.line(r"#\d+ [0-9a-f]+ prices: \[.*bitcoin [\d,.]+")
     tail.signal(signal.SIGINT)
     assert tail.wait() == 0

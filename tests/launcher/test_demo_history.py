@@ -12,7 +12,7 @@ import pytest
 from launcher.state import State, settings_here
 from shared.database import open_database
 from shared.settings import Settings
-from tests.launcher.conftest import Command, Start
+from tests.started import Command, Start
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow

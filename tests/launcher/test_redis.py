@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from launcher.ports import fault_of, free_ports
-from tests.launcher.conftest import Command, Start, alive
+from tests.started import Command, Start, alive
 
 
 def ask(port: int, command: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from launcher.ports import free_ports, reachable
 from launcher.watch import fault_of, invitation
-from tests.launcher.conftest import Start
+from tests.started import Start
 
 
 class Health(BaseHTTPRequestHandler):

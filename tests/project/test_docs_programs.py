@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -17,9 +16,10 @@ from launcher.redis_server import RedisServer
 from shared.bus import Bus, open_redis
 from shared.channels import Channels
 from shared.settings import Settings
+from tests.places import ROOT
 
-HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "read-a-channel.md"
-README = Path(__file__).parents[2] / "README.md"
+HOW_TO = ROOT / "docs" / "how-to" / "read-a-channel.md"
+README = ROOT / "README.md"
 DEADLINE = 20.0
 SERVICE = "market_data"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.places import ROOT
+
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
-ENTRY_POINTS = ("gateway", "workers data_collection", "launcher demo", "launcher run", "launcher.tail market_data")
+ENTRY_POINTS = ("gateway", "workers data_collection", "launcher demo", "launcher run", "commands.tail market_data")
 
 
 def run(command: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -7,14 +7,14 @@ import os
 import re
 import sys
 import time
-from pathlib import Path
 
 from gateway.node import Node
 from shared.database import Database, Record
 from shared.settings import Settings
+from tests.places import ROOT
 from tests.waiting import until
 
-HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "read-history.md"
+HOW_TO = ROOT / "docs" / "how-to" / "read-history.md"
 RECORDS = 1_100  # records: three pages of the 500 that the program asks for
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -15,10 +14,11 @@ from gateway.node import Node
 from gateway.protocol import ACTIONS, ERROR_CODES, CloseCode
 from shared.catalog import CATEGORIES, CHANNEL_NAMES, of_category
 from shared.settings import Settings
+from tests.places import ROOT
 from tests.project.test_reference import table
-from workers.category import Category
+from workers.worker import Worker
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 NAME = re.compile(r"\b(?:coinwire|process)_[a-z_]+\b")
 ALERT = re.compile(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*)`")
 
@@ -77,7 +77,7 @@ async def gateway() -> dict[str, Metric]:
 @pytest.fixture
 async def workers() -> AsyncIterator[list[dict[str, Metric]]]:
     """What the worker of each category exports."""
-    working = [Category(SECRETLESS, name) for name in CATEGORIES]
+    working = [Worker(SECRETLESS, name) for name in CATEGORIES]
     yield [metrics(worker._registry) for worker in working]
     for worker in working:
         await worker.aclose()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 
 from shared.settings import Settings
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 COMPOSE = {path.name: path.read_text() for path in sorted(ROOT.glob("docker-compose*.yml"))}
 PAGES = [ROOT / "docs/how-to/operate.md", ROOT / "docs/how-to/when-something-fails.md", ROOT / "README.md"]
 TEXT = "\n".join(page.read_text() for page in PAGES)

@@ -13,11 +13,12 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from starlette.routing import Route, WebSocketRoute
 
-from gateway import archive, rest
 from gateway.app import create_app
 from gateway.docs import VERSION, shapes
 from gateway.docs.commands import COMMANDS
 from gateway.endpoints import ENDPOINTS, SUBSCRIBABLE
+from gateway.history import archive
+from gateway.http import rest
 from gateway.protocol import (
     ACTIONS,
     COMMAND_BURST,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec.inspect as inspect
 import pytest
@@ -14,10 +13,12 @@ from shared.bus import Bus, open_redis
 from shared.catalog import SERVICES
 from shared.channels import Channels
 from shared.settings import Settings
+from tests.places import ROOT
 from workers.providers import PROVIDERS
-from workers.services import SERVICES_CODE, ServiceContext, load_service
+from workers.services import SERVICES_CODE, load_service
+from workers.services.service import ServiceContext
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "services.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "services.md").read_text()
 NOT_NULL = "never"
 KEYS = Settings(
     _env_file=None,

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from shared.settings import SECRET_FOLDERS, Settings
+from tests.places import ROOT
 
-EXAMPLE = Path(__file__).parents[2] / ".env.example"
+EXAMPLE = ROOT / ".env.example"
 
 
 def lines() -> dict[str, str]:

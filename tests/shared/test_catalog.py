@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,8 +13,9 @@ from shared import payloads
 from shared.catalog import CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_category
 from shared.payloads import MarketData, News, Payload, Sentiment, WhaleTracking
 from shared.payloads.whale_tracking import WhaleTransaction
+from tests.places import OUTSIDE
 
-DOCUMENT = Path(__file__).parents[3] / "shared" / "seed" / "WEBSOCKET_API_DOCUMENTATION.md"
+DOCUMENT = OUTSIDE / "seed" / "WEBSOCKET_API_DOCUMENTATION.md"
 
 NAMES = (
     *("market_data", "explorers", "news", "sentiment", "whale_tracking", "rpc_nodes", "onchain"),

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.logs import mask, secrets_of
 from shared.settings import Settings
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 KEY, PASSWORD = "CG-demo-key-1234", "pa55word"
 URL = f"redis://user:{PASSWORD}@redis.example:6379/0"
 

@@ -16,8 +16,8 @@ from shared.bus import open_redis
 from shared.errors import SettingsError
 from shared.retention import Retention
 from shared.settings import Settings
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-do-not-print"  # noqa: S105
 
 GOOD: dict[str, tuple[str, Any]] = {

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from simulator.app import Simulator
-from simulator.clock import Clock
 from simulator.server import Server, running
+from simulator.world.clock import Clock
 
 NOW = 1_795_390_930.0
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

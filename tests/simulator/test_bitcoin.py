@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator import addresses
 from simulator.app import Simulator
-from simulator.bitcoin import EXCHANGES, REWARD, SLOT, Bitcoin
-from simulator.clock import Clock
-from simulator.coins import load_coins
-from simulator.ethereum import Ethereum
-from simulator.market import Market
+from simulator.world import addresses
+from simulator.world.bitcoin import EXCHANGES, REWARD, SLOT, Bitcoin
+from simulator.world.clock import Clock
+from simulator.world.coins import load_coins
+from simulator.world.ethereum import Ethereum
+from simulator.world.market import Market
 from tests.simulator.conftest import NOW, Ask
 
 MEMPOOL, ESPLORA, CHAIR = "mempool.space", "blockstream.info", "api.blockchair.com"

@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from simulator.app import Simulator
-from simulator.clock import Clock
-from simulator.coins import load_coins
-from simulator.crowd import Crowd
 from simulator.faults import Fault, FaultName
-from simulator.market import DAY, Market
+from simulator.world.clock import Clock
+from simulator.world.coins import load_coins
+from simulator.world.crowd import Crowd
+from simulator.world.market import DAY, Market
 from tests.simulator.conftest import Ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

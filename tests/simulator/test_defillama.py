@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simulator.clock import Clock
-from simulator.coins import load_coins
 from simulator.hosts.defillama import CHAINS, locked
-from simulator.market import Market
+from simulator.world.clock import Clock
+from simulator.world.coins import load_coins
+from simulator.world.market import Market
+from tests.places import UPSTREAM
 from tests.simulator.conftest import Ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-RECORDED = Path(__file__).parents[3] / "shared" / "recorded" / "defillama"
+RECORDED = UPSTREAM / "defillama"
 LLAMA = "api.llama.fi"
 NO_CHARTS = {"excludeTotalDataChart": "true", "excludeTotalDataChartBreakdown": "true"}
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.coins import load_coins
-from simulator.ethereum import NETWORKS, Ethereum, EvmChain
-from simulator.ethereum_blocks import EXCHANGES, TOKENS, TRANSFER
-from simulator.market import Market
+from simulator.world.coins import load_coins
+from simulator.world.ethereum import NETWORKS, Ethereum, EvmChain
+from simulator.world.ethereum_blocks import EXCHANGES, TOKENS, TRANSFER
+from simulator.world.market import Market
+from tests.places import UPSTREAM
 from tests.simulator.conftest import NOW
 
 MARKET = Market(load_coins(), 3)
@@ -21,7 +21,7 @@ CHAIN = Ethereum(MARKET)
 HEAD = CHAIN.height(NOW)
 NUMBERS = st.integers(HEAD - 10**6, HEAD + 10**6)
 USD = 1_000_000
-RECORDED = Path(__file__).parents[3] / "shared" / "recorded" / "ethereum_rpc"
+RECORDED = UPSTREAM / "ethereum_rpc"
 
 
 def number(quantity: str) -> int:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from simulator.app import Simulator
-from simulator.clock import Clock
 from simulator.server import running
+from simulator.world.clock import Clock
 from tests.simulator.conftest import NO_TLS, Ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from simulator.app import Simulator
-from simulator.clock import Clock
 from simulator.faults import Fault, FaultName
+from simulator.world.clock import Clock
 from tests.simulator.conftest import Ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.coins import load_coins
-from simulator.market import DAY, Market
+from simulator.world.coins import load_coins
+from simulator.world.market import DAY, Market
 
 NOW = 1_795_390_930.0
 COINS = load_coins()

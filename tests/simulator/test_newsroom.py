@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from simulator.app import Simulator
-from simulator.clock import Clock
-from simulator.coins import load_coins
 from simulator.faults import Fault
-from simulator.market import Market
-from simulator.newsroom import OUTLETS, Newsroom
+from simulator.world.clock import Clock
+from simulator.world.coins import load_coins
+from simulator.world.market import Market
+from simulator.world.newsroom import OUTLETS, Newsroom
 from tests.simulator.conftest import NOW, Ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

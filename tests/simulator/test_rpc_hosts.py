@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from simulator.app import Simulator
-from simulator.clock import Clock
-from simulator.ethereum import NETWORKS, Ethereum, EvmChain
-from simulator.ethereum_blocks import TOKENS, TRANSFER
 from simulator.faults import Fault, FaultName
 from simulator.hosts.ethereum_rpc import CHAIN_OF
+from simulator.world.clock import Clock
+from simulator.world.ethereum import NETWORKS, Ethereum, EvmChain
+from simulator.world.ethereum_blocks import TOKENS, TRANSFER
 from tests.simulator.conftest import Ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.places import UPSTREAM
 from tests.simulator.conftest import Ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-RECORDED = Path(__file__).parents[3] / "shared" / "recorded"
 GECKO, PAPRIKA, BINANCE = "api.coingecko.com", "api.coinpaprika.com", "data-api.binance.vision"
 KRAKEN, COINBASE = "api.kraken.com", "api.exchange.coinbase.com"
 WINDOWS = "1h,24h,7d,14d,30d,200d,1y"
@@ -20,7 +19,7 @@ WINDOWS = "1h,24h,7d,14d,30d,200d,1y"
 
 def recorded(name: str) -> Any:
     """The recorded answer; skips the test where it is absent."""
-    path = RECORDED / name
+    path = UPSTREAM / name
     if not path.exists():
         pytest.skip(f"no {path}")
     return json.loads(path.read_text())

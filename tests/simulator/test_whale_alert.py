@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from simulator.app import Simulator
-from simulator.bitcoin import Bitcoin
+from simulator.world.bitcoin import Bitcoin
 from workers.answers import ReportedTransfer
 from workers.providers.whale_alert import WhaleAlert, parse_transactions
 

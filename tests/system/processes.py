@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 
 from launcher.redis_server import RedisServer, free_port
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SEED = ROOT.parent / "shared" / "seed" / "WEBSOCKET_API_DOCUMENTATION.md"
 
 _READY_SECONDS = 30.0  # a cold Python start on a busy machine; a healthy process needs two

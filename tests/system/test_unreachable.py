@@ -20,7 +20,8 @@ from shared.channels import Channels
 from shared.settings import Settings
 from tests.system.processes import Process
 from tests.waiting import until
-from workers.services import ServiceContext, load_service
+from workers.services import load_service
+from workers.services.service import ServiceContext
 
 pytestmark = pytest.mark.slow
 

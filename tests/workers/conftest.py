@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from shared.budget import Budgets
 from shared.bus import open_redis
+from shared.bus.budgets import Budgets
 from shared.channels import Channels
 from shared.settings import Settings
 from tests.workers.stage import Stage, open_stage
 from tests.workers.upstream import Upstream
-from workers.fetch import Fetcher, open_client
+from workers.asking.fetch import Fetcher, open_client
 
 
 @pytest.fixture

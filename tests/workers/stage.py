@@ -10,19 +10,20 @@ from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
-from shared.budget import Budgets
 from shared.bus import Bus, open_redis
+from shared.bus.budgets import Budgets
+from shared.bus.reports import Reports
 from shared.channels import Channels
 from shared.payloads import Payload
-from shared.reports import Reports
 from shared.settings import Settings
 from simulator.app import Simulator
-from simulator.clock import Clock
 from simulator.faults import Fault, FaultName
 from simulator.server import running
-from workers.fetch import Fetcher, open_client
-from workers.provider import Ask, Provider, Request
-from workers.services import Service, ServiceContext, load_service
+from simulator.world.clock import Clock
+from workers.asking.fetch import Fetcher, open_client
+from workers.asking.provider import Ask, Provider, Request
+from workers.services import load_service
+from workers.services.service import Service, ServiceContext
 
 T = TypeVar("T")
 

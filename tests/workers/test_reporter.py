@@ -10,13 +10,13 @@ import pytest
 
 from launcher.redis_server import RedisServer
 from shared.bus import open_redis
+from shared.bus.reports import Reports
 from shared.channels import Channels
 from shared.errors import BusError, ProviderError
-from shared.reports import Reports
 from shared.settings import Settings
 from tests.waiting import until
+from workers.asking.provider import StatusError
 from workers.jobs import Jobs
-from workers.provider import StatusError
 from workers.reporter import Reporter
 
 NOW = 1_795_435_200.0

@@ -17,8 +17,8 @@ from launcher.redis_server import RedisServer, free_port
 from shared.metrics import open_registry
 from shared.settings import Settings
 from tests.waiting import until
-from workers.category import Category
 from workers.status import Status
+from workers.worker import Worker
 
 
 class Asked(httpx.Client):
@@ -200,7 +200,7 @@ async def working(settings: Settings, tmp_path: Path) -> AsyncIterator[tuple[Ask
     redis = RedisServer(tmp_path / "redis").start()
     port = free_port()
     changes = {"redis_url": redis.url, "worker_metrics_port": port, "lease_seconds": 1.0}
-    worker = Category(Settings.model_validate({**settings.model_dump(), **changes}), "monitoring")
+    worker = Worker(Settings.model_validate({**settings.model_dump(), **changes}), "monitoring")
     worker.serve_status()
     running = asyncio.create_task(worker.run())
     try:

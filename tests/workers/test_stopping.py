@@ -14,8 +14,8 @@ from shared.errors import NoSourceError
 from shared.payloads import Payload
 from shared.settings import Settings
 from tests.waiting import until
-from workers.category import Category
 from workers.jobs import Jobs
+from workers.worker import Worker
 
 
 async def test_stopping_in_mid_cycle_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -60,14 +60,14 @@ async def test_a_cycle_that_a_stop_cuts_short_is_no_failure() -> None:
 
 async def test_a_cycle_while_another_worker_leads_is_no_run(settings: Settings) -> None:
     """Whoever leads next tells of no run that collected nothing."""
-    category = Category(settings, "system")  # its lease is never asked for: it stands by
-    category.add("persistence", Broken())
-    job = category.jobs.jobs["persistence"]
-    category.jobs.start()
-    first = category.jobs.next_run("persistence")
-    await until(lambda: category.jobs.next_run("persistence") != first and job.status != "running", 5)
-    await category.jobs.stop()
-    await category.aclose()
+    worker = Worker(settings, "system")  # its lease is never asked for: it stands by
+    worker.add("persistence", Broken())
+    job = worker.jobs.jobs["persistence"]
+    worker.jobs.start()
+    first = worker.jobs.next_run("persistence")
+    await until(lambda: worker.jobs.next_run("persistence") != first and job.status != "running", 5)
+    await worker.jobs.stop()
+    await worker.aclose()
     assert (job.status, job.last_started, job.last_duration, job.failures) == ("waiting", None, None, 0)
 
 
@@ -104,10 +104,10 @@ class Broken:
 async def test_a_worker_whose_resident_dies_ends_with_status_1(settings: Settings) -> None:
     """What a service does between its cycles is not left dead: the process says why and goes, and gives its lease
     back."""
-    category = Category(settings, "system")  # which has no services of its own
-    category.add("persistence", Broken())
+    worker = Worker(settings, "system")  # which has no services of its own
+    worker.add("persistence", Broken())
     with capture_logs() as logs:
-        assert await category.run() == 1
+        assert await worker.run() == 1
     (line,) = (line for line in logs if line["log_level"] == "critical")
     assert (line["task"], str(line["exc_info"])) == ("residents", "a bug")
     redis = open_redis(settings)

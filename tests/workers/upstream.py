@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from shared.budget import Budget
-from workers.provider import Parsers
+from workers.asking.provider import Parsers
 
 OK = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n{"a":1}'
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)

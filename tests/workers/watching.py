@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from shared.budget import Budgets
+from shared.bus.budgets import Budgets
+from shared.bus.reports import Reports
 from shared.channels import Channels
 from shared.errors import ProviderError
 from shared.payloads import HealthChecker
-from shared.reports import Reports
 from tests.workers.stage import Stage
-from workers.fetch import Fetcher, open_client
+from workers.asking.fetch import Fetcher, open_client
+from workers.asking.provider import Ask, Provider
 from workers.jobs import Jobs
-from workers.probing import Prober
-from workers.provider import Ask, Provider
 from workers.providers import load_provider
 from workers.reporter import Reporter
+from workers.services.health_checker.probing import Prober
 
 
 class Worker:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Headline(Struct, frozen=True, kw_only=True):
-    """One article of an outlet, its text and link made fit to publish (workers/texts.py)."""
+    """One article of an outlet, its text and link made fit to publish (workers/answers/texts.py)."""
 
     title: str
     """Plain text, not empty."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from workers.provider import Provider
+from workers.asking.provider import Provider
 
 PROVIDERS: dict[str, str] = {
     "coingecko": "workers.providers.coingecko:CoinGecko",

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import FearAndGreed
-from workers.provider import Ask, Count, Parsers, Request, decode
+from workers.asking.provider import Ask, Count, Parsers, Request, decode
 
 NAME = "alternative_me"
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Ticker
-from workers.provider import Amount, Ask, Count, Parsers, Request, StatusError, decode, known
+from workers.asking.provider import Amount, Ask, Count, Parsers, Request, StatusError, decode, known
 
 NAME = "binance"
 _QUOTE = "USDT"

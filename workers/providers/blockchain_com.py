@@ -15,7 +15,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
-from workers.provider import Amount, Ask, Change, Count, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, decode, known
 from workers.providers.esplora import Hash, Sats
 
 NAME = "blockchain_com"

@@ -15,7 +15,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import BitcoinStats, EthereumStats
-from workers.provider import Amount, Ask, Count, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from shared.budget import Budget
 from workers.answers import EthereumStats
-from workers.provider import Amount, Ask, Count, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
 
 NAME = "blockscout"
 

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
-from workers.provider import Amount, Ask, Change, Moment, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, Request, decode, known
 
 NAME = "coingecko"
 _PAGE = 250  # rows an answer may have at most; the settings ask for no more

@@ -14,7 +14,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
-from workers.provider import Amount, Ask, Change, Count, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, decode, known
 
 NAME = "coinlore"
 _PAGE = 100  # rows an answer has at most

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct, field
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import FearAndGreed, ListedCoin
-from workers.provider import Amount, Ask, Change, Moment, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, Request, decode, known
 
 NAME = "coinmarketcap"
 _PATH = "/v3/fear-and-greed/latest"

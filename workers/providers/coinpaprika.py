@@ -13,7 +13,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
-from workers.provider import Amount, Ask, Change, Count, Moment, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Change, Count, Moment, Parsers, Request, decode, known
 
 NAME = "coinpaprika"
 

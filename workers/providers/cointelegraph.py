@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from workers.answers import Headline
-from workers.provider import Parsers
+from workers.asking.provider import Parsers
 from workers.providers.rss import Feed, parse_rss
 
 NAME = "cointelegraph"

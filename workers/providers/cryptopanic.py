@@ -15,8 +15,8 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Headline
-from workers.provider import Ask, Count, Moment, Parsers, Request, decode
-from workers.texts import canonical_link, plain
+from workers.answers.texts import canonical_link, plain
+from workers.asking.provider import Ask, Count, Moment, Parsers, Request, decode
 
 NAME = "cryptopanic"
 OUTLET = "CryptoPanic"

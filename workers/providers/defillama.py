@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.provider import Ask, Parsers, Request, decode
+from workers.asking.provider import Ask, Parsers, Request, decode
 
 NAME = "defillama"
 _MOST_USD = 1e15  # more than there is on earth: a sum of such figures stays a number

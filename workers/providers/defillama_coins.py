@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.provider import Amount, Ask, Parsers, Request, decode
+from workers.asking.provider import Amount, Ask, Parsers, Request, decode
 
 NAME = "defillama_coins"
 _PREFIX = "coingecko:"

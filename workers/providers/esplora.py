@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import BitcoinStats, BtcHeader, BtcOutput, BtcTransaction
-from workers.provider import Amount, Ask, Count, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
 
 NAME = "esplora"
 PAGE = 25

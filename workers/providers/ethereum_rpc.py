@@ -18,8 +18,8 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ContractLog, EthBlock, EthHeader, EthTransaction, TokenTransfer
-from workers.provider import Ask, Parsers
-from workers.rpc import Address, BigQuantity, Hash, Quantity, call, found, opened, unhex
+from workers.asking.jsonrpc import Address, BigQuantity, Hash, Quantity, call, found, opened, unhex
+from workers.asking.provider import Ask, Parsers
 
 NAME = "ethereum_rpc"
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
@@ -200,7 +200,7 @@ class EthereumRpc:
     def __init__(
         self, name: str = NAME, base_url: str = "https://ethereum-rpc.publicnode.com", chain: str = "ethereum"
     ) -> None:
-        """`base_url` is the node's whole address, with path and query; `chain` as `workers.nodes` has it."""
+        """`base_url` is the node's whole address, with path and query; `chain` is `ethereum`, `bsc`, …"""
         self.name = name
         self.base_url = base_url
         self.chain = chain

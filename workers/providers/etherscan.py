@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.provider import Ask, Parsers, Request, decode
-from workers.rpc import BigQuantity, Quantity, decode_result, refused, shortened, unhex
+from workers.asking.jsonrpc import BigQuantity, Quantity, decode_result, refused, shortened, unhex
+from workers.asking.provider import Ask, Parsers, Request, decode
 
 NAME = "etherscan"
 _ETHEREUM = "1"

@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Repo, RepoPage
-from workers.provider import Ask, Count, Parsers, Request, decode
+from workers.asking.provider import Ask, Count, Parsers, Request, decode
 
 NAME = "huggingface"
 MODELS, DATASETS = "/api/models", "/api/datasets"

@@ -18,8 +18,8 @@ from msgspec import Meta, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.labels import tone_of
-from workers.provider import Ask, Parsers, Request, decode
+from workers.answers.labels import tone_of
+from workers.asking.provider import Ask, Parsers, Request, decode
 
 NAME = "huggingface_inference"
 MOST_TEXTS = 25

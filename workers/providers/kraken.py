@@ -15,7 +15,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Ticker
-from workers.provider import Amount, Ask, Parsers, Request, decode, decode_map
+from workers.asking.provider import Amount, Ask, Parsers, Request, decode, decode_map
 
 NAME = "kraken"
 _QUOTE = "USD"

@@ -14,7 +14,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import BitcoinStats, BtcHeader, BtcTransaction
-from workers.provider import Amount, Ask, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Parsers, Request, decode, known
 from workers.providers.esplora import (
     Hash,
     Sats,

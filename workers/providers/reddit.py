@@ -16,7 +16,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Post, PostPage
-from workers.provider import Amount, Ask, Parsers, Request, StatusError, decode
+from workers.asking.provider import Amount, Ask, Parsers, Request, StatusError, decode
 
 NAME = "reddit"
 _SUBREDDIT = "CryptoCurrency"

@@ -21,8 +21,8 @@ from feedparser import FeedParserDict
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Headline
-from workers.provider import Ask, Parsers, Request
-from workers.texts import canonical_link, plain
+from workers.answers.texts import canonical_link, plain
+from workers.asking.provider import Ask, Parsers, Request
 
 MAX_FEED = 1 << 20
 """Bytes of a feed: twelve times the largest recorded; beyond it the call fails."""

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.provider import Ask, Count, Parsers
-from workers.rpc import call, opened
+from workers.asking.jsonrpc import call, opened
+from workers.asking.provider import Ask, Count, Parsers
 
 NAME = "solana_rpc"
 GENESIS = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"

@@ -18,7 +18,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ReportedTransfer, TransferPage
-from workers.provider import Amount, Ask, Count, Parsers, Request, decode
+from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode
 
 NAME = "whale_alert"
 PAGE = 100

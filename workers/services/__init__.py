@@ -1,142 +1,28 @@
-"""The services that a worker can run. A new one is its file here and its line in SERVICES_CODE."""
+"""The services that a worker can run. A new one is its room here and its line in SERVICES_CODE."""
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import structlog
-
-from shared.bus import Bus
 from shared.catalog import SERVICES
-from shared.metrics import WorkerMetrics, open_registry
-from shared.payloads import Payload
-from shared.reports import Reports
-from shared.settings import Settings
-from workers.fetch import provider_keys, source_label
-from workers.pool import Asking, Outages, SourcePool
-from workers.provider import Provider
-from workers.providers import load_provider, needs_key
-
-log = structlog.get_logger()
-
-OnFailover = Callable[[str, str | None, str | None, str], None]
-"""Called as (pool, source before, source now, reason) when a pool's active source changes; None stands for nobody."""
-
-
-Latest = Callable[[str, float], Payload | None]
-"""Called as (service, seconds): what this worker published last of another service, if that is not older."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceContext:
-    """What a worker gives to each service it makes."""
-
-    settings: Settings
-    fetcher: Asking
-    on_failover: OnFailover
-    latest: Latest
-    bus: Bus
-    """For what other workers publish."""
-    reports: Reports
-    """For what other workers tell of their work."""
-    clock: Callable[[], float] = time.monotonic
-    """Measures deadlines and pauses."""
-    wall_clock: Callable[[], float] = time.time
-    """Unix seconds, for what is compared with other processes' times."""
-    chance: Callable[[], float] = random.random
-    """The jitter of pauses."""
-    outages: Outages = field(default_factory=Outages)
-    """What was said of sources that are down."""
-    metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(open_registry()))
-    tells: bool = True
-    """Whether to say which sources are not used; not where services are made only to see whom they would ask."""
-
-    def pool(self, name: str, providers: Sequence[str]) -> SourcePool[Any]:
-        """A pool of these providers in this order; those whose key the operator has not set are left out, and told."""
-        keys = provider_keys(self.settings)
-        unused = [provider for provider in providers if needs_key(provider) and provider not in keys]
-        if unused and self.tells:
-            log.info("sources without a key are not used", pool=name, sources=unused)
-        members = [load_provider(provider, keys) for provider in providers if provider not in unused]
-        return self.pool_of(name, members)
-
-    def pool_of(self, name: str, members: Sequence[Provider]) -> SourcePool[Any]:
-        """A pool of providers that are made already."""
-        return SourcePool(
-            name,
-            members,
-            self.fetcher,
-            on_failover=self.on_failover,
-            clock=self.clock,
-            chance=self.chance,
-            outages=self.outages,
-        )
-
-    def label(self, source: str) -> str:
-        """How a payload calls a provider: what the simulator produced says so."""
-        return source_label(source, self.settings)
-
-
-class Service(Protocol):
-    """One service: asks its pools and makes its payload."""
-
-    @property
-    def pools(self) -> tuple[SourcePool[Any], ...]:
-        """Its pools, for reports on them."""
-        ...
-
-    async def collect(self, now: float, deadline: float) -> Payload:
-        """The payload of one cycle: `now` in unix seconds, done within `deadline` seconds.
-
-        Raises NoSourceError where nothing at all is known, and BusError where Redis can't count calls.
-        """
-        ...
-
-
-@runtime_checkable
-class Resuming(Protocol):
-    """A service that goes on exactly where its last published update ended, whoever published that."""
-
-    @property
-    def cursor(self) -> bytes:
-        """What `resume` needs: the state as of the payload collected last. Stored with it, in the same Redis call."""
-        ...
-
-    def resume(self, cursor: bytes | None) -> None:
-        """Take up the stored state, or begin anew for None. Called before the first cycle and after a failed one."""
-        ...
-
-
-@runtime_checkable
-class Resident(Protocol):
-    """A service that works between its cycles too."""
-
-    async def run(self) -> None:
-        """Work until cancelled. Called when this worker begins to lead, cancelled when it no longer does.
-
-        What it raises ends the worker: it mends by itself what can be mended.
-        """
-        ...
-
+from workers.asking.provider import Provider
+from workers.services.service import Service, ServiceContext
 
 SERVICES_CODE: dict[str, str] = {
-    "market_data": "workers.services.market_data:MarketDataService",
+    "market_data": "workers.services.market_data.service:MarketDataService",
     "explorers": "workers.services.explorers:ExplorersService",
-    "news": "workers.services.news:NewsService",
-    "onchain": "workers.services.onchain:OnchainService",
-    "rpc_nodes": "workers.services.rpc_nodes:RpcNodesService",
-    "sentiment": "workers.services.sentiment:SentimentService",
-    "whale_tracking": "workers.services.whale_tracking:WhaleTrackingService",
+    "news": "workers.services.news.service:NewsService",
+    "onchain": "workers.services.onchain.service:OnchainService",
+    "rpc_nodes": "workers.services.rpc_nodes.service:RpcNodesService",
+    "sentiment": "workers.services.sentiment.service:SentimentService",
+    "whale_tracking": "workers.services.whale_tracking.service:WhaleTrackingService",
     "pool_manager": "workers.services.pool_manager:PoolManagerService",
     "scheduler": "workers.services.scheduler:SchedulerService",
-    "health_checker": "workers.services.health_checker:HealthCheckerService",
-    "persistence": "workers.services.persistence:PersistenceService",
-    "huggingface": "workers.services.huggingface:HuggingFaceService",
+    "health_checker": "workers.services.health_checker.service:HealthCheckerService",
+    "persistence": "workers.services.persistence.service:PersistenceService",
+    "huggingface": "workers.services.huggingface.service:HuggingFaceService",
 }
 """Name in the catalogue → "module:Class". The class has `create(context)`."""
 

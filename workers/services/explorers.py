@@ -24,11 +24,10 @@ from shared.payloads import Explorers
 from shared.payloads.explorers import BitcoinExplorer, EthereumExplorer, ExplorerChains, Fees
 from shared.timestamps import iso
 from workers.answers import BitcoinStats, EthereumStats
-from workers.fetch import provider_keys
-from workers.nodes import ethereum_pool
-from workers.parts import Part, refresh_parts
-from workers.pool import SourcePool
-from workers.provider import Ask
+from workers.asking.fetch import provider_keys
+from workers.asking.parts import Part, refresh_parts
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask
 from workers.providers import load_provider
 from workers.providers.blockchain_com import BlockchainCom
 from workers.providers.blockchair import Blockchair
@@ -37,7 +36,8 @@ from workers.providers.esplora import Esplora
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.providers.etherscan import Etherscan
 from workers.providers.mempool import Mempool
-from workers.services import ServiceContext
+from workers.services.rpc_nodes.nodes import ethereum_pool
+from workers.services.service import ServiceContext
 
 _BITCOIN_REFRESH = 25.0  # s: every third cycle of 10 s, with half a cycle to spare for jitter
 _BITCOIN_KEEP = 120.0  # s: a fifth of the time between two blocks; the mempool is another one after that

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from shared.bus.reports import PoolReport, PoolsReport
 from shared.catalog import CATEGORIES, SERVICES
 from shared.errors import NoSourceError
 from shared.payloads import PoolManager
 from shared.payloads.health_checker import Health
 from shared.payloads.pool_manager import PoolState, SourcePoolState
-from shared.reports import PoolReport, PoolsReport
 from shared.timestamps import iso
-from workers.pool import SourcePool
-from workers.services import ServiceContext
+from workers.asking.pool import SourcePool
+from workers.services.service import ServiceContext
 
 
 class PoolManagerService:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.bus.reports import JobReport
 from shared.catalog import CATEGORIES
 from shared.errors import NoSourceError
 from shared.payloads import Scheduler
 from shared.payloads.scheduler import JobState
-from shared.reports import JobReport
 from shared.timestamps import iso
-from workers.pool import SourcePool
-from workers.services import ServiceContext
+from workers.asking.pool import SourcePool
+from workers.services.service import ServiceContext
 
 
 class SchedulerService:

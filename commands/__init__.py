@@ -1,0 +1,1 @@
+"""The commands that people give: `coinwire tail`, `export`, `backup`, `restore`, `credentials`, `check`."""

@@ -1,0 +1,1 @@
+"""`/api/v1/history`: what the database keeps, page by page."""

@@ -1,0 +1,227 @@
+"""`/api/v1/history/{service}`: what the database keeps of a service's updates, page by page.
+
+Few pages are made at once and all of them are bounded, for the process that makes them is the one that broadcasts.
+`data` goes from the database to the client as the text that it is, without being read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Literal
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from gateway.history.query import Range, encode_cursor, range_of
+from gateway.http.rest import failure, integer, invalid_service
+from shared.catalog import CHANNEL_NAMES
+from shared.database import Database, Record
+from shared.errors import CoinwireError, DatabaseError
+from shared.metrics import GatewayMetrics
+from shared.retention import Retention
+from shared.timestamps import iso_of, now_iso
+
+log = structlog.get_logger()
+
+_to_json = msgspec.json.Encoder().encode
+
+DEFAULT_LIMIT = 100  # records a page unless asked otherwise: about 1 MB of market_data, 100 kB of most others
+LARGEST_LIMIT = 1000  # records: more rows than that would hold the event loop for more than a few milliseconds
+PAGE_BYTES = 4_194_304  # of `data` a page, then `next_cursor`: 4 MiB are read and sent within about a tenth of a second
+
+_READING = 2  # pages read at once: their rows become Python objects between two broadcasts; others wait for their turn
+UNDER_WAY = 16  # pages asked for and not sent yet: 64 MiB at most; beyond it 503, and the client tries again
+_PATIENCE = 10.0  # s for a page, its turn included: then 503. A page takes milliseconds where the database is well
+_AWAY_SECONDS, _BUSY_SECONDS = 5, 1  # of Retry-After: a database that restarts; a page or two
+_CHUNK = 65_536  # bytes handed to the transport at once, which is what it holds before it says to wait
+
+
+class HistoryRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One update as the database has it; `data` is JSON text that is passed on as it is."""
+
+    epoch: str
+    seq: int
+    published_at: str
+    data: msgspec.Raw
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True, rename={"first": "from", "last": "to"}, omit_defaults=True):
+    """`data` of one answer."""
+
+    service: str
+    first: str
+    last: str
+    limit: int
+    records: list[HistoryRecord]
+    limits: dict[str, float]
+    next_cursor: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of it."""
+
+    status: Literal["success"] = "success"
+    data: Page
+    timestamp: str
+
+
+class BusyError(CoinwireError):
+    """As many pages as may be are under way."""
+
+
+class PageResponse(Response):
+    """Sends a page piece by piece, as fast as its client reads, and keeps the page's place until that is done."""
+
+    media_type = "application/json"
+
+    def __init__(self, body: bytes, held: ExitStack) -> None:
+        super().__init__(body)
+        self._held = held
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._held:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for start in range(0, len(self.body), _CHUNK):
+                more = start + _CHUNK < len(self.body)
+                piece = self.body[start : start + _CHUNK]
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
+class Archive:
+    """The database as requests see it: few at a time, and told once when it goes and when it is back."""
+
+    def __init__(
+        self,
+        database: Database,
+        retention: Retention,
+        metrics: GatewayMetrics,
+        *,
+        patience: float = _PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Opens nothing. `patience` is what a page may take in seconds, its turn included."""
+        self._database = database
+        self._retention = retention
+        self._metrics = metrics
+        self._patience = patience
+        self._clock = clock
+        self._turns = asyncio.Semaphore(_READING)
+        self.under_way = 0
+        self._lost_at: float | None = None
+
+    def limits(self, service: str) -> dict[str, float]:
+        """What may be asked for and what there is, as stated in every answer."""
+        return {
+            "default_limit": DEFAULT_LIMIT,
+            "largest_limit": LARGEST_LIMIT,
+            "page_bytes": PAGE_BYTES,
+            "retention_days": self._retention.of(service),
+        }
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Count a page from its request until it is sent. Raises BusyError where there are too many."""
+        if self.under_way >= UNDER_WAY:
+            self._metrics.history.labels("busy").inc()
+            raise BusyError
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+
+    async def page(self, asked: Range, limit: int) -> tuple[list[Record], bool]:
+        """The next records of a range, and whether there are more after them.
+
+        Raises DatabaseError where the database is away, has no tables yet, or takes too long.
+        """
+        try:
+            async with asyncio.timeout(self._patience), self._turns:
+                records, more = await self._read(asked, limit)
+        except TimeoutError:
+            self._lose(f"no answer within {self._patience:g} s")
+            raise DatabaseError(f"{self._database.location}: no answer") from None
+        except DatabaseError as error:
+            self._lose(str(error))
+            raise
+        if self._lost_at is not None:
+            log.info("database back", after_seconds=round(self._clock() - self._lost_at, 1))
+            self._lost_at = None
+        self._metrics.history.labels("page").inc()
+        return records, more
+
+    async def _read(self, asked: Range, limit: int) -> tuple[list[Record], bool]:
+        page = functools.partial(self._database.page, asked.service, first=asked.first, last=asked.last)
+        records = await page(after=asked.after, limit=limit + 1, most_bytes=PAGE_BYTES)
+        if not records or len(records) > limit:  # the one too many tells that there is more
+            return records[:limit], bool(records)
+        # It ended at its bytes or at the end of the range, and only the database knows which.
+        return records, bool(await page(after=records[-1].place, limit=1, most_bytes=1))
+
+    def _lose(self, reason: str) -> None:
+        self._metrics.history.labels("unavailable").inc()
+        if self._lost_at is None:
+            self._lost_at = self._clock()
+            log.warning("database lost: no history is served", database=self._database.location, reason=reason)
+
+    async def aclose(self) -> None:
+        """Let go of the database."""
+        await self._database.aclose()
+
+
+def _told(record: Record) -> HistoryRecord:
+    return HistoryRecord(
+        epoch=record.epoch,
+        seq=record.seq,
+        published_at=iso_of(record.published_at),
+        data=msgspec.Raw(record.data.encode()),
+    )
+
+
+def _later(message: str, code: str, seconds: int) -> Response:
+    response = failure(503, message, code=code)
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+async def history(request: Request) -> Response:
+    """What is kept of a service's updates, oldest first, page by page."""
+    service, archive = request.path_params["service"], request.state.node.archive
+    if service not in CHANNEL_NAMES:
+        return invalid_service(service)
+    try:
+        limit = integer(request, "limit", DEFAULT_LIMIT, 1, LARGEST_LIMIT)
+        asked = range_of(service, request.query_params, time.time())
+    except ValueError as error:
+        return failure(400, str(error), code="invalid_parameter")
+    held: ExitStack[None] = ExitStack()
+    with held:
+        try:
+            held.enter_context(archive.place())
+            records, more = await archive.page(asked, limit)
+        except BusyError:
+            return _later("Too many pages are being made: try again", "busy", _BUSY_SECONDS)
+        except DatabaseError:  # its reason is in the log: it names hosts
+            return _later("The history is not available: its database can't be read", "unavailable", _AWAY_SECONDS)
+        page = Page(
+            service=service,
+            first=iso_of(asked.first),
+            last=iso_of(asked.last),
+            limit=limit,
+            records=[_told(record) for record in records],
+            next_cursor=encode_cursor(asked, records[-1]) if more else msgspec.UNSET,
+            limits=archive.limits(service),
+        )
+        return PageResponse(_to_json(Answer(data=page, timestamp=now_iso())), held.pop_all())
+
+
+ROUTES = [Route("/api/v1/history/{service}", history)]

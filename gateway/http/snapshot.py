@@ -1,0 +1,64 @@
+"""`/api/v1/snapshot/{service}`: the newest update, from what the relay has brought. Asks neither Redis nor a database.
+
+Every answer with a body is made of the bytes that WebSocket clients get with `meta`; nothing is encoded for a request.
+Its `timestamp` is the update's own, so that one ETag stands for the same bytes on every gateway.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.frames import Form, Update
+from gateway.http.rest import failure, invalid_service
+from shared.bus import Position
+
+RETRY_SECONDS = 1
+"""Of Retry-After while nothing was heard from Redis yet: a gateway that has just started knows within a second."""
+
+_CACHING = "public, no-cache"  # caches may keep it, and must ask each time whether it is still the newest
+_TAG = re.compile(r'(?:W/)?("[^"]*")')  # RFC 9110, section 8.8.3; W/ is no matter: If-None-Match compares weakly
+
+
+def etag_of(position: Position) -> str:
+    """The ETag of the update at `position`. Quoted, for an epoch is a text that others could have written to Redis."""
+    return f'"{quote(position.epoch, safe="")}-{position.seq}"'
+
+
+def matches(header: str, etag: str) -> bool:
+    """Whether an If-None-Match names `etag` (RFC 9110, section 13.1.2)."""
+    return header.strip() == "*" or etag in _TAG.findall(header)
+
+
+def body_of(update: Update) -> bytes:
+    """The answer that tells `update`."""
+    message = update.frame(Form.TEXT_META).payload
+    return b'{"status":"success","data":%b,"timestamp":%b}' % (message, msgspec.json.encode(update.published_at))
+
+
+async def snapshot(request: Request) -> Response:
+    """The newest update of a service, or of `system`."""
+    node, service = request.state.node, request.path_params["service"]
+    recent = node.hub.recent.get(service)
+    if recent is None:
+        return invalid_service(service)
+    update: Update | None = recent.latest
+    if update is None and not node.relay.proven:
+        response = failure(503, "This gateway has not heard from Redis yet", code="not_ready")
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+        return response
+    if update is None:
+        return failure(404, f"No update of {service} has been published yet", code="no_update")
+    etag = etag_of(update.position)
+    headers = {"ETag": etag, "Cache-Control": _CACHING}
+    if matches(", ".join(request.headers.getlist("If-None-Match")), etag):
+        return Response(status_code=304, headers=headers)
+    return Response(body_of(update), media_type="application/json", headers=headers)
+
+
+ROUTES = [Route("/api/v1/snapshot/{service}", snapshot)]

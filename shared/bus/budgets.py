@@ -1,0 +1,51 @@
+"""Budgets: providers are never asked more than their free tier allows, by all processes of the cluster together."""
+
+from __future__ import annotations
+
+from importlib import resources
+from math import ceil
+
+from redis.asyncio import Redis
+
+from shared.budget import Budget
+from shared.bus.client import REDIS_FAULTS, command_deadline, fault_name
+from shared.channels import Channels
+from shared.errors import BusError
+
+_BLOCK = "if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) end"
+
+
+class Budgets:
+    """What the cluster has spent, kept in Redis so that restarts and takeovers don't forget it."""
+
+    def __init__(self, redis: Redis, channels: Channels) -> None:
+        self._channels = channels
+        self._block = redis.register_script(_BLOCK)
+        self._spend = redis.register_script((resources.files("shared.bus") / "budget.lua").read_text())
+
+    async def spend(self, provider: str, budget: Budget, cost: int = 1, *, reserve: int = 0) -> float:
+        """Take `cost` units: 0.0 if the call may be made now, else the seconds until it may be (nothing was taken).
+
+        Units below `reserve` are left to others. Raises BusError if Redis is away: whoever can't count must not ask.
+        """
+        try:
+            async with command_deadline():
+                args = [budget.units - reserve, ceil(budget.seconds * 1000), cost]
+                wait = await self._spend(keys=self._keys(provider), args=args)
+        except REDIS_FAULTS as error:
+            raise BusError(f"budget of {provider}: {fault_name(error)}") from error
+        return int(wait) / 1000
+
+    async def block(self, provider: str, seconds: float) -> None:
+        """Let nobody in the cluster ask `provider` for `seconds`: it said so (Retry-After). Raises BusError.
+
+        A longer block that stands already stays as it is.
+        """
+        try:
+            async with command_deadline():
+                await self._block(keys=self._keys(provider)[1:], args=[max(1, ceil(seconds * 1000))])
+        except REDIS_FAULTS as error:
+            raise BusError(f"block of {provider}: {fault_name(error)}") from error
+
+    def _keys(self, provider: str) -> list[str]:
+        return [self._channels.budget(provider), self._channels.budget_block(provider)]

@@ -1,0 +1,299 @@
+"""Presence: who is connected to which gateway, for the whole cluster, in Redis. A gateway that dies expires from it.
+
+Every gateway writes its own clients, in batches, and reads the others' counts; nobody ever asks a peer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgpack
+import structlog
+from redis.asyncio import Redis
+
+from shared.bus.client import REDIS_FAULTS, command_deadline, fault_name
+from shared.channels import Channels
+from shared.errors import BusError
+
+log = structlog.get_logger()
+
+_EXPIRES_MS = 10_000  # a gateway that was killed counts for so long at most
+_HEARTBEAT = 2.5  # s: four chances before that
+_SETTLE = 0.2  # s between two writes: a burst of connects becomes one batch
+_BLOCK = 10_000  # client numbers a gateway takes at a time: a connect costs no round trip
+_TOTAL = "total"
+
+_TAKE_NUMBERS = """
+local highest = tonumber(redis.call('GET', KEYS[1]) or 0)
+if highest < tonumber(ARGV[1]) then
+  -- Redis lost it, and other gateways may hold higher ones than the asker: go on from the clock (ms), above them all.
+  local clock = redis.call('TIME')
+  highest = math.max(tonumber(ARGV[1]), clock[1] * 1000 + math.floor(clock[2] / 1000))
+end
+redis.call('SET', KEYS[1], string.format('%.0f', highest + tonumber(ARGV[2])))
+return highest
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRecord:
+    """One client as presence knows it. Times as on the wire; `number` is the `n` of its id."""
+
+    number: int
+    client_id: str
+    connected_at: str
+    last_activity: str
+    subscriptions: tuple[str, ...]
+
+
+class ClusterStats(NamedTuple):
+    """Counts of the whole cluster, and one page of its clients in the order of their numbers."""
+
+    total: int
+    subscription_counts: dict[str, int]
+    clients: list[ClientRecord]
+    next_cursor: int | None
+
+
+class Presence:
+    """This gateway's entries, and what it knows of the other gateways. `run` is its only task."""
+
+    def __init__(self, redis: Redis, channels: Channels, node: str) -> None:
+        self._redis = redis
+        self._channels = channels
+        self._node = node
+        self._clients: dict[str, ClientRecord] = {}
+        self._changed: set[str] = set()
+        self._gone: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
+        self._others: Counter[str] = Counter()
+        self._stir = asyncio.Event()
+        self._whole = True  # the next write sends every client: at the start, and after Redis was away
+        self._free: range = range(0)
+        self._spare: range = range(0)
+        self._highest = 0  # of all numbers that Redis has handed us
+        self._take = redis.register_script(_TAKE_NUMBERS)
+
+    # What sessions call: none of these waits.
+
+    def next_number(self) -> int | None:
+        """A client number that no gateway has given out, or None while Redis has not handed any over yet."""
+        if not self._free and self._spare:
+            self._free, self._spare = self._spare, range(0)
+        if not self._free:
+            self._stir.set()
+            return None
+        number, self._free = self._free[0], self._free[1:]
+        if not self._spare and len(self._free) < _BLOCK // 2:
+            self._stir.set()
+        return number
+
+    def put(self, record: ClientRecord) -> None:
+        """Remember a client, new or changed."""
+        before = self._clients.get(record.client_id)
+        if before is None:
+            self._counts[_TOTAL] += 1
+        self._recount(before.subscriptions if before else (), record.subscriptions)
+        self._clients[record.client_id] = record
+        self._changed.add(record.client_id)
+        self._stir.set()
+
+    def drop(self, client_id: str) -> None:
+        """Forget a client that left."""
+        record = self._clients.pop(client_id, None)
+        if record is None:
+            return
+        self._counts[_TOTAL] -= 1
+        self._recount(record.subscriptions, ())
+        self._changed.discard(client_id)
+        self._gone[client_id] = record.number
+        self._stir.set()
+
+    def _recount(self, before: Iterable[str], after: Iterable[str]) -> None:
+        self._counts.subtract(before)
+        self._counts.update(after)
+
+    @property
+    def total_clients(self) -> int:
+        """Clients of the whole cluster: ours as of now, the others' as of their last write."""
+        return self._counts[_TOTAL] + self._others[_TOTAL]
+
+    @property
+    def subscription_counts(self) -> dict[str, int]:
+        """Subscribers of each service in the whole cluster; services without any are left out."""
+        return _services_of(self._counts + self._others)
+
+    # What the node runs.
+
+    async def run(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Keep Redis and this object up to date until cancelled. Redis may come and go."""
+        lost_at: float | None = None
+        while True:
+            try:
+                await self.sync()
+                if lost_at is not None:
+                    log.info("presence back", after_seconds=round(clock() - lost_at, 1))
+                lost_at = None
+            except BusError as error:
+                if lost_at is None:
+                    lost_at = clock()
+                    log.warning("presence not written", reason=str(error))
+            await asyncio.sleep(_SETTLE)
+            if self._whole:
+                continue
+            try:
+                async with asyncio.timeout(_HEARTBEAT):
+                    await self._stir.wait()
+            except TimeoutError:
+                pass  # nothing changed: the heartbeat
+
+    async def sync(self) -> None:
+        """Write what changed, read the others' counts, and refill client numbers. Raises BusError."""
+        self._stir.clear()
+        try:
+            await self._take_numbers()
+            await self._write()
+            others = Counter[str]()
+            for node, counts in (await self._read_counts()).items():
+                if node != self._node:
+                    others.update(counts)
+            self._others = others
+        except REDIS_FAULTS as error:
+            self._whole = True
+            raise BusError(f"presence: {fault_name(error)}") from error
+
+    async def _take_numbers(self) -> None:
+        """Refill our numbers if need be; in any case see to it that Redis hands nobody a number twice."""
+        wanted = 0 if self._spare else _BLOCK
+        async with command_deadline():
+            taken = int(await self._take(keys=[self._channels.client_numbers], args=[self._highest, wanted]))
+        if wanted:
+            self._spare = range(taken + 1, taken + 1 + wanted)
+            self._highest = self._spare[-1]
+
+    async def _write(self) -> None:
+        whole, self._whole = self._whole, False
+        changed = set(self._clients) if whole else self._changed
+        gone, self._gone, self._changed = self._gone, {}, set()
+        details, order = self._channels.presence(self._node), self._channels.presence_order(self._node)
+        counts = self._channels.presence_counts(self._node)
+        async with command_deadline(), self._redis.pipeline(transaction=True) as pipeline:
+            if whole:
+                pipeline.delete(details, order)
+            elif gone:
+                pipeline.hdel(details, *gone)
+                pipeline.zrem(order, *gone)
+            records = [self._clients[client_id] for client_id in changed]
+            if records:
+                pipeline.hset(details, mapping={record.client_id: _pack(record) for record in records})
+                pipeline.zadd(order, {record.client_id: record.number for record in records})
+            pipeline.delete(counts)
+            pipeline.hset(counts, mapping=dict[Any, Any]({_TOTAL: 0} | self._counts))
+            pipeline.sadd(self._channels.nodes, self._node)
+            for key in (details, order, counts):
+                pipeline.pexpire(key, _EXPIRES_MS)
+            pipeline.hlen(details)
+            pipeline.zcard(order)
+            clients = len(self._clients)
+            *_, detailed, ordered = await pipeline.execute()
+        if (detailed, ordered) != (clients, clients):  # Redis lost some of what we wrote before
+            self._whole = True
+
+    async def _read_counts(self) -> dict[str, Counter[str]]:
+        """The counts of every gateway that is alive."""
+        nodes = await self._nodes()
+        async with command_deadline(), self._redis.pipeline(transaction=False) as pipeline:
+            for node in nodes:
+                pipeline.hgetall(self._channels.presence_counts(node))
+            answers = await pipeline.execute()
+        alive = {node: answer for node, answer in zip(nodes, answers, strict=True) if answer}
+        dead = set(nodes) - set(alive)
+        if dead:
+            async with command_deadline():
+                await self._redis.srem(self._channels.nodes, *dead)
+        return {node: _counter(answer) for node, answer in alive.items()}
+
+    async def _nodes(self) -> list[str]:
+        """Every gateway that is alive, or was lately."""
+        async with command_deadline():
+            members: set[Any] = await self._redis.smembers(self._channels.nodes)
+        return sorted(node.decode() for node in members)
+
+    async def stats(self, after: int, limit: int) -> ClusterStats:
+        """Counts, and the first `limit` clients whose number is above `after`. Raises BusError if Redis is away.
+
+        Our own clients come from memory, the others' from Redis as of their last write.
+        """
+        try:
+            nodes = [node for node in await self._nodes() if node != self._node]
+            # One transaction, as a gateway's write is one: the counts are of the moment that the page is of.
+            async with command_deadline(), self._redis.pipeline(transaction=True) as pipeline:
+                for node in nodes:
+                    pipeline.hgetall(self._channels.presence_counts(node))
+                for node in nodes:
+                    order_key = self._channels.presence_order(node)
+                    pipeline.zrangebyscore(order_key, f"({after}", "+inf", start=0, num=limit + 1, withscores=True)
+                answers = await pipeline.execute()
+            together = sum(map(_counter, answers[: len(nodes)]), +self._counts)
+            theirs = [
+                (int(number), client_id.decode(), node)
+                for node, page in zip(nodes, answers[len(nodes) :], strict=True)
+                for client_id, number in page
+            ]
+            ours = ((record.number, record.client_id, self._node) for record in self._clients.values())
+            order = sorted([*theirs, *(entry for entry in ours if entry[0] > after)])
+            chosen = order[:limit]
+            async with command_deadline(), self._redis.pipeline(transaction=False) as pipeline:
+                for _, client_id, node in chosen:
+                    if node != self._node:
+                        pipeline.hget(self._channels.presence(node), client_id)
+                packed = iter(await pipeline.execute())
+        except REDIS_FAULTS as error:
+            raise BusError(f"presence: {fault_name(error)}") from error
+        clients: list[ClientRecord] = []
+        for number, client_id, node in chosen:
+            record = self._clients.get(client_id) if node == self._node else _unpack(number, client_id, next(packed))
+            if record is not None:  # else it left between the two reads
+                clients.append(record)
+        next_cursor = chosen[-1][0] if len(order) > limit else None
+        return ClusterStats(together[_TOTAL], _services_of(together), clients, next_cursor)
+
+    async def leave(self) -> None:
+        """Take this gateway out, so that its clients stop counting at once. Raises BusError."""
+        keys = (
+            self._channels.presence(self._node),
+            self._channels.presence_order(self._node),
+            self._channels.presence_counts(self._node),
+        )
+        try:
+            async with command_deadline(), self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.delete(*keys)
+                pipeline.srem(self._channels.nodes, self._node)
+                await pipeline.execute()
+        except REDIS_FAULTS as error:
+            raise BusError(f"presence: {fault_name(error)}") from error
+
+
+def _services_of(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: count for name, count in sorted(counts.items()) if name != _TOTAL and count > 0}
+
+
+def _counter(answer: Mapping[bytes, bytes]) -> Counter[str]:
+    return Counter({key.decode(): int(count) for key, count in answer.items()})
+
+
+def _pack(record: ClientRecord) -> bytes:
+    packed: bytes = msgpack.packb((record.connected_at, record.last_activity, record.subscriptions))
+    return packed
+
+
+def _unpack(number: int, client_id: str, raw: bytes | None) -> ClientRecord | None:
+    if raw is None:
+        return None
+    fields: Any = msgpack.unpackb(raw)
+    return ClientRecord(number, client_id, fields[0], fields[1], tuple(fields[2]))

@@ -1,0 +1,104 @@
+"""What DefiLlama's answers mean, beyond the contract of every provider."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.errors import ProviderError
+from tests.places import RECORDED, UPSTREAM
+from workers.providers.defillama import chain_id, parse_chains, parse_fees
+
+
+def recorded(parser: str) -> Any:
+    return json.loads((RECORDED / "defillama" / f"{parser}.json").read_bytes())
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    return {"name": "Ethereum", "chains": ["Ethereum"], "protocolType": "chain", "total24h": 5, **fields}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Ethereum", "ethereum"),
+        ("BSC", "bsc"),
+        ("Binance", "bsc"),
+        ("OP Mainnet", "optimism"),
+        ("Optimism", "optimism"),
+        ("xDai", "gnosis"),
+        ("Hyperliquid L1", "hyperliquid-l1"),
+        ("ZKsync Era", "zksync-era"),
+        ("Polygon zkEVM", "polygon-zkevm"),
+        (" - ", ""),
+    ],
+)
+def test_chains_have_ids_of_ours(name: str, expected: str) -> None:
+    """Lower case, no spaces, and one id for a chain that DefiLlama has called by several names."""
+    assert chain_id(name) == expected
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"protocolType": "protocol"},
+        {"protocolType": None},
+        {"chains": ["Ethereum", "Base"]},
+        {"chains": []},
+        {"chains": None},
+        {"total24h": None},
+        {"total24h": 0},
+        {"total24h": -3},
+        {"latestFetchIsOk": False},
+    ],
+    ids=str,
+)
+def test_other_rows_are_no_fees_of_a_chain(fields: dict[str, Any]) -> None:
+    """An application, a row of several chains, and a figure that is unknown or old leave the chain out."""
+    body = json.dumps({"protocols": [row(**fields), row(name="Base", chains=["Base"])]}).encode()
+    assert parse_fees(body) == {"base": 5.0}
+
+
+def test_fees_without_a_chain_are_no_answer() -> None:
+    """An overview in which no chain has fees is a failure, not a world without fees."""
+    with pytest.raises(ProviderError, match="no chain with fees"):
+        parse_fees(json.dumps({"protocols": [row(total24h=None)]}).encode())
+
+
+def test_chains_without_a_value_are_no_answer() -> None:
+    """Nothing locked anywhere is a failure."""
+    with pytest.raises(ProviderError, match="no chain with a value"):
+        parse_chains(json.dumps([{"name": "Ethereum", "tvl": 0}, {"name": "Base", "tvl": None}]).encode())
+
+
+@pytest.mark.parametrize(
+    ("parser", "at", "value", "field"),
+    [
+        ("chains", (1, "tvl"), "641696587", "$[1].tvl"),
+        ("chains", (0, "tvl"), -1, "$[0].tvl"),
+        ("chains", (0, "tvl"), 1e300, "$[0].tvl"),
+        ("chains", (2, "name"), None, "$[2].name"),
+        ("fees", ("protocols", 1, "total24h"), {}, "$.protocols[1].total24h"),
+        ("fees", ("protocols", 0, "chains"), "Ethereum", "$.protocols[0].chains"),
+        ("fees", ("total24h",), "much", "$.total24h"),
+    ],
+)
+def test_an_error_names_the_field(parser: str, at: tuple[Any, ...], value: Any, field: str) -> None:
+    """A wrong field fails the whole answer, and the error holds its path."""
+    body = node = recorded(parser)
+    for key in at[:-1]:
+        node = node[key]
+    node[at[-1]] = value
+    with pytest.raises(ProviderError) as caught:
+        {"chains": parse_chains, "fees": parse_fees}[parser](json.dumps(body).encode())
+    assert caught.value.field == field
+
+
+def test_the_real_row_of_a_chain() -> None:
+    """The one recorded element of /v2/chains."""
+    path = UPSTREAM / "defillama" / "v2_chains_one_element.json"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    assert parse_chains(path.read_bytes()) == {"optimism": 641696587.4735153}

@@ -1,0 +1,186 @@
+"""MarketDataService against the simulator, over real sockets and a real Redis: any one source is enough."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+
+from shared.errors import NoSourceError
+from shared.payloads import MarketData
+from simulator.faults import FaultName
+from tests.workers.stage import FAULTS, Stage
+from workers.services import load_service
+from workers.services.market_data.service import MarketDataService
+
+HOSTS = {
+    "coingecko": "api.coingecko.com",
+    "coinpaprika": "api.coinpaprika.com",
+    "coinlore": "api.coinlore.net",
+    "binance": "data-api.binance.vision",
+    "kraken": "api.kraken.com",
+}
+
+
+async def collect(stage: Stage, later: float = 0.0, deadline: float = 4.0) -> MarketData:
+    """One cycle of market_data for 20 coins."""
+    if not hasattr(stage, "service"):
+        stage.open("market_data", coins=20)
+    data: MarketData = await stage.collect(later, deadline)
+    return data
+
+
+def sources(data: MarketData) -> list[str]:
+    return data.source.replace(" (simulated)", "").split(", ")
+
+
+def _service(stage: Stage) -> MarketDataService:
+    assert isinstance(stage.service, MarketDataService)
+    return stage.service
+
+
+def known(figures: dict[str, float | None]) -> int:
+    return sum(value is not None for value in figures.values())
+
+
+async def test_a_whole_market(stage: Stage) -> None:
+    """With all sources well, every figure of every coin is there, and says that it is simulated."""
+    data = await collect(stage)
+    assert data.source == "coingecko (simulated), binance (simulated)"
+    assert len(data.prices) == 20
+    for figures in (data.prices, data.volumes, data.market_caps, data.price_changes):
+        assert list(figures) == list(data.prices)
+        assert known(figures) == 20
+    assert list(data.prices)[:2] == ["bitcoin", "ethereum"]
+
+
+async def test_the_list_is_asked_once_a_minute_and_the_exchange_every_cycle(stage: Stage) -> None:
+    """Prices move with each cycle; CoinGecko, whose cache lasts 60 s, is asked when that is over."""
+    prices = [(await collect(stage, later)).prices["bitcoin"] for later in (0, 5, 5, 45, 5)]
+    assert len(set(prices)) == 5
+    assert stage.asked == {"coingecko": 2, "binance": 6}  # one of Binance's was its list of symbols
+
+
+async def test_coins_may_be_named(stage: Stage) -> None:
+    """Named coins are published, in their order, known or not; Tether's rate is asked for along with them."""
+    stage.open("market_data", coins=("solana", "no-such-coin", "bitcoin"))
+    data = await collect(stage)
+    assert list(data.prices) == ["solana", "no-such-coin", "bitcoin"]
+    assert data.prices["no-such-coin"] is None
+    assert sources(data) == ["coingecko", "binance"]
+    assert known(data.prices) == known(data.market_caps) == 2
+
+
+@pytest.mark.parametrize(
+    "alive", [("coingecko",), ("coinpaprika",), ("coinlore",), ("kraken",), ("binance", "kraken")], ids="+".join
+)
+async def test_any_source_is_enough(stage: Stage, alive: tuple[str, ...]) -> None:
+    """Whichever is left alone from the start, what it knows is published; caps only where a list answers."""
+    stage.spoil(*(host for name, host in HOSTS.items() if name not in alive))
+    data = await collect(stage)
+    assert sources(data) == list(alive)
+    assert known(data.prices) >= 13
+    has_list = not {"binance", "kraken"} & set(alive)
+    assert known(data.market_caps) == (len(data.prices) if has_list else 0)
+
+
+async def test_binance_alone_has_no_dollars(stage: Stage) -> None:
+    """Without any rate of USDT, its prices are not published as dollars."""
+    stage.spoil(HOSTS["coingecko"], HOSTS["coinpaprika"], HOSTS["coinlore"], HOSTS["kraken"])
+    with pytest.raises(NoSourceError) as caught:
+        await collect(stage)
+    assert {error.provider for error in caught.value.errors} == set(HOSTS) - {"binance"}
+
+
+async def test_without_any_source_the_errors_are_told(stage: Stage) -> None:
+    """Nothing is invented: NoSourceError holds what each source said."""
+    stage.spoil(*HOSTS.values())
+    with pytest.raises(NoSourceError) as caught:
+        await collect(stage)
+    assert {error.provider for error in caught.value.errors} == set(HOSTS)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_every_fault_fails_over_in_the_same_cycle(stage: Stage, fault: FaultName) -> None:
+    """Whatever is wrong with the primaries, the fallbacks' figures are published in that very cycle."""
+    stage.spoil(HOSTS["coingecko"], HOSTS["binance"], fault=fault)
+    data = await collect(stage)
+    assert sources(data) == ["coinpaprika", "kraken"]
+    assert known(data.prices) == known(data.market_caps) == len(data.prices)
+    assert {(before, now) for _, before, now, _ in stage.failovers} == {
+        ("coingecko", "coinpaprika"),
+        ("binance", "kraken"),
+    }
+
+
+async def test_a_hanging_primary_leaves_time_for_the_fallback(stage: Stage) -> None:
+    """A source that never answers costs part of the cycle, not the cycle."""
+    stage.spoil(HOSTS["coingecko"], HOSTS["binance"], fault="hang")
+    assert sources(await collect(stage, deadline=5.0)) == ["coinpaprika", "kraken"]
+
+
+async def test_the_primary_takes_over_when_it_is_back(stage: Stage) -> None:
+    """After its pause CoinGecko is tried again, though the fallback's list is young, and answers from then on."""
+    stage.spoil(HOSTS["coingecko"])
+    await collect(stage)
+    assert _service(stage).lists.active == "coinpaprika"
+    await collect(stage, 6)  # its pause of 5 s is over: asked again, fails again
+    assert stage.asked["coingecko"] == 2
+    assert stage.asked["coinpaprika"] == 1  # whose list is young: not asked in vain
+    stage.heal(HOSTS["coingecko"])
+    data = await collect(stage, 11)
+    assert sources(data)[0] == "coingecko"
+    assert _service(stage).lists.active == "coingecko"
+    assert [told[1:3] for told in stage.failovers] == [("coingecko", "coinpaprika"), ("coinpaprika", "coingecko")]
+
+
+async def test_a_list_that_fails_is_missed_only_when_its_figures_are_old(stage: Stage) -> None:
+    """Volumes last 15 min without any list, caps follow prices for longer."""
+    await collect(stage)
+    stage.spoil(HOSTS["coingecko"], HOSTS["coinpaprika"], HOSTS["coinlore"])
+    data = await collect(stage, 600)
+    assert known(data.volumes) == 20
+    stage.heal(HOSTS["kraken"])
+    data = await collect(stage, 600)
+    assert known(data.volumes) == 0
+    assert sources(data) == ["coingecko", "binance", "kraken"]  # supplies, prices, USDT's rate
+    assert known(data.market_caps) >= 13
+
+
+async def test_nothing_is_repeated_when_no_source_answers_any_more(stage: Stage) -> None:
+    """With every source down, a list stands in until it should have been asked again; then nothing is published,
+    though its figures are young enough to fill gaps; and it recovers by itself."""
+    await collect(stage)
+    stage.spoil(*HOSTS.values())
+    assert sources(await collect(stage, 31)) == ["coingecko"]
+    with pytest.raises(NoSourceError):
+        await collect(stage, 30)
+    stage.heal(*HOSTS.values())
+    assert sources(await collect(stage, 60)) == ["coingecko", "binance"]
+
+
+async def test_a_fallback_keeps_the_coins_of_the_primary(stage: Stage) -> None:
+    """Which coins are published does not change with the source of the moment."""
+    before = await collect(stage)
+    stage.spoil(HOSTS["coingecko"])
+    after = await collect(stage, 61)
+    assert sources(after) == ["coinpaprika", "binance"]
+    assert list(after.prices) == list(before.prices)
+
+
+async def test_a_list_that_needs_a_key_joins_with_it(stage: Stage) -> None:
+    """CoinMarketCap is asked only where the operator has a key; then it stands in first, its symbols mapped to ids."""
+    stage.spoil(HOSTS["coingecko"])
+    assert sources(await collect(stage)) == ["coinpaprika", "binance"]
+    assert stage.asked["coinmarketcap"] == 0
+    stage.open("market_data", coins=20, coinmarketcap_key=SecretStr("cmc-key"))
+    data = await collect(stage)
+    assert sources(data) == ["coinmarketcap", "binance"]
+    assert {"bitcoin", "ethereum", "tether"} <= set(data.prices)
+    assert known(data.market_caps) == len(data.prices)
+
+
+def test_the_table_loads_the_service(stage: Stage) -> None:
+    """`load_service` makes it from a context, with nothing started and nothing asked."""
+    service = load_service("market_data", stage.context())
+    assert isinstance(service, MarketDataService)
+    assert [pool.name for pool in service.pools] == ["market_data listing", "market_data prices"]

@@ -1,0 +1,144 @@
+"""Headlines of several feeds as one list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from workers.answers import Headline
+from workers.answers.texts import link_key, title_key
+from workers.services.news.headlines import (
+    MAX_AGE,
+    MAX_AHEAD,
+    MAX_ARTICLES,
+    MAX_CATEGORIES,
+    SAME_TITLE,
+    categories_of,
+    merge,
+)
+
+NOW = 1_795_400_000.0
+FIRST = Headline(
+    title="Bitcoin slips 2.1%",
+    url="https://www.coindesk.com/a",
+    outlet="CoinDesk",
+    published=NOW - 7200,
+    guid="",
+    categories=("Markets",),
+)
+
+
+def later(**changes: Any) -> Headline:
+    """Another article, an hour later."""
+    other = {"title": "Another", "url": "https://decrypt.co/b", "outlet": "Decrypt", "published": NOW - 3600}
+    return replace(FIRST, **{**other, **changes})
+
+
+headlines = st.lists(
+    st.builds(
+        Headline,
+        title=st.sampled_from(("A", "a!", "B", "C", "D", "🚀")),
+        url=st.sampled_from([f"https://{host}/{path}" for host in ("a.com", "www.a.com", "b.com") for path in "xyz"]),
+        outlet=st.sampled_from(("One", "Two")),
+        published=st.integers(-100, 2).map(lambda hours: NOW + hours * 3600.0),
+        guid=st.sampled_from(("", "1", "2", "3", "4")),
+        categories=st.just(()),
+        relayed=st.booleans(),
+    ),
+    max_size=30,
+)
+
+
+def test_newest_first() -> None:
+    """Whatever their order in the feeds, the newest article is first."""
+    newer = later()
+    assert merge([FIRST, newer], NOW) == merge([newer, FIRST], NOW) == (newer, FIRST)
+
+
+def test_one_link_is_one_story() -> None:
+    """The same link, with or without www, is one story: that of the outlet that had it first."""
+    assert merge([later(url="https://coindesk.com/a"), FIRST], NOW) == (FIRST,)
+
+
+def test_one_title_is_one_story_within_two_days() -> None:
+    """The same title, whatever its case and punctuation, is one story; after two days it is another one."""
+    assert merge([later(title="BITCOIN slips 2.1 %!"), FIRST], NOW) == (FIRST,)
+    old = replace(FIRST, published=NOW - 60 - SAME_TITLE)
+    assert merge([old, later(title=FIRST.title, published=NOW - 60)], NOW) == (old,)
+    assert len(merge([old, later(title=FIRST.title, published=NOW - 59)], NOW)) == 2
+
+
+def test_one_id_of_one_outlet_is_one_story() -> None:
+    """An outlet that changes title and link of an article keeps its id; other outlets' ids mean nothing."""
+    first = replace(FIRST, guid="7")
+    assert merge([first, later(outlet="CoinDesk", guid="7")], NOW) == (first,)
+    assert len(merge([first, later(guid="7")], NOW)) == 2
+
+
+def test_an_outlet_tells_its_own_story() -> None:
+    """An aggregator's copy gives way even where it is older; it stays where nobody else has the story."""
+    copy = replace(FIRST, url="https://cryptopanic.com/news/1", published=FIRST.published - 60, relayed=True)
+    assert merge([copy, FIRST], NOW) == (FIRST,)
+    assert merge([copy], NOW) == (copy,)
+
+
+def test_what_was_left_out_still_identifies_a_story() -> None:
+    """A syndicated piece under another title is left out for its link, and so is an aggregator's copy of it."""
+    syndicated = later(title="Bitcoin slips 2.1% (The Block)", url=FIRST.url)
+    copy = later(title=syndicated.title, url="https://cryptopanic.com/news/2", relayed=True)
+    assert merge([copy, syndicated, FIRST], NOW) == (FIRST,)
+
+
+def test_titles_without_letters_are_not_compared() -> None:
+    """Two titles of nothing but symbols need not be one story."""
+    assert len(merge([replace(FIRST, title="🚀"), later(title="!!!")], NOW)) == 2
+
+
+def test_what_is_old_is_left_out() -> None:
+    """After three days an article is no news."""
+    assert merge([replace(FIRST, published=NOW - MAX_AGE)], NOW) != ()
+    assert merge([replace(FIRST, published=NOW - MAX_AGE - 1)], NOW) == ()
+
+
+def test_what_is_yet_to_come_is_left_out_until_then() -> None:
+    """A clock that is a little ahead is forgiven; an article dated later appears when its time has come."""
+    ahead = replace(FIRST, published=NOW + MAX_AHEAD + 1)
+    assert merge([ahead], NOW) == ()
+    assert merge([ahead], NOW + 1) == (ahead,)
+
+
+def test_the_list_is_bounded() -> None:
+    """The newest articles stay, and no more of them than documented."""
+    many = [later(title=f"T{n}", url=f"https://a.com/{n}", published=NOW - n) for n in range(MAX_ARTICLES + 9)]
+    assert merge(reversed(many), NOW) == tuple(many[:MAX_ARTICLES])
+
+
+@given(headlines, st.randoms())
+def test_merging_is_pure_sorted_unique_and_idempotent(given_ones: list[Headline], chance: Any) -> None:
+    """In whatever order they come, the result is the same; each story once; merged again, nothing changes."""
+    merged = merge(given_ones, NOW)
+    shuffled = list(given_ones)
+    chance.shuffle(shuffled)
+    assert [h.published for h in merged] == sorted((h.published for h in merged), reverse=True)
+    assert len({link_key(h.url) for h in merged}) == len(merged)
+    assert {link_key(h.url) for h in merge(shuffled, NOW)} == {link_key(h.url) for h in merged}
+    assert merge(merged, NOW) == merged
+    assert set(merged) <= set(given_ones)
+    for one in merged:
+        same = [h for h in merged if title_key(h.title) and title_key(h.title) == title_key(one.title)]
+        assert all(h is one or abs(h.published - one.published) > SAME_TITLE for h in same)
+
+
+def test_categories_are_ranked_and_bounded() -> None:
+    """The most frequent first, in their most frequent spelling, each once, twenty at most."""
+    rows = [
+        replace(FIRST, categories=("markets", "DeFi")),
+        replace(FIRST, categories=("Markets", "Bitcoin")),
+        replace(FIRST, categories=("Markets", "bitcoin")),
+    ]
+    assert categories_of(rows) == ["Markets", "Bitcoin", "DeFi"]
+    assert categories_of([]) == []
+    assert len(categories_of([replace(FIRST, categories=tuple(map(str, range(50))))])) == MAX_CATEGORIES

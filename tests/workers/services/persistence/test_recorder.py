@@ -1,0 +1,316 @@
+"""The recorder, on both databases and a real Redis: every update once, whatever dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from shared.bus import Bus, Position, open_redis
+from shared.catalog import CHANNEL_NAMES
+from shared.channels import Channels
+from shared.database import Database, Record, open_database
+from shared.envelope import Envelope, pack_draft
+from shared.errors import EnvelopeError
+from shared.metrics import WorkerMetrics, open_registry
+from shared.retention import Retention
+from shared.settings import Settings
+from tests.waiting import until
+from workers.services.persistence.recorder import GROUP, Recorder, missing_between, record_of
+
+NOW = "2026-11-23T12:00:00.123Z"
+
+
+@dataclass
+class Recording:
+    """A bus, a database, and a recorder between them that can be started again."""
+
+    settings: Settings
+    redis: Redis
+    bus: Bus
+    database: Database
+    """A second view of what the recorder writes."""
+    metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(open_registry()))
+    recorder: Recorder | None = None
+    task: asyncio.Task[None] | None = None
+
+    def start(self) -> Recorder:
+        """A new recorder, as a new process would have it."""
+        channels = Channels(self.settings.redis_prefix)
+        reader = Bus(self.redis, channels, 1000).stream_reader(CHANNEL_NAMES, GROUP, GROUP)
+        self.recorder = Recorder(open_database(self.settings), reader, Retention(7.0), self.metrics)
+        self.task = asyncio.create_task(self.recorder.run())
+        return self.recorder
+
+    async def stop(self) -> None:
+        """End it as a lost lease would."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+            self.task = None
+
+    async def publish(self, service: str, numbers: Iterable[int]) -> None:
+        """One update a number."""
+        for number in numbers:
+            await self.bus.publish(service, {"n": number, "timestamp": NOW})
+
+    async def recorded(self, service: str = "news") -> list[Record]:
+        """What the database has of a service."""
+        return await self.database.page(service, limit=10_000)
+
+    async def holds(self, count: int, service: str = "news", seconds: float = 20.0) -> list[Record]:
+        """Wait until it has `count` records."""
+
+        async def enough() -> bool:
+            return (await self.database.totals()).get(service, 0) >= count
+
+        await until(enough, seconds)
+        return await self.recorded(service)
+
+    async def acknowledged(self, service: str = "news") -> bool:
+        """Whether nothing that was read waits for an acknowledgement."""
+        stream = Channels(self.settings.redis_prefix).stream(service)
+        groups: Any = await self.redis.xinfo_groups(stream)
+        return bool(groups) and groups[0]["pending"] == 0 and groups[0].get("lag", 0) in (0, None)
+
+
+@pytest.fixture
+async def recording(database_settings: Settings, database: Database) -> AsyncIterator[Recording]:
+    redis = open_redis(database_settings)
+    bus = Bus(redis, Channels(database_settings.redis_prefix), 1000)
+    found = Recording(database_settings, redis, bus, database)
+    yield found
+    await found.stop()
+    await redis.aclose()
+
+
+def numbers(records: list[Record]) -> list[int]:
+    """What was published, in order."""
+    return [msgspec.json.decode(record.data)["n"] for record in records]
+
+
+async def test_every_update_of_every_service_is_kept_with_its_position(recording: Recording) -> None:
+    """What was published before the recorder ran and what comes after, with epoch, seq and time."""
+    await recording.publish("news", range(3))
+    recording.start()
+    await recording.publish("system", range(2))
+    await recording.publish("news", range(3, 5))
+    records = await recording.holds(5)
+    await recording.holds(2, "system")
+    assert numbers(records) == [0, 1, 2, 3, 4]
+    assert [record.seq for record in records] == [1, 2, 3, 4, 5]
+    newest = await recording.bus.newest("news")
+    assert newest is not None
+    assert records[-1] == record_of(newest)
+
+
+async def test_what_is_committed_is_acknowledged(recording: Recording) -> None:
+    """Redis has nothing left to give again."""
+    recording.start()
+    await recording.publish("news", range(10))
+    await recording.holds(10)
+    await until(recording.acknowledged, 10)
+
+
+async def test_a_recorder_that_was_down_catches_up(recording: Recording) -> None:
+    """What was published meanwhile is recorded by the next one."""
+    recording.start()
+    await recording.publish("news", range(5))
+    await recording.holds(5)
+    await recording.stop()
+    await recording.publish("news", range(5, 700))
+    recording.start()
+    assert numbers(await recording.holds(700)) == list(range(700))
+    assert await recording.database.unrecorded() == 0
+
+
+async def test_what_was_read_and_not_acknowledged_is_recorded_once(recording: Recording) -> None:
+    """A predecessor that died after its commit, or before it, leaves its entries to the next: no hole, no double."""
+    await recording.publish("news", range(6))
+    channels = Channels(recording.settings.redis_prefix)
+    dead = Bus(recording.redis, channels, 1000).stream_reader(CHANNEL_NAMES, GROUP, GROUP)
+    assert await dead.read(6) == []  # there is nothing unacknowledged yet
+    entries = await dead.read(6)
+    assert len(entries) == 6
+    await recording.database.insert([record_of(entry.envelope) for entry in entries[:3] if entry.envelope])
+    recording.start()
+    assert numbers(await recording.holds(6)) == list(range(6))
+    await until(recording.acknowledged, 10)
+    assert await recording.database.count("news") == 6
+
+
+async def test_two_recorders_at_once_record_each_update_once(recording: Recording) -> None:
+    """A predecessor that does not know yet that its lease has run out does no harm."""
+    recording.start()
+    first = recording.task
+    recording.start()
+    await recording.publish("news", range(300))
+    assert numbers(await recording.holds(300)) == list(range(300))
+    assert await recording.database.totals() == {"news": 300}
+    assert first is not None
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_a_new_epoch_is_recorded_from_its_start(recording: Recording) -> None:
+    """A Redis that lost its data begins anew, with the same numbers: both epochs are kept."""
+    recording.start()
+    await recording.publish("news", range(3))
+    await recording.holds(3)
+    channels = Channels(recording.settings.redis_prefix)
+    await recording.redis.delete(channels.meta("news"), channels.stream("news"))
+    await recording.publish("news", range(3, 5))
+    records = await recording.holds(5)
+    assert sorted(numbers(records)) == [0, 1, 2, 3, 4]
+    assert len({record.epoch for record in records}) == 2
+    assert await recording.database.unrecorded() == 0
+
+
+async def test_updates_that_were_gone_before_they_were_read_are_counted(recording: Recording) -> None:
+    """A recorder that was away for longer than the stream reaches back says how many it missed."""
+    recording.start()
+    await recording.publish("news", range(2))
+    await recording.holds(2)
+    await recording.stop()
+    await recording.publish("news", range(2, 10))
+    await recording.redis.xtrim(Channels(recording.settings.redis_prefix).stream("news"), maxlen=3, approximate=False)
+    with capture_logs() as logs:
+        recording.start()
+        assert numbers(await recording.holds(5)) == [0, 1, 7, 8, 9]
+    assert await recording.database.unrecorded() == 5
+    (line,) = (line for line in logs if "left the bus" in line["event"])
+    assert (line["service"], line["count"]) == ("news", 5)
+
+
+async def test_foreign_entries_hold_nothing_up(recording: Recording) -> None:
+    """What is no message of ours is left out, said, and not given again."""
+    recording.start()
+    await recording.publish("news", range(1))
+    stream = Channels(recording.settings.redis_prefix).stream("news")
+    await recording.redis.xadd(stream, {"m": b"\xc1"}, id="5-0")
+    strange = pack_draft("news", {"n": 6}, "yesterday") + b"\xa5epoch\xa1e\xa3seq\x06"
+    await recording.redis.xadd(stream, {"m": strange}, id="6-0")
+    for seq, position in ((7, b"\xa5epoch\xa1\0\xa3seq\x07"), (8, b"\xa5epoch\xa1e\xa3seq\xcf" + b"\xff" * 8)):
+        await recording.redis.xadd(stream, {"m": pack_draft("news", {"n": seq}, NOW) + position}, id=f"{seq}-0")
+    await recording.redis.hset(Channels(recording.settings.redis_prefix).meta("news"), "seq", "8")
+    await recording.publish("news", range(9, 10))
+    await recording.holds(2)
+    await until(recording.acknowledged, 10)
+    assert numbers(await recording.recorded()) == [0, 9]
+
+
+async def test_a_flood_of_foreign_entries_is_told_now_and_then(recording: Recording) -> None:
+    """The first, the tenth and so on, with their count."""
+    stream = Channels(recording.settings.redis_prefix).stream("news")
+    for _ in range(250):
+        await recording.redis.xadd(stream, {"m": b"\xc1"})
+    with capture_logs() as logs:
+        recording.start()
+        await until(lambda: any(line.get("count") == 100 for line in logs), 10)
+        await until(recording.acknowledged, 10)
+    told = [(line["service"], line["count"]) for line in logs if line["event"] == "foreign entries left out"]
+    assert told == [("news", 1), ("news", 10), ("news", 100)]
+    assert await recording.database.count() == 0
+
+
+async def test_a_database_that_was_deleted_is_made_anew(recording: Recording) -> None:
+    """Its file, or its tables, while the recorder runs: it says so, makes them again, and goes on."""
+    recording.start()
+    await recording.publish("news", range(3))
+    await recording.holds(3)
+    await until(recording.acknowledged, 10)
+    with capture_logs() as logs:
+        await delete(recording.settings.database_url.get_secret_value())
+        await recording.database.aclose()
+        await recording.publish("news", range(3, 6))
+        await until(lambda: any(line["event"] == "recorder: database back" for line in logs), 20)
+        assert numbers(await recording.holds(3)) == [3, 4, 5]
+    assert [line["event"] for line in logs if "lost" in line["event"]] == ["recorder: database lost"]
+
+
+async def delete(url: str) -> None:
+    """Somebody else deletes what is at that address."""
+    if url.startswith("sqlite"):
+        file = Path(url.removeprefix("sqlite:///"))
+        for part in file.parent.glob(file.name + "*"):
+            part.unlink()
+        return
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute("DROP TABLE updates, totals, alembic_version")
+
+
+async def test_redis_going_and_coming_loses_nothing(recording: Recording) -> None:
+    """A broken connection is told once; reading goes on where it was."""
+    recording.start()
+    await recording.publish("news", range(3))
+    await recording.holds(3)
+    with capture_logs() as logs:
+        await recording.redis.client_kill_filter(_type="normal", skipme=True)
+        await until(lambda: any("redis" in line["event"] for line in logs), 10)
+        await recording.publish("news", range(3, 6))
+        assert numbers(await recording.holds(6)) == list(range(6))
+        await until(lambda: any(line["event"] == "recorder: redis back" for line in logs), 10)
+    assert [line["event"] for line in logs if "lost" in line["event"]] == ["recorder: redis lost"]
+
+
+async def test_records_older_than_their_retention_go(recording: Recording) -> None:
+    """Each service by its own number of days, in as many transactions as it takes."""
+    now_ms = record_of(Envelope("news", "update", {}, NOW, "e", 1)).published_at
+    day = 86_400_000
+    ages = [(service, days) for service in ("news", "market_data") for days in range(10) for _ in range(120)]
+    await recording.database.insert(
+        [Record(service, "e", seq, now_ms - days * day, "{}") for seq, (service, days) in enumerate(ages)]
+    )
+    opened = open_database(recording.settings)
+    reader = recording.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
+    metrics = WorkerMetrics(open_registry())
+    recorder = Recorder(opened, reader, Retention(2.5, {"news": 6.5}), metrics, clock=lambda: now_ms / 1000)
+    await recorder.prune()
+    await opened.aclose()
+    assert await recording.database.totals() == {"news": 7 * 120, "market_data": 3 * 120}
+    assert await recording.database.count() == 10 * 120
+
+
+async def test_writing_says_whether_it_does(recording: Recording) -> None:
+    """True once the database is there, false when it has ended."""
+    recorder = recording.start()
+    assert not recorder.writing
+    await until(lambda: recorder.writing, 10)
+    await recording.stop()
+    assert not recorder.writing
+
+
+@pytest.mark.parametrize(
+    ("known", "position", "missing"),
+    [
+        (None, Position("e", 7), 0),
+        (Position("e", 7), Position("e", 8), 0),
+        (Position("e", 7), Position("e", 10), 2),
+        (Position("e", 7), Position("e", 5), 0),
+        (Position("e", 7), Position("f", 1), 0),
+        (Position("e", 7), Position("f", 4), 3),
+    ],
+)
+def test_what_is_missing_between_two_updates(known: Position | None, position: Position, missing: int) -> None:
+    """Counted from one newest update to the next, and from the beginning of an epoch."""
+    assert missing_between(known, position) == missing
+
+
+@pytest.mark.parametrize(
+    ("data", "timestamp"), [({"n": 1}, "soon"), ({"n": 1}, "2026-11-23T12:00:00"), ({None: 1}, NOW)]
+)
+def test_what_has_no_form_in_the_database_is_refused(data: Any, timestamp: str) -> None:
+    """With an EnvelopeError, for it is not one of ours."""
+    try:
+        kept = record_of(Envelope("news", "update", data, timestamp, "e", 1))
+    except EnvelopeError:
+        return
+    assert msgspec.json.decode(kept.data) == {"null": 1}

@@ -1,0 +1,287 @@
+"""Fetcher: one call of a provider, within its budget and a deadline; every failure becomes a ProviderError."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from math import ceil
+from typing import Any, TypeVar
+
+import httpx
+
+from shared.bus.budgets import Budgets
+from shared.errors import BusError, ProviderError, RateBudgetError
+from shared.settings import Settings
+from workers.asking.provider import Ask, Provider, Request, StatusError
+
+T = TypeVar("T")
+
+OnCall = Callable[[str, float | None, ProviderError | None], None]
+"""Called as (provider, seconds, error) after every call: `seconds` its answer took, None if there was none."""
+
+_USER_AGENT = "coinwire/2.0 (cryptocurrency data relay; one fetcher a provider and cluster)"
+_ACCEPT = "application/json, text/plain;q=0.9, */*;q=0.1"
+_REMEMBERED = 64  # answers kept for conditional requests: feeds, 40 pages of a hub; the least used is asked for anew
+_MAX_REDIRECTS = 3  # a missing slash takes one; more is a loop, and a ProviderError
+_MAX_PAUSE = {429: 3600.0, 418: 3 * 86400.0}
+"""Seconds of Retry-After that we obey at most: a 429 that asks for more is an error of theirs, while Binance's bans
+(418) last up to three days. Beyond it the provider is simply asked again."""
+_USED_UP, _RESET = re.compile(r";\s*r=0\s*(?:;|$)"), re.compile(r";\s*t=(\d{1,9})\s*(?:;|$)")
+_KEEP_OPEN = 30.0  # s an idle connection is kept: longer than the 5 s between two cycles, so that each needs no new TLS
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_BACKSTOP = 60.0  # s a socket may be silent: never reached, as every ask has a nearer deadline
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """An answer, and the headers that ask whether it still holds."""
+
+    validators: Mapping[str, str]
+    answer: Any
+
+
+class Fetcher:
+    """Makes the `Ask` of each provider."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        budgets: Budgets,
+        clock: Callable[[], float] = time.time,
+        on_call: OnCall = lambda provider, seconds, error: None,
+    ) -> None:
+        """`clock` gives unix seconds; a Retry-After that is a date is held against it."""
+        self._client = client
+        self._budgets = budgets
+        self._clock = clock
+        self._on_call = on_call
+        self._remembered: OrderedDict[Hashable, _Remembered] = OrderedDict()
+
+    def asker(self, provider: Provider, seconds: float, *, reserve: int = 0) -> Ask:
+        """The Ask of `provider` for one attempt: all its requests together end within `seconds` from now.
+
+        A call that would leave less than `reserve` units of the budget is not made (RateBudgetError).
+
+        It raises ProviderError, RateBudgetError, and BusError where Redis can't count the call.
+        """
+        until = asyncio.get_running_loop().time() + seconds
+
+        async def ask(request: Request[T]) -> T:
+            wait = await self._budgets.spend(provider.name, provider.budget, request.cost, reserve=reserve)
+            if wait > 0:
+                raise RateBudgetError(provider.name, f"not asked: budget spent for {ceil(wait)} s", retry_after=wait)
+            clock = asyncio.get_running_loop().time
+            began, failure = clock(), None
+            try:
+                async with asyncio.timeout_at(until):
+                    answer = await self._answer(provider, request)
+            except TimeoutError:
+                failure = ProviderError(provider.name, f"no answer within {seconds:.1f} s")
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+                # Only the kind: the text may hold the URL.
+                failure = ProviderError(provider.name, f"connection: {type(error).__name__}")
+            except ProviderError as error:
+                self._on_call(provider.name, clock() - began, error)
+                raise
+            else:
+                self._on_call(provider.name, clock() - began, None)
+                return answer
+            self._on_call(provider.name, None, failure)
+            raise failure
+
+        return ask
+
+    async def _answer(self, provider: Provider, request: Request[T]) -> T:
+        key = (provider.name, request.base_url, request.path, tuple(request.params.items()), request.body)
+        before = self._remembered.get(key) if request.conditional else None
+        async with self._got(provider, request, before.validators if before else {}) as response:
+            if before is not None and response.status_code == 304:
+                self._remembered.move_to_end(key)
+                known: T = before.answer
+                return known
+            answer = request.parse(await self._body_of(provider.name, request, response))
+            if request.complete is not None:
+                answer = request.complete(answer, response.headers)
+            validators = _validators(response.headers)
+        if request.conditional and validators:
+            self._remembered[key] = _Remembered(validators, answer)
+            self._remembered.move_to_end(key)
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.popitem(last=False)
+        return answer
+
+    @contextlib.asynccontextmanager
+    async def _got(
+        self, provider: Provider, request: Request[Any], validators: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
+        """The response to `request`, its body still to be read, after redirects."""
+        headers = {"User-Agent": _USER_AGENT, "Accept": _ACCEPT, **provider.headers(), **validators}
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        http = self._client.build_request(
+            "GET" if request.body is None else "POST",
+            (request.base_url or provider.base_url) + request.path,
+            params=request.params or None,
+            headers={**headers, **request.headers},
+            content=request.body,
+        )
+        for _ in range(_MAX_REDIRECTS + 1):
+            async with self._sent(http) as response:
+                if response.next_request is None:
+                    yield response
+                    return
+                http = _followed(provider.name, response.next_request, http)
+        raise ProviderError(provider.name, f"more than {_MAX_REDIRECTS} redirects")
+
+    @contextlib.asynccontextmanager
+    async def _sent(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        response = await self._client.send(request, stream=True, follow_redirects=False)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _body_of(self, name: str, request: Request[Any], response: httpx.Response) -> bytes:
+        if response.status_code != 200:
+            raise await self._refused(name, response)
+        if "," in response.headers.get("content-encoding", ""):
+            # Packed once, the 64 KiB that are read at a time unpack to 64 MiB at most; twice, to a thousand times that.
+            raise ProviderError(name, "packed more than once")
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > request.limit:
+                raise ProviderError(name, f"answer larger than {request.limit / (1 << 20):.3g} MiB")
+        if not body.strip():
+            raise ProviderError(name, "empty answer")
+        typed_html = "html" in response.headers.get("content-type", "").lower()
+        if typed_html or (body.lstrip().startswith(b"<") and not request.markup):
+            raise ProviderError(name, "HTML instead of data")
+        return bytes(body)
+
+    async def _refused(self, name: str, response: httpx.Response) -> StatusError:
+        status = response.status_code
+        most = _MAX_PAUSE.get(status, _MAX_PAUSE[429])
+        pause = self._retry_after(response.headers.get("retry-after"), most)
+        if pause is None and status == 429:
+            pause = _reset_of(response.headers.get("ratelimit"), most)
+        if pause is not None and status in _MAX_PAUSE:
+            # Without Redis the pool's own pause still holds; the answer matters more than the failed note of it.
+            with contextlib.suppress(BusError):
+                await self._budgets.block(name, pause)
+        return StatusError(name, status, retry_after=pause)
+
+    def _retry_after(self, value: str | None, most: float) -> float | None:
+        """Seconds of a Retry-After header, capped; None where it is absent, past, or neither number nor date."""
+        if value is None:
+            return None
+        try:
+            seconds = float(value)
+        except ValueError:
+            try:
+                moment = parsedate_to_datetime(value)
+            except ValueError:
+                return None
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - self._clock()
+        return min(seconds, most) if seconds > 0 else None
+
+
+def _reset_of(value: str | None, most: float) -> float | None:
+    """Seconds until a limit that is used up begins anew, capped, as the field RateLimit says; None where it does not.
+
+    `"api";r=0;t=55`, one item a limit: https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-09.html
+    """
+    found = [item for item in (value or "").split(",") if _USED_UP.search(item)]
+    seconds = [float(reset[1]) for item in found if (reset := _RESET.search(item))]
+    return min(max(seconds), most) if any(seconds) else None
+
+
+def _validators(headers: httpx.Headers) -> dict[str, str]:
+    """What to send next time so that an answer that has not changed need not be sent again."""
+    pairs = {"If-None-Match": headers.get("etag"), "If-Modified-Since": headers.get("last-modified")}
+    return {name: value for name, value in pairs.items() if value}
+
+
+def _followed(name: str, target: httpx.Request, origin: httpx.Request) -> httpx.Request:
+    """The next request of a redirect; only within the host, for our key goes with it."""
+    if (target.url.scheme, target.url.netloc) != (origin.url.scheme, origin.url.netloc):
+        raise ProviderError(name, "redirect to another host")
+    return target
+
+
+class SimulatorTransport(httpx.AsyncBaseTransport):
+    """Sends every request to the simulator, which tells providers apart by the Host header it finds unchanged.
+
+    What is for this machine already (an operator's own node in RPC_NODES) goes where it says.
+    """
+
+    def __init__(self, address: str) -> None:
+        """`address` is the simulator's, like `http://127.0.0.1:7870`."""
+        self._address = httpx.URL(address)
+        # No proxy and no .netrc: the simulator is on this machine or in this compose network.
+        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(keepalive_expiry=_KEEP_OPEN))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As httpx has it."""
+        if request.url.host in _LOOPBACK:
+            return await self._inner.handle_async_request(request)
+        address = self._address
+        url = request.url.copy_with(scheme=address.scheme, host=address.host, port=address.port)
+        return await self._inner.handle_async_request(
+            httpx.Request(
+                request.method, url, headers=request.headers, stream=request.stream, extensions=request.extensions
+            )
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
+def open_client(settings: Settings) -> httpx.AsyncClient:
+    """The HTTP client of a worker: to the upstreams, or to the simulator where one is set. The caller closes it."""
+    timeout = httpx.Timeout(_BACKSTOP)
+    if settings.simulator_url is not None:
+        transport = SimulatorTransport(settings.simulator_url)
+        return httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
+    return httpx.AsyncClient(timeout=timeout, limits=httpx.Limits(max_connections=100, keepalive_expiry=_KEEP_OPEN))
+
+
+def source_label(name: str, settings: Settings) -> str:
+    """How a payload's `source` calls a provider: what the simulator produced says so."""
+    simulated = settings.simulator_url is not None and name not in _own_nodes(settings)
+    return f"{name} (simulated)" if simulated else name
+
+
+def _own_nodes(settings: Settings) -> set[str]:
+    """Names of the operator's nodes on this machine, which SimulatorTransport lets through."""
+    if settings.rpc_nodes is None:
+        return set()
+    entries = (entry.partition("=") for entry in re.split(r"[\s,]+", settings.rpc_nodes.get_secret_value()))
+    return {name for name, _, url in entries if httpx.URL(url).host in _LOOPBACK}
+
+
+def provider_keys(settings: Settings) -> dict[str, str]:
+    """The operator's API keys by provider, for `load_provider`."""
+    keys = {
+        "coingecko": settings.coingecko_demo_key,
+        "coinmarketcap": settings.coinmarketcap_key,
+        "etherscan": settings.etherscan_key,
+        "whale_alert": settings.whale_alert_key,
+        "cryptopanic": settings.cryptopanic_key,
+        "blockchair": settings.blockchair_key,
+        "huggingface": settings.huggingface_token,
+    }
+    found = {name: key.get_secret_value() for name, key in keys.items() if key is not None}
+    if settings.huggingface_token is not None:
+        found["huggingface_inference"] = f"{settings.huggingface_model}:{found['huggingface']}"
+    if settings.reddit_client_id is not None and settings.reddit_client_secret is not None:
+        found["reddit"] = f"{settings.reddit_client_id}:{settings.reddit_client_secret.get_secret_value()}"
+    return found

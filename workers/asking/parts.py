@@ -1,0 +1,136 @@
+"""Part: one kind of figure of a service that is asked for less often than the service publishes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from shared.errors import NoSourceError, ProviderError, RateBudgetError
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask, Provider
+
+P = TypeVar("P", bound=Provider)
+T = TypeVar("T")
+
+_LEAST = 1.0  # s that must be left of a cycle to ask more in it: as for one attempt of a pool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What a part's pool said last."""
+
+    source: str
+    """Name of the provider."""
+    value: T
+    received: float
+    """Unix seconds."""
+
+
+class Part(Generic[P, T]):
+    """A question, the pool that it is put to, and the latest answer."""
+
+    def __init__(
+        self,
+        pool: SourcePool[P],
+        question: Callable[[P, Ask], Awaitable[T]],
+        *,
+        refresh: float,
+        keep: float,
+    ) -> None:
+        """`refresh`: seconds after which to ask again. `keep`: seconds for which an answer still counts."""
+        self.pool = pool
+        self._question = question
+        self._refresh = refresh
+        self._keep = keep
+        self._answer: Answer[T] | None = None
+
+    def answer(self, now: float) -> Answer[T] | None:
+        """The latest answer at `now` (unix seconds), or None where it is too old to count."""
+        answer = self._answer
+        return answer if answer is not None and now - answer.received <= self._keep else None
+
+    def is_due(self, now: float) -> bool:
+        """Whether to ask: the answer is old, or a source better than the one that gave it is well again."""
+        return self._answer is None or self._is_old(now) or bool(self._better())
+
+    async def ask(self, now: float, deadline: float, *, early: bool = False) -> bool:
+        """Put the question; whether an answer came. Raises NoSourceError.
+
+        While the answer is young, only better sources are asked (that none of them has one is no failure then); with
+        `early`, all are.
+        """
+        if early or self._is_old(now):
+            source, value = await self.pool.ask(self._question, deadline)
+        else:
+            try:
+                source, value = await self.pool.ask(self._question, deadline, skip=self._others())
+            except NoSourceError:
+                return False
+        self._answer = Answer(source, value, now)
+        return True
+
+    def _is_old(self, now: float) -> bool:
+        return self._answer is None or not 0 <= now - self._answer.received < self._refresh
+
+    def _better(self) -> set[str]:
+        """Sources before the one that answered last which are not cooling down."""
+        return set(self.pool.available) - set(self._others())
+
+    def _others(self) -> tuple[str, ...]:
+        """The source that answered last and those after it."""
+        names = [source.provider.name for source in self.pool.sources]
+        return tuple(names[names.index(self._answer.source) :]) if self._answer is not None else ()
+
+
+async def refresh_parts(
+    service: str, parts: Sequence[Part[Any, Any]], now: float, deadline: float, *, stands: bool = False
+) -> None:
+    """Ask what is due; afterwards the parts' answers are what may be published at `now` (unix seconds).
+
+    If all that was due failed, what is not due yet is asked too: old answers are not repeated as news while no source
+    is well. `stands` says that the service has something of its own to publish, whatever the sources do.
+    Raises NoSourceError where nothing may be published, with what each source said; other errors pass through.
+    """
+    clock = asyncio.get_running_loop().time
+    end = clock() + deadline
+    due = [part for part in parts if part.is_due(now)]
+    answered, errors = await _ask(due, now, deadline)
+    if stands or answered or (errors is None and len(due) < len(parts)):
+        return
+    rest = [part for part in parts if part not in due]
+    if (left := end - clock()) >= _LEAST:
+        answered, more = await _ask(rest, now, left, early=True)
+        errors = (errors or []) + (more or [])
+    if not answered:
+        raise NoSourceError(service, errors or [])
+
+
+async def _ask(
+    parts: Sequence[Part[Any, Any]], now: float, deadline: float, *, early: bool = False
+) -> tuple[bool, list[ProviderError] | None]:
+    """Ask all at once: whether any stands (answered, or spared by our own budget), and, if any failed, why."""
+    results = await asyncio.gather(*(part.ask(now, deadline, early=early) for part in parts), return_exceptions=True)
+    stands, errors = False, None
+    for part, result in zip(parts, results, strict=True):
+        if isinstance(result, NoSourceError):
+            errors = (errors or []) + result.errors
+            stands = stands or _is_spared(part, result.errors, now)
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            stands = stands or result
+    return stands, errors
+
+
+def _is_spared(part: Part[Any, Any], errors: Sequence[ProviderError], now: float) -> bool:
+    """Whether the part's answer stands because we may not ask for it again yet.
+
+    Only its own source can say so, and only while it has not failed since: repeats in an outage spend budgets too.
+    """
+    answer = part.answer(now)
+    if answer is None or not all(isinstance(error, RateBudgetError) for error in errors):
+        return False
+    failed = {source.provider.name for source in part.pool.sources if source.error is not None}
+    return answer.source in {error.provider for error in errors} - failed

@@ -1,0 +1,1 @@
+"""health_checker: every provider as the cluster experienced it."""

@@ -1,0 +1,171 @@
+"""Probing: who is asked a light question of its own because nobody in the cluster has asked it lately.
+
+Whoever collects comes first. A probe is made only where it leaves part of the provider's budget to the collectors, and
+the less a provider allows, the longer it is left alone: by default a fifth of its budget goes to probes at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import ceil
+
+import structlog
+
+from shared.bus.reports import CallReport, Reports
+from shared.errors import BusError, ProviderError, RateBudgetError
+from workers.asking.pool import Asking
+from workers.asking.provider import Provider
+from workers.providers.ethereum_rpc import EthereumRpc
+from workers.providers.solana_rpc import SolanaRpc
+
+log = structlog.get_logger()
+
+_LOOK_AGAIN = 5.0
+"""Seconds between two looks at who is due. The first comes as late, so that collectors that start then go first."""
+_PATIENCE = 10.0  # s a probe may take: an answer of so few bytes that takes longer is no answer
+_LATELY = 14.0
+"""Seconds without a call after which a provider is probed, where its budget allows. With the look and the second until
+the call is reported, a stop is known after 20 s, which leaves health_checker and pool_manager each the whole of their
+interval to tell of it within two of them. Less would only be more calls."""
+_SHARE = 0.2  # of a budget goes to probes at most
+_RESERVE = 0.5  # of a budget is left to the collectors at any time
+_LONGEST_PAUSE = 300.0  # s between probes of one who says that we ask too often, as in a SourcePool
+_NEVER = float("-inf")
+_MOST_DOUBLINGS = 10  # of the pause: 2 ** 10 times the shortest is beyond the longest
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When one provider is probed."""
+
+    after: float
+    """Seconds without a call."""
+    reserve: int
+    """Units of its budget that the probe must leave."""
+    insists: float = float("inf")
+    """Seconds without a call after which a probe need only leave one unit."""
+
+    def left(self, silence: float) -> int:
+        """Units that a probe leaves after `silence` seconds without a call."""
+        return self.reserve if silence < self.insists else 1
+
+    def believes(self, report: CallReport, now: float) -> bool:
+        """Whether a call still says how the provider is at `now` (unix seconds).
+
+        It does for three pauses: what is older was left behind by a cluster that did not run meanwhile. One who told us
+        to wait may not be asked earlier, so that stands.
+        """
+        return report.limited or now - report.at <= 3 * self.after + 60.0
+
+    def is_due(self, report: CallReport | None, last: float, now: float) -> bool:
+        """Whether to probe at `now`, given the last call that is reported and when the last one was (unix seconds).
+
+        One who says that we ask too often is asked half as often each time.
+        """
+        pause = self.after
+        if report is not None and report.limited:
+            pause = max(pause, min(pause * 2 ** min(report.failures, _MOST_DOUBLINGS), _LONGEST_PAUSE))
+        # Either way: the clock of the host that called may be ahead of ours. By more, a clock was set.
+        return abs(now - last) >= pause
+
+
+_PLANS: dict[str, Plan] = {
+    # Of 25 calls in five minutes, market_data takes 5 and sentiment 3 at most. Probes may have the rest, for a stop of
+    # the list that others follow is to be known soon. The four that collectors may want at once are left to them; where
+    # they have just had them, waiting for these to come back would leave us blind, and one suffices.
+    "coingecko": Plan(_LATELY, 4, insists=19.0),
+    # Limits are not published without a key, and with one each call costs a credit, of 15,000 a month: this is a fifth.
+    "coinmarketcap": Plan(900.0, 3),
+    # They are made anew every five minutes and later, and news reads them every 60 s: who does is not doubled.
+    **dict.fromkeys(("coindesk", "cointelegraph", "decrypt", "theblock"), Plan(90.0, 5)),
+    # Each call is paid for from the account's credits.
+    "huggingface_inference": Plan(3600.0, 10),
+}
+"""Providers for which their budget alone does not say it."""
+_NODES_AFTER = 30.0  # s: rpc_nodes asks each every 20 s
+
+
+def plan_of(provider: Provider) -> Plan:
+    """When `provider` is probed."""
+    if provider.name in _PLANS:
+        return _PLANS[provider.name]
+    budget = provider.budget
+    lately = _NODES_AFTER if isinstance(provider, EthereumRpc | SolanaRpc) else _LATELY
+    reserve = min(ceil(budget.units * _RESERVE), budget.units - 1)
+    return Plan(max(lately, budget.seconds / budget.units / _SHARE), reserve)
+
+
+class Prober:
+    """Asks whoever is due, all at once, each once at a time. How it went is told by the fetcher, as of any call."""
+
+    def __init__(
+        self,
+        providers: Iterable[Provider],
+        fetcher: Asking,
+        reports: Reports,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock` gives unix seconds. Those without a key that they need are not among `providers`."""
+        self._providers = {provider.name: (provider, plan_of(provider)) for provider in providers}
+        self._fetcher = fetcher
+        self._reports = reports
+        self._clock = clock
+        self.asking: set[str] = set()
+        """Providers whose probe is under way."""
+        self._asked: dict[str, float] = {}
+        """By provider: unix seconds of the last probe's end, until the call is reported."""
+        self._away = False
+
+    @property
+    def plans(self) -> dict[str, Plan]:
+        """By provider."""
+        return {name: plan for name, (_, plan) in self._providers.items()}
+
+    async def run(self, pause: float = _LOOK_AGAIN) -> None:
+        """Probe until cancelled; `pause` seconds before each look."""
+        async with asyncio.TaskGroup() as probes:
+            while True:
+                await asyncio.sleep(pause)
+                await self.look(probes)
+
+    async def look(self, probes: asyncio.TaskGroup) -> None:
+        """Begin, in `probes`, to ask everybody who is due now: nobody while Redis, which counts calls, is away."""
+        try:
+            calls = await self._reports.calls()
+        except BusError as error:
+            self._redis_is(error)
+            return
+        self._redis_is(None)
+        now = self._clock()
+        for name, (provider, plan) in self._providers.items():
+            if name in self.asking:
+                continue
+            last = max(calls[name].at if name in calls else _NEVER, self._asked.get(name, _NEVER))
+            if plan.is_due(calls.get(name), last, now):
+                self.asking.add(name)
+                probes.create_task(self._probe(provider, plan.left(now - last)), name=f"probe {name}")
+
+    async def _probe(self, provider: Provider, reserve: int) -> None:
+        try:
+            await provider.probe(self._fetcher.asker(provider, _PATIENCE, reserve=reserve))
+        except BusError as error:
+            self._redis_is(error)
+        except RateBudgetError:
+            pass  # others asked it meanwhile, or it told us to wait: looked at again, for either ends some time
+        except ProviderError:
+            self._asked[provider.name] = self._clock()  # how it failed, the fetcher has told
+        else:
+            self._asked[provider.name] = self._clock()
+        finally:
+            self.asking.discard(provider.name)
+
+    def _redis_is(self, error: BusError | None) -> None:
+        """Tell once that Redis is away, or back."""
+        if error is not None and not self._away:
+            log.warning("providers are not probed", error=str(error))
+        elif error is None and self._away:
+            log.info("providers are probed again")
+        self._away = error is not None

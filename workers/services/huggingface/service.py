@@ -1,0 +1,150 @@
+"""huggingface: crypto models and datasets on the Hugging Face hub, and how the current headlines sound to a model.
+
+The registry is asked for every quarter of an hour: 4 terms, models and datasets, at most 5 pages of each. That is 40
+calls at first; afterwards most pages have not changed. The hub allows 500 in five minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from shared.errors import NoSourceError, ProviderError
+from shared.payloads import HuggingFace, News
+from shared.payloads.huggingface import HeadlineSentiment
+from shared.timestamps import iso
+from workers.answers import Repo
+from workers.asking.parts import Part, refresh_parts
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask
+from workers.providers.huggingface import HuggingFace as Hub
+from workers.providers.huggingface_inference import HuggingFaceInference
+from workers.services.huggingface.onnx_model import OnnxModel
+from workers.services.huggingface.readers import HubReader, LocalReader, Reader, Readers
+from workers.services.service import ServiceContext
+
+log = structlog.get_logger()
+
+TERMS = ("crypto", "bitcoin", "ethereum", "blockchain")
+"""What an id must have in it, one of them; each one more costs up to ten calls."""
+MOST_LISTED = 100
+"""Ids of a list that are published, a message of some 6 kB; the rest only counts."""
+_REFRESH = 900.0  # s: the figures behind the order are of 30 days
+_KEEP = 86_400.0  # s: there is no other hub; after a day without it the list is history
+NEWS_AGE = 1800.0
+"""Seconds for which an update of `news` has the current headlines: thirty of its intervals."""
+
+
+class Registry(Struct, frozen=True):
+    """What the hub has of our terms, each once, most downloaded first."""
+
+    models: tuple[Repo, ...]
+    datasets: tuple[Repo, ...]
+
+
+class HuggingFaceService:
+    """One part, the registry, and readers for the headlines that the news service publishes."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        """Nothing is asked yet; a local model is loaded. Raises SettingsError where that can't be used."""
+        self._context = context
+        hub: SourcePool[Hub] = context.pool("huggingface", ("huggingface",))
+        self._registry: Part[Hub, Registry] = Part(hub, _ask_registry, refresh=_REFRESH, keep=_KEEP)
+        self._inference: SourcePool[HuggingFaceInference] = context.pool(
+            "huggingface headlines", ("huggingface_inference",)
+        )
+        models: list[Reader] = [HubReader(self._inference)] if self._inference.sources else []
+        if context.settings.model_folder is not None:
+            models.append(LocalReader(OnnxModel(context.settings.model_folder)))
+        self._readers = Readers(models, context.clock)
+        self._news_fits = True
+
+    @classmethod
+    def create(cls, context: ServiceContext) -> HuggingFaceService:
+        """As `load_service` makes it."""
+        return cls(context)
+
+    @property
+    def pools(self) -> tuple[SourcePool[Any], ...]:
+        """Its pools, for reports on them."""
+        return (self._registry.pool, self._inference) if self._inference.sources else (self._registry.pool,)
+
+    async def collect(self, now: float, deadline: float) -> HuggingFace:
+        """See Service. Raises NoSourceError where the hub was never read, or not for a day; and where it can't be read
+        now and there are no headlines either."""
+        end = self._context.clock() + deadline
+        titles = await self._titles(now)
+        await refresh_parts("huggingface", (self._registry,), now, deadline, stands=bool(titles))
+        registry = self._registry.answer(now)
+        if registry is None:
+            raise NoSourceError("huggingface", self._errors())
+        sentiment = await self._sentiment(titles, end - self._context.clock()) if titles else None
+        used = [registry.source]
+        if sentiment is not None:
+            used += ["news"] + (["huggingface_inference"] if sentiment.method == "hub_model" else [])
+        return HuggingFace(
+            total_models=len(registry.value.models),
+            total_datasets=len(registry.value.datasets),
+            available_models=[repo.name for repo in registry.value.models[:MOST_LISTED]],
+            available_datasets=[repo.name for repo in registry.value.datasets[:MOST_LISTED]],
+            last_refresh=iso(registry.received),
+            sentiment=sentiment,
+            sources=[self._context.label(source) for source in used],
+            timestamp=iso(now),
+        )
+
+    async def _titles(self, now: float) -> list[str]:
+        """The current headlines: those of the newest update of `news`, which another worker publishes."""
+        envelope = await self._context.bus.newest("news")
+        if envelope is None:
+            return []
+        try:
+            news = msgspec.convert(envelope.data, News)
+            age = now - datetime.fromisoformat(news.timestamp).timestamp()
+        except (msgspec.ValidationError, ValueError) as error:
+            if self._news_fits:
+                log.warning("headlines of an update that does not fit are not read", reason=str(error))
+            self._news_fits = False
+            return []
+        self._news_fits = True
+        return [article.title for article in news.articles] if age <= NEWS_AGE else []
+
+    async def _sentiment(self, titles: Sequence[str], deadline: float) -> HeadlineSentiment:
+        reading = await self._readers.read(titles, deadline)
+        return HeadlineSentiment(
+            method=reading.method,
+            model=reading.model,
+            score=round((reading.tone + 1) / 2, 4),
+            headlines=len(titles),
+        )
+
+    def _errors(self) -> list[ProviderError]:
+        return [source.error for source in self._registry.pool.sources if source.error is not None]
+
+
+async def _ask_registry(hub: Hub, ask: Ask) -> Registry:
+    """Both lists at once, the terms of each one after another."""
+
+    async def models() -> tuple[Repo, ...]:
+        return merged([await hub.models(ask, term) for term in TERMS])
+
+    async def datasets() -> tuple[Repo, ...]:
+        return merged([await hub.datasets(ask, term) for term in TERMS])
+
+    answers = await asyncio.gather(models(), datasets(), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return Registry(*answers)  # type: ignore[arg-type]  # no exceptions are left in it
+
+
+def merged(lists: Iterable[Iterable[Repo]]) -> tuple[Repo, ...]:
+    """All of `lists`, each id once, most downloaded first."""
+    repos = {repo.name: repo for repos in lists for repo in repos}
+    return tuple(sorted(repos.values(), key=lambda repo: (-repo.downloads, repo.name)))

@@ -1,0 +1,1 @@
+"""market_data: prices, volumes, market values and changes from several sources."""

@@ -1,0 +1,119 @@
+"""Which coin a row is about: coinwire's ids are CoinGecko's, and not every provider knows them.
+
+Symbols are not unique, so a row without an id is known by its symbol and its name together; where that leaves a
+doubt, the row is left out: no figure is better than another coin's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib import resources
+
+import msgspec
+from msgspec import Struct
+
+from workers.answers import ListedCoin
+
+
+class Coin(Struct, frozen=True, kw_only=True):
+    """One coin's identity."""
+
+    id: str
+    """CoinGecko id."""
+    symbol: str
+    """Upper case."""
+    name: str
+    also: tuple[str, ...] = ()
+    """Other names it goes by."""
+    symbols: tuple[str, ...] = ()
+    """Other symbols it goes by."""
+
+
+_FILLERS = frozenset({"coin", "dao", "finance", "governance", "hub", "network", "protocol", "the", "token"})
+"""Words that some providers add to a name and others don't; nothing that tells a fork or a wrapper from its model."""
+
+_FAR = 3.0  # times: no coin that matters moves so far in the day that `prices` may be old
+
+
+@cache
+def seed() -> tuple[Coin, ...]:
+    """Coins known before CoinGecko has ever answered, best market value (mid 2026) first, rare ones after them."""
+    return msgspec.json.decode((resources.files(__package__) / "coins.json").read_bytes(), type=tuple[Coin, ...])
+
+
+def learn(listed: Iterable[ListedCoin]) -> tuple[Coin, ...]:
+    """The coins that CoinGecko lists now, in its order, then those of the seed that don't contradict it."""
+    before = {coin.id: coin for coin in seed()}
+    fresh = {row.coin_id: _renewed(row, row.coin_id, before.get(row.coin_id)) for row in listed if row.coin_id}
+    taken = {coin.symbol for coin in fresh.values()}
+    rest = (coin for coin in before.values() if coin.id not in fresh and coin.symbol not in taken)
+    return (*fresh.values(), *rest)
+
+
+def _renewed(row: ListedCoin, coin_id: str, before: Coin | None) -> Coin:
+    if before is None:
+        return Coin(id=coin_id, symbol=row.symbol, name=row.name)
+    symbols = tuple({*before.symbols, before.symbol} - {row.symbol})
+    return Coin(id=coin_id, symbol=row.symbol, name=row.name, also=(*before.also, before.name), symbols=symbols)
+
+
+def identify(
+    rows: Sequence[ListedCoin], known: Iterable[Coin], prices: Mapping[str, float] | None = None
+) -> tuple[ListedCoin, ...]:
+    """Those of `rows` that are certainly one of the `known` coins, with its id, in their order.
+
+    A row and a coin belong together when the symbol is the same and a name is, up to fillers; equal names beat names
+    equal up to fillers. A row that fits two coins, or a coin that two rows fit, is left out. So is a row whose price
+    is far from the coin's price of late, where `prices` (by id) has it: a redenominated coin keeps symbol and name.
+    """
+    prices = prices or {}
+    by_symbol: defaultdict[str, list[Coin]] = defaultdict(list)
+    for coin in known:
+        for symbol in {coin.symbol, *coin.symbols}:
+            by_symbol[symbol].append(coin)
+    claims: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)  # coin id → (how well, row number)
+    for number, row in enumerate(rows):
+        fits = [
+            (_fit(row, coin), coin.id)
+            for coin in by_symbol.get(row.symbol, ())
+            if _near(row.price, prices.get(coin.id))
+        ]
+        best = max((fit for fit, _ in fits), default=0)
+        fitting = [coin_id for fit, coin_id in fits if fit == best]
+        if best and len(fitting) == 1:
+            claims[fitting[0]].append((best, number))
+    chosen: dict[int, str] = {}
+    for coin_id, claimants in claims.items():
+        best = max(fit for fit, _ in claimants)
+        numbers = [number for fit, number in claimants if fit == best]
+        if len(numbers) == 1:
+            chosen[numbers[0]] = coin_id
+    return tuple(msgspec.structs.replace(rows[number], coin_id=chosen[number]) for number in sorted(chosen))
+
+
+def _fit(row: ListedCoin, coin: Coin) -> int:
+    """2 where the names are the same, 1 where they are up to fillers, else 0."""
+    names = {coin.name, coin.id, *coin.also}
+    if _plain(row.name) in map(_plain, names):
+        return 2
+    return int(any(_cores(row.name) & _cores(name) for name in names))
+
+
+def _near(price: float | None, before: float | None) -> bool:
+    return not price or not before or 1 / _FAR <= price / before <= _FAR
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _cores(name: str) -> set[str]:
+    """The name without fillers, with and without what it has in brackets."""
+    cores = set()
+    for text in (name, re.sub(r"[(\[].*?[)\]]", "", name)):
+        words = [word for word in re.split(r"[\W_]+", text.casefold()) if word]
+        cores.add("".join(word for word in words if word not in _FILLERS))
+    return cores - {""}

@@ -1,0 +1,182 @@
+"""combine: what a list (CoinGecko) and an exchange (Binance) say becomes market_data. Pure; docs/adr/0004 says why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from shared.payloads import MarketData
+from shared.timestamps import iso
+from workers.answers import ListedCoin, Ticker
+from workers.services.market_data.coins import Coin
+
+TETHER = "tether"
+"""The coin whose listed price is the rate of USDT prices."""
+RECENT = 86_400.0
+"""Seconds that a supply, or a price as a check of others, stays usable: supplies change by a fraction of a percent a
+day. Beyond it they are forgotten."""
+
+_LISTED_AGE = 900.0  # s: older prices, volumes, caps and changes are null; three missed rounds of the slowest fallback
+_QUOTE_AGE = 30.0  # s: six missed cycles; then the list's price, at most 15 min old, is the better claim
+_TRADE_AGE = 3600.0  # s: an exchange that has seen no trade for so long has halted the pair
+_AGREE = 0.2  # an exchange's price further from the list's is probably another coin's with the same symbol
+_AGREE_OLD = 1.0  # the same against a list's price older than 15 min but not a day: half to double
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """What an aggregator said."""
+
+    source: str
+    coins: Mapping[str, ListedCoin]
+    """By CoinGecko id."""
+    received: float
+    """Unix seconds."""
+
+
+class Quotes(Struct, frozen=True, kw_only=True):
+    """What an exchange said."""
+
+    source: str
+    tickers: tuple[Ticker, ...]
+    received: float
+    """Unix seconds."""
+
+
+class _Row(Struct, frozen=True):
+    """What one listing says about one coin."""
+
+    source: str
+    age: float
+    coin: ListedCoin
+
+
+class _Price(Struct, frozen=True):
+    """A price in USD, what was needed for it, and the exchange's own 24 h change."""
+
+    value: float
+    sources: frozenset[str]
+    change: float | None = None
+
+
+def combine(
+    now: float, coins: Sequence[Coin], listings: Sequence[Listing], quotes: Sequence[Quotes]
+) -> MarketData | None:
+    """The payload for `coins` at `now` (unix seconds), or None where no price at all is known.
+
+    `listings` and `quotes` come in the order of preference; of the listings, the newest that has a figure wins. See
+    docs/adr/0004 for the rules.
+    """
+    newest = sorted(listings, key=lambda listing: listing.received, reverse=True)
+    fresh = [answer for answer in quotes if now - answer.received <= _QUOTE_AGE]
+    rate = _rate(now, newest, fresh)
+    shared = Counter(coin.symbol for coin in coins)
+    prices: dict[str, float | None] = {}
+    volumes: dict[str, float | None] = {}
+    caps: dict[str, float | None] = {}
+    changes: dict[str, float | None] = {}
+    used: set[str] = set()
+    for coin in coins:
+        rows = _rows(now, coin.id, newest)
+        listed = next((row for row in rows if row.age <= _LISTED_AGE and row.coin.price), None)
+        price = _exchange_price(now, coin.symbol, _guard(rows), fresh, rate) if shared[coin.symbol] == 1 else None
+        if price is None and listed is not None and listed.coin.price:
+            price = _Price(listed.coin.price, frozenset({listed.source}))
+        prices[coin.id] = _tidy(price.value) if price else None
+        volumes[coin.id], volume_from = _figure(rows, "volume", _LISTED_AGE)
+        caps[coin.id], cap_from = _cap(rows, price)
+        changes[coin.id], change_from = _change(listed, price)
+        used |= volume_from | cap_from | change_from | (price.sources if price else frozenset())
+    if all(value is None for value in prices.values()):
+        return None
+    order = [listing.source for listing in listings] + [answer.source for answer in quotes]
+    return MarketData(
+        prices=prices,
+        volumes=volumes,
+        market_caps=caps,
+        price_changes=changes,
+        source=", ".join(source for source in order if source in used),
+        timestamp=iso(now),
+    )
+
+
+def _rows(now: float, coin_id: str, newest: Sequence[Listing]) -> list[_Row]:
+    rows = []
+    for listing in newest:
+        if (coin := listing.coins.get(coin_id)) is not None:
+            moment = listing.received if coin.as_of is None else min(coin.as_of, listing.received)
+            rows.append(_Row(listing.source, now - moment, coin))
+    return rows
+
+
+def _rate(now: float, newest: Sequence[Listing], fresh: Sequence[Quotes]) -> _Price | None:
+    """USD for one USDT."""
+    for row in _rows(now, TETHER, newest):
+        if row.age <= _LISTED_AGE and row.coin.price:
+            return _Price(row.coin.price, frozenset({row.source}))
+    for answer in fresh:
+        for ticker in answer.tickers:
+            if (ticker.base, ticker.quote) == ("USDT", "USD"):
+                return _Price(ticker.price, frozenset({answer.source}))
+    return None
+
+
+def _guard(rows: Sequence[_Row]) -> tuple[float, float]:
+    """The range an exchange's price must be in, as far as a list tells."""
+    for row in rows:
+        if row.coin.price and row.age <= _LISTED_AGE:
+            return row.coin.price * (1 - _AGREE), row.coin.price * (1 + _AGREE)
+    for row in rows:
+        if row.coin.price and row.age <= RECENT:
+            return row.coin.price / (1 + _AGREE_OLD), row.coin.price * (1 + _AGREE_OLD)
+    return 0.0, float("inf")
+
+
+def _exchange_price(
+    now: float, symbol: str, guard: tuple[float, float], fresh: Sequence[Quotes], rate: _Price | None
+) -> _Price | None:
+    for answer in fresh:
+        for ticker in answer.tickers:
+            if ticker.base != symbol or (ticker.as_of is not None and now - ticker.as_of > _TRADE_AGE):
+                continue
+            if ticker.quote == "USD":
+                price = _Price(ticker.price, frozenset({answer.source}), ticker.change)
+            elif ticker.quote == "USDT" and rate is not None:
+                price = _Price(ticker.price * rate.value, rate.sources | {answer.source}, ticker.change)
+            else:
+                continue
+            if guard[0] <= price.value <= guard[1]:
+                return price
+    return None
+
+
+def _figure(rows: Sequence[_Row], name: str, most: float) -> tuple[float | None, frozenset[str]]:
+    """The newest figure `name` not older than `most` seconds, and whose it is."""
+    for row in rows:
+        value: float | None = getattr(row.coin, name)
+        if value is not None and row.age <= most:
+            return _tidy(value), frozenset({row.source})
+    return None, frozenset()
+
+
+def _cap(rows: Sequence[_Row], price: _Price | None) -> tuple[float | None, frozenset[str]]:
+    supply, supply_from = _figure(rows, "supply", RECENT)
+    if supply is not None and price is not None:
+        return _tidy(supply * price.value), supply_from
+    return _figure(rows, "market_cap", _LISTED_AGE)
+
+
+def _change(listed: _Row | None, price: _Price | None) -> tuple[float | None, frozenset[str]]:
+    """The 24 h change of `price`: since the price that the list's own price and change lead back to."""
+    if price is None:
+        return None, frozenset()
+    if listed is None or not listed.coin.price or listed.coin.change is None or listed.coin.change <= -100:
+        return (None if price.change is None else round(price.change, 5)), frozenset()
+    before = listed.coin.price / (1 + listed.coin.change / 100)
+    return round((price.value / before - 1) * 100, 5), frozenset({listed.source})
+
+
+def _tidy(value: float) -> float:
+    """Ten significant digits: more is the noise of multiplying floats."""
+    return float(f"{value:.10g}")

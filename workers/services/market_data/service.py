@@ -1,0 +1,173 @@
+"""market_data: asks a list (CoinGecko) when its figures have changed and an exchange (Binance) every cycle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from shared.errors import NoSourceError, ProviderError
+from shared.payloads import MarketData
+from workers.answers import ListedCoin, Ticker
+from workers.asking.fetch import provider_keys, source_label
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Aggregator, Ask, Exchange
+from workers.services.market_data.coins import Coin, identify, learn, seed
+from workers.services.market_data.combine import RECENT, TETHER, Listing, Quotes, combine
+from workers.services.service import ServiceContext
+
+LISTS = ("coingecko", "coinmarketcap", "coinpaprika", "coinlore")
+"""Aggregators in the order they are tried."""
+_WITH_KEY = frozenset({"coinmarketcap"})
+"""Those that are asked only where the operator has a key of theirs."""
+EXCHANGES = ("binance", "kraken")
+"""Exchanges in the order they are tried."""
+_FEWEST = 10  # coins a list is asked for at least, so that Tether, the rate of USDT prices, is among them
+_LAST_CALL = 0.5  # s that must be left of a cycle to ask a second exchange in it
+
+
+class MarketDataService:
+    """Keeps what the sources said last, and publishes what of it is still fresh."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        self._settings = context.settings
+        self._wanted = context.settings.coins
+        self._clock = context.clock
+        without = _WITH_KEY - provider_keys(context.settings).keys()
+        lists = tuple(name for name in LISTS if name not in without)
+        self.lists: SourcePool[Aggregator] = context.pool("market_data listing", lists)
+        self.exchanges: SourcePool[Exchange] = context.pool("market_data prices", EXCHANGES)
+        self._listings: dict[str, Listing] = {}
+        self._quotes: dict[str, Quotes] = {}
+        self._known: tuple[Coin, ...] = seed()
+        self._ranked: tuple[str, ...] = ()
+        """Ids by market value, as the best list so far has them; empty before there was one."""
+        self._ranked_by_ids = False
+        """Whether that list knew CoinGecko's ids itself: then no other list changes the order."""
+
+    @classmethod
+    def create(cls, context: ServiceContext) -> MarketDataService:
+        """As `load_service` makes it."""
+        return cls(context)
+
+    @property
+    def pools(self) -> tuple[SourcePool[Any], ...]:
+        """Its pools, for reports on them."""
+        return self.lists, self.exchanges
+
+    async def collect(self, now: float, deadline: float) -> MarketData:
+        """See Service. Raises NoSourceError where no price is known, or where none of the sources is well.
+
+        A source that fails is missed only later; but when neither an exchange answers nor a list that is due, what
+        they said before is not published once more as if it were news.
+        """
+        end = self._clock() + deadline
+        results = await asyncio.gather(
+            self._refresh_listing(now, deadline), self._refresh_quotes(now, deadline), return_exceptions=True
+        )
+        errors: list[ProviderError] = []
+        for result in results:
+            if isinstance(result, NoSourceError):
+                errors += result.errors
+            elif isinstance(result, BaseException):
+                raise result
+        if all(isinstance(result, NoSourceError) for result in results):
+            raise NoSourceError("market_data", errors)
+        data = self._combined(now)
+        answered = results[1] if isinstance(results[1], str) else None
+        left = end - self._clock()
+        if answered is not None and not self._used(data, answered) and left >= _LAST_CALL:
+            # It answered, but nothing could be made of it (no USDT rate yet): another exchange may quote in dollars.
+            try:
+                await self._refresh_quotes(now, left, skip=(answered,))
+            except NoSourceError as error:
+                errors += error.errors
+            data = self._combined(now)
+        if data is None:
+            raise NoSourceError("market_data", errors)
+        return data
+
+    def _combined(self, now: float) -> MarketData | None:
+        listings = [self._listings[name] for name in LISTS if name in self._listings]
+        quotes = [self._quotes[name] for name in EXCHANGES if name in self._quotes]
+        return combine(now, self._coins(), listings, quotes)
+
+    def _used(self, data: MarketData | None, name: str) -> bool:
+        return data is not None and source_label(name, self._settings) in data.source.split(", ")
+
+    def _coins(self) -> tuple[Coin, ...]:
+        """The coins to publish."""
+        if isinstance(self._wanted, int):
+            ids = self._ranked or tuple(coin.id for coin in self._known)
+            ids = ids[: self._wanted]
+        else:
+            ids = self._wanted
+        by_id = {coin.id: coin for coin in self._known}
+        # A coin that nobody knows is published all null, so that its absence is not taken for a typing error of ours.
+        return tuple(by_id.get(coin_id) or Coin(id=coin_id, symbol="", name="") for coin_id in ids)
+
+    async def _refresh_listing(self, now: float, deadline: float) -> None:
+        """Ask for a list where one is due. Raises NoSourceError where it is and none came."""
+        names = [source.provider.name for source in self.lists.sources]
+        young = [source.provider.name for source in self.lists.sources if self._is_young(source.provider, now)]
+        # Of the sources with a young list the best stands; only those before it may have something better to say.
+        spare = names[names.index(young[0]) :] if young else []
+        if young and not set(self.lists.available) - set(spare):
+            return
+        try:
+            name, rows = await self.lists.ask(self._ask_listing(now), deadline, skip=spare)
+        except NoSourceError:
+            if not young:
+                raise
+            return
+        coins = {row.coin_id: row for row in rows if row.coin_id is not None}
+        self._listings[name] = Listing(source=source_label(name, self._settings), coins=coins, received=now)
+
+    def _is_young(self, provider: Aggregator, now: float) -> bool:
+        listing = self._listings.get(provider.name)
+        return listing is not None and 0 <= now - listing.received < provider.refresh
+
+    def _ask_listing(self, now: float) -> Callable[[Aggregator, Ask], Any]:
+        wanted: int | tuple[str, ...]
+        if isinstance(self._wanted, int):
+            wanted = max(self._wanted, _FEWEST)
+        else:
+            wanted = tuple(dict.fromkeys((*self._wanted, TETHER)))
+
+        async def question(provider: Aggregator, ask: Ask) -> tuple[ListedCoin, ...]:
+            rows = await provider.listing(ask, wanted)
+            own_ids = tuple(row for row in rows if row.coin_id is not None)
+            if own_ids:
+                rows, self._known = own_ids, learn(own_ids)
+            else:
+                rows = identify(rows, self._known, self._prices(now))
+            if not rows:
+                raise ProviderError(provider.name, "no coin that is known")
+            if own_ids or not self._ranked_by_ids:
+                self._ranked = tuple(row.coin_id for row in rows if row.coin_id is not None)
+                self._ranked_by_ids = bool(own_ids)
+            return rows
+
+        return question
+
+    def _prices(self, now: float) -> dict[str, float]:
+        """The latest listed price of each coin that is less than a day old."""
+        listings = sorted(self._listings.values(), key=lambda listing: listing.received)
+        return {
+            coin_id: coin.price
+            for listing in listings
+            if now - listing.received <= RECENT
+            for coin_id, coin in listing.coins.items()
+            if coin.price is not None
+        }
+
+    async def _refresh_quotes(self, now: float, deadline: float, *, skip: tuple[str, ...] = ()) -> str:
+        """Ask an exchange; the name of the one that answered. Raises NoSourceError."""
+        symbols = tuple(dict.fromkeys(coin.symbol for coin in self._coins() if coin.symbol))
+
+        async def question(provider: Exchange, ask: Ask) -> tuple[Ticker, ...]:
+            return await provider.tickers(ask, symbols)
+
+        name, tickers = await self.exchanges.ask(question, deadline, skip=skip)
+        self._quotes[name] = Quotes(source=source_label(name, self._settings), tickers=tickers, received=now)
+        return name

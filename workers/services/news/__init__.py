@@ -1,0 +1,1 @@
+"""news: the headlines of several outlets as one list."""

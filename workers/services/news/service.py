@@ -1,0 +1,117 @@
+"""news: asks every outlet's feed at once, and publishes the newest headlines of all, each story once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from shared.errors import NoSourceError
+from shared.payloads import News
+from shared.payloads.news import Article
+from shared.timestamps import iso
+from workers.answers import Headline
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask, Provider
+from workers.services.news.headlines import categories_of, merge
+from workers.services.service import ServiceContext
+
+OUTLETS = ("coindesk", "cointelegraph", "decrypt", "theblock", "cryptopanic")
+"""Feeds, all of which are asked; none stands in for another."""
+KEEP = 1800.0
+"""Seconds for which the articles of a feed that fails stay in the list, as it is no source then: a short failure does
+not make them any less true, while after half an hour nobody can say that they still are what the outlet tells."""
+_PATIENCE = 10.0  # s for one feed, of the 48 of a cycle: the others' headlines don't wait any longer for it
+
+
+class NewsSource(Provider, Protocol):
+    """A provider that has headlines."""
+
+    outlet: str
+    """Its name as people know it."""
+    refresh: float
+    """Seconds for which its answer stands before it is asked again; 0 to ask every cycle."""
+
+    async def headlines(self, ask: Ask) -> tuple[Headline, ...]:
+        """What it has now, in any order; not empty. Raises ProviderError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    headlines: tuple[Headline, ...]
+    received: float
+    """Unix seconds."""
+
+
+class NewsService:
+    """Keeps what each feed said last, and merges what still counts."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        self._label = context.label
+        self.feeds: SourcePool[NewsSource] = context.pool("news", OUTLETS)
+        self._answers: dict[str, _Answer] = {}
+
+    @classmethod
+    def create(cls, context: ServiceContext) -> NewsService:
+        """As `load_service` makes it."""
+        return cls(context)
+
+    @property
+    def pools(self) -> tuple[SourcePool[Any], ...]:
+        """Its pools, for reports on them."""
+        return (self.feeds,)
+
+    async def collect(self, now: float, deadline: float) -> News:
+        """See Service. Raises NoSourceError where no feed that was asked answers.
+
+        A feed that says that nothing has changed has answered. One that failed is no source, though its articles stay
+        for KEEP seconds.
+        """
+        answered = await self._ask(now, min(deadline, _PATIENCE))
+        headlines = merge(
+            (
+                headline
+                for source in self.feeds.sources
+                if (answer := self._answers.get(source.provider.name)) is not None
+                and 0 <= now - answer.received <= source.provider.refresh + KEEP
+                for headline in answer.headlines
+            ),
+            now,
+        )
+        return News(
+            articles=[
+                Article(
+                    title=headline.title,
+                    source=headline.outlet,
+                    url=headline.url,
+                    published_at=iso(headline.published),
+                )
+                for headline in headlines
+            ],
+            sources=[
+                self._label(source.provider.outlet) for source in self.feeds.sources if source.provider.name in answered
+            ],
+            categories=categories_of(headlines),
+            timestamp=iso(now),
+        )
+
+    async def _ask(self, now: float, deadline: float) -> set[str]:
+        """Ask every feed that is due; the names of those whose answer is not due yet or came now.
+
+        Raises NoSourceError where none came now: what stands is not published again as news of its own.
+        """
+        fresh: set[str] = set()
+
+        async def question(provider: NewsSource, ask: Ask) -> _Answer:
+            answer = self._answers.get(provider.name)
+            if answer is not None and 0 <= now - answer.received < provider.refresh:
+                return answer
+            headlines = await provider.headlines(ask)
+            fresh.add(provider.name)
+            return _Answer(headlines, now)
+
+        answers = dict(await self.feeds.ask_all(question, deadline))
+        if not fresh:
+            raise NoSourceError("news", [source.error for source in self.feeds.sources if source.error is not None])
+        self._answers |= answers
+        return set(answers)

@@ -1,0 +1,260 @@
+"""onchain: what happens on chains, what it costs and what is locked there; and the events of a few contracts.
+
+    figure                                   sources, in order                     asked
+    gas price                                Ethereum nodes                        every cycle
+    share of Ethereum's blocks that is used  Ethereum nodes                        every other cycle
+    contract events                          Ethereum nodes                        every cycle
+    transactions of 24 h on Ethereum         Blockscout, Blockchair                in 30 min
+    transactions of 24 h on Bitcoin          blockchain.com, Blockchair            in 30 min
+    addresses, fees of Bitcoin's last day    blockchain.com's charts               in 60 min each
+    value locked, by chain                   DefiLlama                             in 10 min
+    fees of 24 h, by chain                   DefiLlama                             in 30 min
+
+Planned calls: a node 12 in 30 s at most, of its 300 a minute; blockchain.com 4 an hour of its 10 a minute; DefiLlama 8
+an hour of its 36. As a fallback, Blockchair 4 an hour: with explorers' 42 that is 46 of its 60. While all nodes are
+down, the other sources are asked more often (see workers/asking/parts.py), as far as these budgets go.
+
+There is no second keyless source for the value locked, for fees of other chains than Bitcoin and for active addresses:
+they become null when DefiLlama's or blockchain.com's answer is too old. Bitcoin's fees are blockchain.com's, at the
+current price, or else DefiLlama's. A chain's fees are what users paid for its transactions, not what they paid to
+applications on it. Nobody gives the use of Bitcoin's block space.
+
+The figures at the top: gas price and utilization are Ethereum's; the others are sums over all chains for which the
+figure is known. Those are more chains than `chains` has: Bitcoin, Ethereum and the ten with the most value locked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from statistics import fmean
+from typing import Any
+
+from shared.errors import NoSourceError, ProviderError
+from shared.payloads import Onchain
+from shared.payloads.onchain import ChainMetrics
+from shared.timestamps import iso
+from workers.answers import BitcoinStats, EthereumStats
+from workers.asking.fetch import provider_keys
+from workers.asking.parts import Part, refresh_parts
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask
+from workers.providers import load_provider
+from workers.providers.blockchain_com import BlockchainCom
+from workers.providers.blockchair import Blockchair
+from workers.providers.blockscout import Blockscout
+from workers.providers.defillama import DefiLlama
+from workers.providers.ethereum_rpc import EthereumRpc
+from workers.services.market_data.prices import PriceBook
+from workers.services.onchain.contract_events import ContractEvents, Reading, newest_header
+from workers.services.rpc_nodes.nodes import ethereum_pool
+from workers.services.service import ServiceContext
+
+BITCOIN, ETHEREUM = "bitcoin", "ethereum"
+_LARGEST = 10  # chains by value locked are in `chains`: they hold most of it; the rest is in the sums only
+_BLOCKS = 25  # whose use is averaged: five minutes, as single ones jump between empty and full
+_GAS_REFRESH, _GAS_KEEP = 20.0, 120.0  # s: every cycle; after ten blocks the price is another one
+_USE_REFRESH, _USE_KEEP = 50.0, 300.0  # s: every other cycle; after that other blocks are averaged
+_DAY_REFRESH, _DAY_KEEP = 1800.0, 7200.0  # s: figures over a day move by some percent in that time
+_CHART_REFRESH, _CHART_KEEP = 3600.0, 6 * 3600.0  # s: charts get a point a day, and are cached for 4 h
+_LOCKED_REFRESH, _LOCKED_KEEP = 600.0, 3600.0  # s: DefiLlama caches for ten minutes; an hour of prices is a percent
+_OLDEST_POINT = 3 * 86_400.0  # s since the beginning of a chart's newest day: as a rule yesterday, at times a day later
+_MOST_ADDRESSES = 1e12  # and
+_MOST_BITCOIN = 21e6  # of fees: more is not this chart
+_GWEI = 10**9  # wei
+_SHARE_DIGITS = 4  # of a mean of 25 blocks: a hundredth of a percent; the rest is the noise of dividing
+
+
+class OnchainService:
+    """Parts with their own sources, and the events that nodes tell of; what nobody gave is null."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        """Nothing is asked yet. Raises SettingsError where RPC_NODES can't be used."""
+        self._context = context
+        self._now = 0.0
+        keys = provider_keys(context.settings)
+        blockchair = Blockchair(keys.get("blockchair"), clock=context.clock)
+
+        def pool(name: str, *names: str, fallback: bool = False) -> SourcePool[Any]:
+            members = [load_provider(other, keys) for other in names]
+            return context.pool_of(f"onchain {name}", [*members, *([blockchair] if fallback else [])])
+
+        self._gas = Part(ethereum_pool(context, "onchain gas"), self._ask_gas, refresh=_GAS_REFRESH, keep=_GAS_KEEP)
+        self._use = Part(
+            ethereum_pool(context, "onchain utilization"), self._ask_use, refresh=_USE_REFRESH, keep=_USE_KEEP
+        )
+        self._ethereum_day = Part(
+            pool("ethereum day", "blockscout", fallback=True),
+            _ask_ethereum_day,
+            refresh=_DAY_REFRESH,
+            keep=_DAY_KEEP,
+        )
+        self._bitcoin_day = Part(
+            pool("bitcoin day", "blockchain_com", fallback=True),
+            _ask_bitcoin_day,
+            refresh=_DAY_REFRESH,
+            keep=_DAY_KEEP,
+        )
+        self._addresses = Part(
+            pool("bitcoin addresses", "blockchain_com"),
+            self._ask_addresses,
+            refresh=_CHART_REFRESH,
+            keep=_CHART_KEEP,
+        )
+        self._bitcoin_fees = Part(
+            pool("bitcoin fees", "blockchain_com"), self._ask_bitcoin_fees, refresh=_CHART_REFRESH, keep=_CHART_KEEP
+        )
+        self._locked = Part(pool("value", "defillama"), DefiLlama.locked, refresh=_LOCKED_REFRESH, keep=_LOCKED_KEEP)
+        self._fees = Part(pool("fees", "defillama"), DefiLlama.fees, refresh=_DAY_REFRESH, keep=_DAY_KEEP)
+        self._verified: set[str] = set()
+        """Nodes that said that they are on Ethereum's mainnet."""
+        self._events = ContractEvents(ethereum_pool(context, "onchain events"))
+        self._book = PriceBook(context, "onchain")
+
+    @classmethod
+    def create(cls, context: ServiceContext) -> OnchainService:
+        """As `load_service` makes it."""
+        return cls(context)
+
+    @property
+    def pools(self) -> tuple[SourcePool[Any], ...]:
+        """Its pools, for reports on them."""
+        return (*(part.pool for part in self._parts), self._events.pool, *self._book.pools)
+
+    @property
+    def _parts(self) -> tuple[Part[Any, Any], ...]:
+        # Where RPC_NODES has no node of Ethereum there is nobody to ask, which is not an outage.
+        nodes = (self._gas, self._use) if self._gas.pool.sources else ()
+        others = (self._ethereum_day, self._bitcoin_day, self._addresses, self._bitcoin_fees, self._locked, self._fees)
+        return (*nodes, *others)
+
+    @property
+    def cursor(self) -> bytes:
+        """See Resuming: the next log to read."""
+        return self._events.cursor
+
+    def resume(self, cursor: bytes | None) -> None:
+        """See Resuming."""
+        self._events.resume(cursor)
+
+    async def collect(self, now: float, deadline: float) -> Onchain:
+        """See Service. Raises NoSourceError where no source of any figure is well."""
+        self._now = now
+        refreshed, found, prices = await asyncio.gather(
+            refresh_parts("onchain", self._parts, now, deadline),
+            self._read_events(now, deadline),
+            self._book.usd((BITCOIN,), now, deadline),
+            return_exceptions=True,
+        )
+        if isinstance(refreshed, BaseException):
+            raise refreshed
+        if isinstance(found, BaseException):
+            raise found
+        if isinstance(prices, BaseException):
+            raise prices
+        if found is not None:
+            self._events.accept(found[1])
+        return self._payload(now, found, prices.get(BITCOIN))
+
+    async def _read_events(self, now: float, deadline: float) -> tuple[str, Reading] | None:
+        """None where no node tells: the blocks are read later, and the figures need not wait for them."""
+        try:
+            return await self._events.read(now, deadline)
+        except NoSourceError:
+            return None  # the pool has said so
+
+    def _payload(self, now: float, found: tuple[str, Reading] | None, price: float | None) -> Onchain:
+        sources: dict[str, None] = {}
+
+        def said(part: Part[Any, Any], used: bool = True) -> Any:
+            """What a part knows; its source counts then."""
+            answer = part.answer(now) if used else None
+            if answer is None:
+                return None
+            sources[self._context.label(answer.source)] = None
+            return answer.value
+
+        gas, use = said(self._gas), said(self._use)
+        ethereum_day, bitcoin_day = said(self._ethereum_day), said(self._bitcoin_day)
+        addresses = said(self._addresses)
+        coins = said(self._bitcoin_fees, used=price is not None)
+        locked: dict[str, float] = said(self._locked) or {}
+        fees: dict[str, float] = dict(said(self._fees) or {})
+        if coins is not None and price is not None:
+            fees[BITCOIN] = coins * price
+        locked, fees = _to_the_cent(locked), _to_the_cent(fees)
+        events = found[1].events if found is not None else ()
+        if found is not None and events:
+            sources[self._context.label(found[0])] = None
+        counts = {BITCOIN: bitcoin_day, ETHEREUM: ethereum_day}
+        largest = sorted(locked, key=lambda chain: -locked[chain])[:_LARGEST]
+        chains = {
+            chain: ChainMetrics(
+                active_addresses=addresses if chain == BITCOIN else None,
+                transaction_count=counts.get(chain),
+                total_fees=fees.get(chain),
+                gas_price=gas if chain == ETHEREUM else None,
+                network_utilization=use if chain == ETHEREUM else None,
+                total_value_locked=locked.get(chain),
+            )
+            for chain in dict.fromkeys((BITCOIN, ETHEREUM, *largest))
+        }
+        known = [count for count in counts.values() if count is not None]
+        return Onchain(
+            timestamp=iso(now),
+            active_addresses=addresses,
+            transaction_count=sum(known) if known else None,
+            total_fees=round(sum(fees.values()), 2) if fees else None,
+            gas_price=gas,
+            network_utilization=use,
+            total_value_locked=round(sum(locked.values()), 2) if locked else None,
+            chains=chains,
+            contract_events=list(events),
+            sources=list(sources),
+        )
+
+    async def _ask_gas(self, node: EthereumRpc, ask: Ask) -> float:
+        """Gwei."""
+        await newest_header(node, ask, self._now, self._verified)
+        return await node.gas_price(ask) / _GWEI
+
+    async def _ask_use(self, node: EthereumRpc, ask: Ask) -> float:
+        """Share of the newest blocks' gas limits that was used."""
+        await newest_header(node, ask, self._now, self._verified)
+        return round(fmean(await node.ratios(ask, _BLOCKS)), _SHARE_DIGITS)
+
+    async def _ask_addresses(self, provider: BlockchainCom, ask: Ask) -> int:
+        return round(await self._newest(provider, ask, "n-unique-addresses", _MOST_ADDRESSES))
+
+    async def _ask_bitcoin_fees(self, provider: BlockchainCom, ask: Ask) -> float:
+        """BTC."""
+        return await self._newest(provider, ask, "transaction-fees", _MOST_BITCOIN)
+
+    async def _newest(self, provider: BlockchainCom, ask: Ask, chart: str, most: float) -> float:
+        """The newest point of a chart, if it is of these days and may be true."""
+        day, value = await provider.chart(ask, chart)
+        age = self._now - day
+        if not -86_400.0 <= age <= _OLDEST_POINT:
+            raise ProviderError(provider.name, f"{chart}: newest point is {age / 86_400.0:.1f} days old")
+        if not 0 < value <= most:
+            raise ProviderError(provider.name, f"{chart}: newest point is {value:g}")
+        return value
+
+
+def _to_the_cent(figures: dict[str, float]) -> dict[str, float]:
+    """USD by chain, rounded before they are summed, so that what is published adds up."""
+    return {chain: round(usd, 2) for chain, usd in figures.items()}
+
+
+async def _ask_bitcoin_day(provider: BlockchainCom | Blockchair, ask: Ask) -> int:
+    return _count(provider.name, await provider.stats(ask))
+
+
+async def _ask_ethereum_day(provider: Blockscout | Blockchair, ask: Ask) -> int:
+    stats = await (provider.stats(ask) if isinstance(provider, Blockscout) else provider.ethereum(ask))
+    return _count(provider.name, stats)
+
+
+def _count(provider: str, stats: BitcoinStats | EthereumStats) -> int:
+    if stats.transactions_count is None:
+        raise ProviderError(provider, "no count of a day's transactions")
+    return stats.transactions_count

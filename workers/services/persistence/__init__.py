@@ -1,0 +1,1 @@
+"""persistence: the recorder, and what it has stored."""

@@ -1,0 +1,235 @@
+"""Recorder: writes every update of the bus into the database, once, however often it or anything under it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from shared.bus import Entry, Position, StreamReader
+from shared.catalog import CHANNEL_NAMES
+from shared.database import Database, Record
+from shared.envelope import Envelope
+from shared.errors import BusError, DatabaseError, EnvelopeError
+from shared.metrics import WorkerMetrics
+from shared.retention import Retention
+
+log = structlog.get_logger()
+
+GROUP = "recorder"
+"""The consumer group, and the one consumer in it: whoever holds the lease."""
+
+_BATCH = 100  # entries a service and transaction: some MB of market_data; five times as many are no faster
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # s between attempts, doubling, with full jitter
+_PRUNE_EVERY = 300.0  # s between two looks for what is older than its retention, which is counted in days
+_PRUNED = 500  # records deleted in one transaction, so that the recorder's own never waits long for it
+_PRUNE_PAUSE = 0.05  # s between two such transactions: SQLite has no queue, who waits only looks again
+_DAY_MS = 86_400_000
+_HIGHEST = 2**63 - 1  # what a BIGINT holds
+
+
+class _Batch(NamedTuple):
+    """What one transaction writes, and what is so once it is committed."""
+
+    records: list[Record]
+    lost: dict[str, int]
+    """Updates by service that were gone before they were read."""
+    positions: dict[str, Position]
+    foreign: list[tuple[str, str]]
+    """Service and reason of each entry that is no update of ours."""
+
+
+class Recorder:
+    """Reads the streams, writes, and acknowledges what is committed: in this order, so that nothing is lost.
+
+    What was written and not acknowledged comes again, and is there already: so nothing is doubled either.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        reader: StreamReader,
+        retention: Retention,
+        metrics: WorkerMetrics,
+        *,
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`clock` gives unix seconds; `jitter` gives 0 ≤ x < 1."""
+        self._database = database
+        self._reader = reader
+        self._retention = retention
+        self._metrics = metrics
+        self._clock = clock
+        self._jitter = jitter
+        self._positions: dict[str, Position] = {}
+        self._foreign: Counter[str] = Counter()
+        self.writing = False
+        """Whether it runs, and its last transaction was committed."""
+
+    async def run(self) -> None:
+        """Record until cancelled. Redis and database may go and come: it tries for ever."""
+        try:
+            await self._insist("database", self._prepare)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._record())
+                tasks.create_task(self._prune())
+        finally:
+            self.writing = False
+            await self._database.aclose()
+
+    async def _prepare(self) -> None:
+        await self._database.migrate()
+        found = await self._database.positions(CHANNEL_NAMES)
+        self._positions = {service: Position(epoch, seq) for (service, epoch), seq in found.items()}
+        self.writing = True
+        log.info("recording", database=self._database.location)
+
+    async def _record(self) -> None:
+        entries: list[Entry] = []
+        batch = _Batch([], {}, {}, [])
+
+        async def read() -> None:
+            nonlocal entries
+            try:
+                entries = await self._reader.read(_BATCH)
+            except BusError:
+                self._reader.rewind()  # whatever Redis gave us last may not have arrived
+                raise
+
+        async def gather() -> None:
+            nonlocal batch
+            batch = await self._gather(entries)
+
+        async def write() -> None:
+            try:
+                if not self.writing:
+                    # What is there after a failure may be another database under the same address, or none.
+                    await self._database.aclose()
+                    await self._database.migrate()
+                await self._database.insert(batch.records, unrecorded=batch.lost)
+            except DatabaseError:
+                self.writing = False
+                raise
+            self.writing = True
+
+        async def acknowledge() -> None:
+            try:
+                await self._reader.acknowledge(entries)
+            except BusError:
+                self._reader.rewind()
+                raise
+
+        while True:
+            await self._insist("redis", read)
+            if entries:
+                await self._insist("redis", gather)
+                await self._insist("database", write)
+                self._written(batch)
+                await self._insist("redis", acknowledge)
+
+    async def _gather(self, entries: Sequence[Entry]) -> _Batch:
+        """The records, and what is missing between them. Raises BusError."""
+        positions, missing = dict(self._positions), Counter[str]()
+        records: list[Record] = []
+        foreign: list[tuple[str, str]] = []
+        for entry in entries:
+            if entry.envelope is None:
+                if entry.fault is not None:
+                    foreign.append((entry.service, entry.fault))
+                continue
+            try:
+                records.append(record_of(entry.envelope))
+            except EnvelopeError as error:
+                foreign.append((entry.service, str(error)))
+                continue
+            known, position = positions.get(entry.service), Position(entry.envelope.epoch, entry.envelope.seq)
+            if missing_between(known, position):
+                # What the stream still has is not missing: a predecessor that is not quite dead has it in hand.
+                oldest = await self._reader.oldest(entry.service) or position.seq
+                gone = Position(position.epoch, min(oldest, position.seq))
+                missing[entry.service] += missing_between(known, gone)
+            if known is None or known.epoch != position.epoch or known.seq < position.seq:
+                positions[entry.service] = position
+        lost = {service: count for service, count in missing.items() if count}
+        return _Batch(records, lost, positions, foreign)
+
+    def _written(self, batch: _Batch) -> None:
+        self._positions = batch.positions
+        for record in batch.records:
+            self._metrics.recorded.labels(record.service).inc()
+        for service, count in batch.lost.items():
+            self._metrics.unrecorded.labels(service).inc(count)
+            log.warning("updates left the bus before they were read", service=service, count=count)
+        for service, reason in batch.foreign:
+            self._foreign[service] += 1
+            count = self._foreign[service]
+            if (
+                str(count).strip("0") == "1"
+            ):  # the first, the tenth, the hundredth: a flood of them is no flood of lines
+                log.warning("foreign entries left out", service=service, count=count, reason=reason)
+
+    async def _prune(self) -> None:
+        while True:
+            with contextlib.suppress(DatabaseError):  # who records will say so; old records can wait
+                await self.prune()
+            await asyncio.sleep(_PRUNE_EVERY)
+
+    async def prune(self) -> None:
+        """Delete what is older than its service's retention. Raises DatabaseError."""
+        for service in CHANNEL_NAMES:
+            before = int(self._clock() * 1000 - self._retention.of(service) * _DAY_MS)
+            while True:
+                if await self._database.prune(service, before, _PRUNED) < _PRUNED:
+                    break
+                await asyncio.sleep(_PRUNE_PAUSE)
+
+    async def _insist(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Until `attempt` succeeds; says once that `what` is lost, and once that it is back."""
+        failures = 0
+        while True:
+            try:
+                await attempt()
+            except (BusError, DatabaseError) as error:
+                if not failures:
+                    log.warning(f"recorder: {what} lost", reason=str(error), will="try until it is back")
+                failures += 1
+                await asyncio.sleep(self._jitter() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 10)))
+            else:
+                if failures:
+                    log.info(f"recorder: {what} back")
+                return
+
+
+def record_of(envelope: Envelope) -> Record:
+    """An update as the database keeps it. Raises EnvelopeError where it has no such form: it is not one of ours."""
+    try:
+        published = datetime.fromisoformat(envelope.timestamp)
+        data = msgspec.json.encode(envelope.data).decode()
+    except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+        raise EnvelopeError(f"it can't be kept: {type(error).__name__}") from None
+    if envelope.seq > _HIGHEST or "\0" in envelope.epoch:
+        raise EnvelopeError("no database holds its position")
+    if published.tzinfo is None:
+        raise EnvelopeError("its time has no zone")
+    return Record(envelope.service, envelope.epoch, envelope.seq, round(published.timestamp() * 1000), data)
+
+
+def missing_between(known: Position | None, position: Position) -> int:
+    """Updates that should stand between the newest known one and this: 0 where it is not newer.
+
+    An epoch begins with 1. Before the first record of a service nothing is missing: nobody recorded.
+    """
+    if known is None:
+        return 0
+    if known.epoch != position.epoch:
+        return position.seq - 1
+    return max(0, position.seq - known.seq - 1)

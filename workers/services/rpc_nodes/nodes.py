@@ -1,0 +1,154 @@
+"""The JSON-RPC nodes that coinwire asks: the public ones, or those of the operator (RPC_NODES)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from math import ceil
+from urllib.parse import urlsplit
+
+from shared.errors import ProviderError, SettingsError
+from shared.settings import Settings
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask
+from workers.providers.ethereum_rpc import EthereumRpc
+from workers.providers.solana_rpc import GENESIS, SolanaRpc
+from workers.services.service import ServiceContext
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
+_MOST = 64  # nodes: each is asked every 20 s by one worker; more is a mistake in the setting, and refused
+_LAG = 36.0  # s of blocks that a node may be behind its chain: nodes behind one load balancer differ by a block or two
+_SLOW = 5.0  # s between blocks from which all of them can be told of in updates every 20 s
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What is known of a chain beforehand."""
+
+    identity: int | str | None
+    """Chain id of EIP-155, or for Solana the hash of its first block; None where none is to be expected."""
+    block_time: float
+    """Seconds between two blocks."""
+
+    @property
+    def lag_limit(self) -> int:
+        """Blocks behind the best node from which a node is lagging: 36 s of them, and never fewer than 2."""
+        return max(2, ceil(_LAG / self.block_time))
+
+    @property
+    def newest(self) -> int:
+        """Blocks of one update that are told of at most: the newest.
+
+        16 suffices for five minutes of Ethereum; chains with a block every other second or faster have two, as each
+        costs a header with the hashes of all transactions.
+        """
+        return 16 if self.block_time >= _SLOW else 2
+
+
+CHAINS: dict[str, Chain] = {
+    "ethereum": Chain(1, 12.0),
+    "bsc": Chain(56, 0.45),
+    "polygon": Chain(137, 2.0),
+    "base": Chain(8453, 2.0),
+    "optimism": Chain(10, 2.0),
+    "arbitrum": Chain(42161, 0.25),
+    "solana": Chain(GENESIS, 0.4),
+}
+"""Chains by the name that RPC_NODES uses for them."""
+OTHER = Chain(None, 12.0)
+"""Any other name is an EVM chain whose id is not checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node."""
+
+    chain: str
+    name: str
+    url: str = field(repr=False)
+    """May hold a key: for requests only, never for people."""
+
+    @property
+    def label(self) -> str:
+        """What it is called in logs and errors, and by whom its budget is counted."""
+        return f"{self.chain}/{self.name}"
+
+
+DEFAULT_NODES: tuple[Node, ...] = (
+    Node("ethereum", "publicnode", "https://ethereum-rpc.publicnode.com"),
+    Node("ethereum", "drpc", "https://eth.drpc.org"),
+    Node("ethereum", "mevblocker", "https://rpc.mevblocker.io"),
+    Node("ethereum", "merkle", "https://eth.merkle.io"),
+    Node("bsc", "publicnode", "https://bsc-rpc.publicnode.com"),
+    Node("bsc", "binance", "https://bsc-dataseed.binance.org"),
+    Node("polygon", "publicnode", "https://polygon-bor-rpc.publicnode.com"),
+    Node("polygon", "drpc", "https://polygon.drpc.org"),
+    Node("base", "base", "https://mainnet.base.org"),
+    Node("base", "publicnode", "https://base-rpc.publicnode.com"),
+    Node("optimism", "optimism", "https://mainnet.optimism.io"),
+    Node("optimism", "publicnode", "https://optimism-rpc.publicnode.com"),
+    Node("solana", "solana", "https://api.mainnet-beta.solana.com"),
+    Node("solana", "publicnode", "https://solana-rpc.publicnode.com"),
+)
+"""Public and keyless; per chain in the order in which they are asked."""
+
+
+def chain_of(name: str) -> Chain:
+    """The chain `name`."""
+    return CHAINS.get(name, OTHER)
+
+
+def nodes_of(settings: Settings) -> tuple[Node, ...]:
+    """The configured nodes. Raises SettingsError, with the position of the entry and never its text."""
+    if settings.rpc_nodes is None:
+        return DEFAULT_NODES
+    entries = [entry for entry in re.split(r"[\s,]+", settings.rpc_nodes.get_secret_value()) if entry]
+    if not 1 <= len(entries) <= _MOST:
+        raise SettingsError(f"RPC_NODES: {len(entries)} entries, should be 1 to {_MOST}")
+    nodes: dict[str, Node] = {}
+    for position, entry in enumerate(entries, 1):
+        node = _node(entry, position)
+        if node.label in nodes:
+            raise SettingsError(f"RPC_NODES: entry {position} has the name of one before")
+        nodes[node.label] = node
+    return tuple(nodes.values())
+
+
+def open_node(node: Node) -> EthereumRpc | SolanaRpc:
+    """The provider that asks `node`."""
+    kind = SolanaRpc if node.chain == "solana" else EthereumRpc
+    return kind(node.label, node.url, node.chain)
+
+
+def ethereum_pool(context: ServiceContext, name: str) -> SourcePool[EthereumRpc]:
+    """A pool of the configured nodes of Ethereum, in their order; empty where there are none. Raises SettingsError."""
+    nodes = [node for node in nodes_of(context.settings) if node.chain == "ethereum"]
+    return context.pool_of(name, [EthereumRpc(node.label, node.url, node.chain) for node in nodes])
+
+
+def _node(entry: str, position: int) -> Node:
+    """`chain/name=https://…`; what is wrong with it is told without quoting it, for it may hold a key."""
+    names, _, url = entry.partition("=")
+    chain, _, name = names.partition("/")
+    if not _NAME.fullmatch(chain) or not _NAME.fullmatch(name):
+        raise SettingsError(f"RPC_NODES: entry {position} should begin with chain/name= in lower case")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        usable = False
+    if not usable:
+        raise SettingsError(f"RPC_NODES: entry {position} should have an address that begins with https:// or http://")
+    return Node(chain, name, url)
+
+
+async def verify_mainnet(node: EthereumRpc, ask: Ask, verified: set[str]) -> None:
+    """That a node is on Ethereum's mainnet: contracts' addresses mean nothing elsewhere.
+
+    `verified` has those that said so. Raises ProviderError.
+    """
+    if node.name not in verified:
+        expected = CHAINS["ethereum"].identity
+        if (chain := await node.chain_id(ask)) != expected:
+            raise ProviderError(node.name, f"on chain {chain} instead of {expected}")
+        verified.add(node.name)

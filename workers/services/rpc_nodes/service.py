@@ -1,0 +1,216 @@
+"""rpc_nodes: asks every configured JSON-RPC node how it is, and tells what happened on their chains."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+import structlog
+
+from shared.errors import ProviderError, RateBudgetError
+from shared.payloads import RpcNodes
+from shared.payloads.rpc_nodes import ChainEvent, RpcNode
+from shared.timestamps import iso
+from workers.answers import EthHeader
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask
+from workers.providers.ethereum_rpc import EthereumRpc
+from workers.providers.solana_rpc import SolanaRpc
+from workers.services.rpc_nodes.chain_view import View, candidates, follow, follow_heights
+from workers.services.rpc_nodes.nodes import Node, chain_of, nodes_of, open_node
+from workers.services.service import ServiceContext
+
+log = structlog.get_logger()
+
+Rpc = EthereumRpc | SolanaRpc
+News = tuple[str, View | None, Sequence[ChainEvent]]
+"""A chain, its view as it is now, and what has happened since the view before."""
+
+_ROWS_SHARE = 0.6  # of a cycle for the nodes' state; the rest is for headers of new blocks
+_IDENTITY_EVERY = 3600.0  # s after which a node's chain is verified again: an address may be put to another use
+_TRIES = 2  # nodes of one chain asked for its new blocks in one cycle; failing both, the next cycle tells of them
+_LONGEST_ERROR = 200  # characters of a row's error: a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a node said in one cycle."""
+
+    height: int
+    gas_price: int | None
+    """Wei."""
+    milliseconds: float
+    """How long it took to tell its height: one small answer, and our count of the call in Redis."""
+
+
+class RpcNodesService:
+    """Keeps what was published of each chain, so that events are told once, in order, by whichever worker."""
+
+    def __init__(self, context: ServiceContext, timer: Callable[[], float] = time.perf_counter) -> None:
+        """`timer` measures how fast nodes answer, in seconds. Raises SettingsError."""
+        self._context = context
+        self._timer = timer
+        self._nodes = nodes_of(context.settings)
+        self._providers: dict[str, Rpc] = {node.label: open_node(node) for node in self._nodes}
+        self.pool: SourcePool[Rpc] = context.pool_of("rpc_nodes", list(self._providers.values()))
+        self._verified: dict[str, float] = {}
+        """Unix seconds of the last time a node was on the chain it should be on."""
+        self._views: dict[str, View] = {}
+
+    @classmethod
+    def create(cls, context: ServiceContext) -> RpcNodesService:
+        """As `load_service` makes it."""
+        return cls(context)
+
+    @property
+    def pools(self) -> tuple[SourcePool[Any], ...]:
+        """Its pool: here no source stands in for another."""
+        return (self.pool,)
+
+    @property
+    def cursor(self) -> bytes:
+        """See Resuming: the recent blocks of each chain."""
+        return msgspec.msgpack.encode(self._views)
+
+    def resume(self, cursor: bytes | None) -> None:
+        """See Resuming. Without a cursor each chain begins with its head."""
+        self._views = {}
+        if cursor is not None:
+            try:
+                self._views = msgspec.msgpack.decode(cursor, type=dict[str, View])
+            except msgspec.DecodeError:
+                # Of another version: its blocks count as told, as far as anybody can know.
+                log.warning("the stored blocks can't be read, chains begin with their heads", service="rpc_nodes")
+
+    async def collect(self, now: float, deadline: float) -> RpcNodes:
+        """See Service. Raises NoSourceError where no node at all answers."""
+        end = self._timer() + deadline
+        errors: dict[str, ProviderError] = {}
+        question = partial(self._question, now, errors)
+        answers = dict(await self.pool.ask_all(question, deadline * _ROWS_SHARE, cooling=True))
+        chains = dict.fromkeys(node.chain for node in self._nodes)
+        heights = {chain: _heights(self._nodes, chain, answers) for chain in chains}
+        news = await self._all_news(heights, max(end - self._timer(), 0.0))
+        self._views = {**self._views, **{chain: view for chain, view, _ in news if view is not None}}
+        for source in self.pool.sources:
+            name = source.provider.name
+            if isinstance(errors.get(name), RateBudgetError) and source.error is not None:
+                errors[name] = source.error  # why we wait tells more than that we do
+        rows = [self._row(node, answers.get(node.label), errors.get(node.label), heights) for node in self._nodes]
+        return RpcNodes(
+            timestamp=iso(now),
+            nodes=rows,
+            active_nodes=sum(row.status == "active" for row in rows),
+            total_nodes=len(rows),
+            average_latency=round(sum(state.milliseconds for state in answers.values()) / len(answers), 1),
+            events=[event for _, _, events in news for event in events],
+        )
+
+    async def _question(self, now: float, errors: dict[str, ProviderError], provider: Rpc, ask: Ask) -> State:
+        """One node's state; what it says instead is also put into `errors`."""
+        try:
+            await self._verify(provider, ask, now)
+            began = self._timer()
+            height = await provider.height(ask)
+            milliseconds = (self._timer() - began) * 1000
+            return State(height, await _gas_price(provider, ask), milliseconds)
+        except ProviderError as error:
+            errors[provider.name] = error
+            raise
+
+    async def _verify(self, provider: Rpc, ask: Ask, now: float) -> None:
+        """Raises ProviderError where a node is on another chain than it is configured for."""
+        expected = chain_of(provider.chain).identity
+        if expected is None or 0 <= now - self._verified.get(provider.name, -_IDENTITY_EVERY) < _IDENTITY_EVERY:
+            return
+        if isinstance(provider, EthereumRpc):
+            found: int | str = await provider.chain_id(ask)
+        else:
+            found = await provider.genesis(ask)
+        if found != expected:
+            raise ProviderError(provider.name, f"on chain {found} instead of {expected}")
+        self._verified[provider.name] = now
+
+    async def _all_news(self, heights: Mapping[str, Mapping[str, int]], seconds: float) -> list[News]:
+        """The news of each chain that has an answering node; all are asked at once."""
+        asking = [self._news(chain, found, seconds) for chain, found in heights.items() if found]
+        news = []
+        for result in await asyncio.gather(*asking, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+            news.append(result)
+        return news
+
+    async def _news(self, chain: str, heights: Mapping[str, int], seconds: float) -> News:
+        view = self._views.get(chain)
+        asked = {name: self._providers[name] for name in heights}
+        nodes = {name: provider for name, provider in asked.items() if isinstance(provider, EthereumRpc)}
+        if not nodes:
+            return chain, *follow_heights(chain, view, heights)
+        for name in candidates(view, {name: heights[name] for name in nodes})[:_TRIES]:
+            provider = nodes[name]
+            header = partial(_header, provider, self._context.fetcher.asker(provider, seconds / _TRIES))
+            try:
+                return chain, *await follow(chain, view, name, header, chain_of(chain).newest)
+            except ProviderError as error:
+                # The node is well, or it would not be asked; what was missed is told in a later cycle.
+                log.debug("no headers", node=name, reason=error.reason)
+        return chain, view, ()
+
+    def _row(
+        self, node: Node, state: State | None, error: ProviderError | None, heights: Mapping[str, Mapping[str, int]]
+    ) -> RpcNode:
+        name = self._context.label(node.label)
+        if state is None:
+            return RpcNode(
+                name=name,
+                chain=node.chain,
+                status="down",
+                block_number=None,
+                block_lag=None,
+                gas_price_gwei=None,
+                response_time_ms=None,
+                error=_told(error),
+            )
+        lag = max(heights[node.chain].values()) - state.height
+        return RpcNode(
+            name=name,
+            chain=node.chain,
+            status="lagging" if lag >= chain_of(node.chain).lag_limit else "active",
+            block_number=state.height,
+            block_lag=lag,
+            gas_price_gwei=state.gas_price / 1e9 if state.gas_price is not None else None,
+            response_time_ms=round(state.milliseconds, 1),
+            error=None,
+        )
+
+
+async def _gas_price(provider: Rpc, ask: Ask) -> int | None:
+    """Wei; None where the chain has none, or the node does not tell it now."""
+    if isinstance(provider, SolanaRpc):
+        return None
+    try:
+        return await provider.gas_price(ask)
+    except ProviderError:
+        return None  # it has told its height: it is well
+
+
+async def _header(provider: EthereumRpc, ask: Ask, number: int | None) -> EthHeader | None:
+    return await provider.header(ask, number)
+
+
+def _heights(nodes: Sequence[Node], chain: str, answers: Mapping[str, State]) -> dict[str, int]:
+    """Heights of the nodes of `chain` that answered, in their order."""
+    return {node.label: answers[node.label].height for node in nodes if node.chain == chain and node.label in answers}
+
+
+def _told(error: ProviderError | None) -> str:
+    """An error for people. It never holds a URL; see ProviderError."""
+    if error is None:
+        return "no answer"
+    return (error.reason + (f" (field {error.field})" if error.field else ""))[:_LONGEST_ERROR]

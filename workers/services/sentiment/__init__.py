@@ -1,0 +1,1 @@
+"""sentiment: one score from several indexes, votes and the tone of headlines."""

@@ -1,0 +1,174 @@
+"""sentiment: what an index, votes, headlines and a forum say of the market's mood. `mood` weighs them.
+
+Figures change at different speeds, and CoinGecko's keyless budget (25 calls in 5 min for this whole address) is shared
+with market_data, which needs one a minute, with probes and with prices. Planned calls, with everything well:
+
+    alternative.me   1 in 15 min, and as many of CoinMarketCap instead while it is down
+    CoinGecko        1 (trending) in 5 min and 2 (votes of two coins) in 10 min: 0.4 a minute, 3 in the worst minute
+    Reddit           with a key, 1 to 10 (100 posts each) in 10 min
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from shared.errors import NoSourceError, ProviderError
+from shared.payloads import News, Sentiment
+from shared.timestamps import iso
+from workers.answers import FearAndGreed, Post
+from workers.asking.parts import Part, refresh_parts
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask
+from workers.providers.alternative_me import AlternativeMe
+from workers.providers.coingecko import CoinGecko
+from workers.providers.coinmarketcap import CoinMarketCap
+from workers.providers.reddit import Reddit
+from workers.services.sentiment.mood import DAY, WEIGHTS, Score, combine, mean_tone, standing
+from workers.services.sentiment.tone import tone
+from workers.services.service import ServiceContext
+
+INDEXES = ("alternative_me", "coinmarketcap")
+"""Fear and greed indexes in the order they are tried."""
+_VOTED = ("bitcoin", "ethereum")
+"""Coins whose votes are asked for: three fifths of the market's value; each one more costs another call."""
+_INDEX_REFRESH = 900.0  # s: it changes once a day; a quarter of an hour late is early enough
+_TRENDING_REFRESH, _TRENDING_KEEP = 300.0, 3600.0  # s: the list is of the last 24 h; after an hour it is another one
+_VOTES_REFRESH = 600.0  # s: a day's votes move slowly
+_POSTS_REFRESH = 600.0  # s: a hundredth of the day that is counted
+_NEWS_AGE = 180.0  # s: three cycles of the service whose headlines these are
+_WELL = 120.0
+"""Seconds after an answer for which that source is taken to be well. Were it less, the failure of one part would have
+all others asked again in every cycle, six calls of CoinGecko a minute. Beyond five minutes, trending's refresh, nobody
+would see that all are down."""
+
+
+class SentimentService:
+    """Three parts with their sources, a fourth with a key, and headlines that the news service has already."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        """Nothing is asked yet."""
+        self._context = context
+        self._now = 0.0
+        self._index: Part[AlternativeMe | CoinMarketCap, FearAndGreed] = Part(
+            context.pool("sentiment fear and greed", INDEXES),
+            self._ask_index,
+            refresh=_INDEX_REFRESH,
+            keep=WEIGHTS["fear_and_greed"].keep,
+        )
+        self._trending: Part[CoinGecko, tuple[str, ...]] = Part(
+            context.pool("sentiment trending", ("coingecko",)),
+            _ask_trending,
+            refresh=_TRENDING_REFRESH,
+            keep=_TRENDING_KEEP,
+        )
+        self._votes: Part[CoinGecko, float] = Part(
+            context.pool("sentiment votes", ("coingecko",)),
+            _ask_votes,
+            refresh=_VOTES_REFRESH,
+            keep=WEIGHTS["coingecko_votes"].keep,
+        )
+        posts: SourcePool[Reddit] = context.pool("sentiment posts", ("reddit",))
+        self._posts: Part[Reddit, tuple[Post, ...]] | None = None
+        if posts.sources:
+            self._posts = Part(posts, self._ask_posts, refresh=_POSTS_REFRESH, keep=WEIGHTS["reddit"].keep)
+
+    @classmethod
+    def create(cls, context: ServiceContext) -> SentimentService:
+        """As `load_service` makes it."""
+        return cls(context)
+
+    @property
+    def pools(self) -> tuple[SourcePool[Any], ...]:
+        """Its pools, for reports on them."""
+        return tuple(part.pool for part in self._parts)
+
+    @property
+    def _parts(self) -> tuple[Part[Any, Any], ...]:
+        parts = self._index, self._trending, self._votes
+        return parts if self._posts is None else (*parts, self._posts)
+
+    async def collect(self, now: float, deadline: float) -> Sentiment:
+        """See Service. Raises NoSourceError where nothing gives a score: neither a source nor headlines."""
+        self._now = now
+        headlines = self._headlines(now)
+        answers = [part.answer(now) for part in self._parts]
+        well = any(answer is not None and now - answer.received <= _WELL for answer in answers)
+        await refresh_parts("sentiment", self._parts, now, deadline, stands=well or headlines is not None)
+        scores = dict(self._scores(now))
+        sources = {name: source for name, (source, _) in scores.items()}
+        if headlines is not None:
+            scores["headlines"] = "news", headlines
+            sources["headlines"] = "news"
+        by_source = {name: score for name, (_, score) in scores.items()}
+        if (mood := combine(by_source, now)) is None:
+            raise NoSourceError("sentiment", self._errors())
+        trending = self._trending.answer(now)
+        values = standing(by_source, now)
+        used = [sources[name] for name in values] + ([trending.source] if trending else [])
+        return Sentiment(
+            overall_sentiment=mood[0],
+            sentiment_score=mood[1],
+            social_volume=self._social_volume(now),
+            trending_topics=list(trending.value) if trending else [],
+            sentiment_by_source=values,
+            sources=[self._context.label(source) for source in dict.fromkeys(used)],
+            timestamp=iso(now),
+        )
+
+    def _scores(self, now: float) -> Iterator[tuple[str, tuple[str, Score]]]:
+        """Of each part that has one: its name in the payload, the provider, the score."""
+        if (index := self._index.answer(now)) is not None:
+            as_of = index.received if index.value.as_of is None else index.value.as_of
+            yield "fear_and_greed", (index.source, Score(round(index.value.value / 100, 4), as_of))
+        if (votes := self._votes.answer(now)) is not None:
+            yield "coingecko_votes", (votes.source, Score(votes.value, votes.received))
+        if self._posts is not None and (posts := self._posts.answer(now)) is not None:
+            value = mean_tone(((tone(post.title), post.created) for post in posts.value), now)
+            if value is not None:
+                yield "reddit", (posts.source, Score(value, posts.received))
+
+    def _headlines(self, now: float) -> Score | None:
+        """What the titles sound like that the news service published last."""
+        news = self._context.latest("news", _NEWS_AGE)
+        if not isinstance(news, News):
+            return None
+        value = mean_tone(((tone(article.title), _seconds(article.published_at)) for article in news.articles), now)
+        return None if value is None else Score(value, _seconds(news.timestamp))
+
+    def _social_volume(self, now: float) -> int | None:
+        """Posts of the last 24 h; headlines are no posts."""
+        posts = self._posts.answer(now) if self._posts is not None else None
+        return None if posts is None else sum(now - post.created <= DAY for post in posts.value)
+
+    def _errors(self) -> list[ProviderError]:
+        sources = (source for part in self._parts for source in part.pool.sources)
+        return [source.error for source in sources if source.error is not None]
+
+    async def _ask_index(self, provider: AlternativeMe | CoinMarketCap, ask: Ask) -> FearAndGreed:
+        index = await provider.fear_and_greed(ask)
+        age = 0.0 if index.as_of is None else self._now - index.as_of
+        if age > WEIGHTS["fear_and_greed"].keep:
+            raise ProviderError(provider.name, f"its index is {age / 3600:.0f} hours old")
+        return index
+
+    async def _ask_posts(self, provider: Reddit, ask: Ask) -> tuple[Post, ...]:
+        return await provider.posts(ask, self._now - DAY)
+
+
+async def _ask_trending(provider: CoinGecko, ask: Ask) -> tuple[str, ...]:
+    return await provider.trending(ask)
+
+
+async def _ask_votes(provider: CoinGecko, ask: Ask) -> float:
+    """Mean of the coins that have votes."""
+    shares = [share for coin_id in _VOTED if (share := await provider.votes(ask, coin_id)) is not None]
+    if not shares:
+        raise ProviderError(provider.name, "no votes")
+    return round(sum(shares) / len(shares), 4)
+
+
+def _seconds(moment: str) -> float:
+    """A payload's time as unix seconds."""
+    return datetime.fromisoformat(moment).timestamp()

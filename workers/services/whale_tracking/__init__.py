@@ -1,0 +1,1 @@
+"""whale_tracking: large transfers on Ethereum and Bitcoin, every block once."""

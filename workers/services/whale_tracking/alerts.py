@@ -1,0 +1,98 @@
+"""Whale Alert's transfers on the chains that coinwire does not scan itself; only with a key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import Struct
+
+from workers.answers import ReportedTransfer, TransferPage
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask
+from workers.services.whale_tracking.large import BITCOIN, ETHEREUM
+from workers.services.whale_tracking.trail import Transfer, identity
+
+PROVIDERS = ("whale_alert",)
+LOOK_BACK = 600.0
+"""Seconds back from now for which transfers are asked: what Whale Alert tells later than that is missed."""
+_FIRST_LOOK = 60.0  # s back at the very first time: what is older is not news
+_PAGES = 3  # a cycle; with more than 300 large transfers in ten minutes the newest of them come some cycles later
+_MOST_TOLD = 2000  # keys remembered, several times the transfers of LOOK_BACK; beyond it the oldest go
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What was told lately."""
+
+    since: float | None = None
+    """Unix seconds before which nothing is told; None before the first time."""
+    told: dict[bytes, float] = {}
+    """Keys, and the unix seconds of the transfers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alerted:
+    """What came of one cycle."""
+
+    seen: Seen
+    found: tuple[Transfer, ...] = ()
+    owners: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Whose an address is, by chain and address, where Whale Alert knows."""
+    sources: tuple[str, ...] = ()
+
+
+class AlertScan:
+    """Asks Whale Alert."""
+
+    def __init__(self, pool: SourcePool[Any], threshold: float) -> None:
+        """`threshold` in USD."""
+        self.pool = pool
+        self._threshold = threshold
+
+    async def scan(self, seen: Seen, now: float, deadline: float) -> Alerted:
+        """What is new since `seen`, within `deadline` s. Nothing without a key. Raises NoSourceError."""
+        if not self.pool.sources:
+            return Alerted(seen)
+        since = seen.since if seen.since is not None else now - _FIRST_LOOK
+        start = float(int(max(since, now - LOOK_BACK)))  # it takes whole seconds
+
+        async def question(provider: Any, ask: Ask) -> tuple[ReportedTransfer, ...]:
+            rows: list[ReportedTransfer] = []
+            cursor = None
+            for _ in range(_PAGES):
+                page: TransferPage = await provider.transfers(ask, self._threshold, start, cursor)
+                rows += page.transfers
+                cursor = page.cursor
+                if cursor is None or not page.transfers:
+                    break
+            return tuple(rows)
+
+        source, rows = await self.pool.ask(question, deadline)
+        told = {key: time for key, time in seen.told.items() if time >= start}
+        found: list[Transfer] = []
+        owners: dict[tuple[str, str], str] = {}
+        for row in rows:
+            transfer = _transfer(row)
+            if row.chain in (ETHEREUM, BITCOIN) or row.usd < self._threshold or transfer.key in told:
+                continue  # those chains we scan ourselves
+            told[transfer.key] = row.time
+            found.append(transfer)
+            for address, owner in ((row.sender, row.sender_owner), (row.to, row.to_owner)):
+                if address is not None and owner is not None:
+                    owners[row.chain, address] = owner
+        told = dict(list(told.items())[-_MOST_TOLD:])
+        return Alerted(Seen(since=start, told=told), tuple(found), owners, (source,))
+
+
+def _transfer(row: ReportedTransfer) -> Transfer:
+    return Transfer(
+        key=identity(row.chain, row.hash, row.symbol, row.sender, row.to, row.amount),
+        chain=row.chain,
+        hash=row.hash,
+        sender=row.sender,
+        to=row.to,
+        symbol=row.symbol,
+        amount=row.amount,
+        usd=row.usd,
+        time=row.time,
+    )

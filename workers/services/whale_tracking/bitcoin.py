@@ -1,0 +1,287 @@
+"""The scan of Bitcoin: every block in order, whole from one call where a source has that, else piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shared.errors import NoSourceError, ProviderError, RateBudgetError
+from workers.answers import BtcBlock, BtcHeader, BtcTransaction
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask, Provider, StatusError
+from workers.services.whale_tracking.bitcoin_sources import (
+    MAX_CATCH_UP,
+    Pages,
+    Single,
+    Summary,
+    Whole,
+    first_wanted,
+    headers_of,
+)
+from workers.services.whale_tracking.large import BITCOIN, large_bitcoin, least_sats
+from workers.services.whale_tracking.trail import Trail, Transfer
+
+log = structlog.get_logger()
+
+TIPS = ("mempool", "esplora", "blockchain_com")
+"""Asked for the newest blocks' headers, in this order."""
+BLOCKS = ("blockchain_com", "mempool", "esplora")
+"""Asked for what is in a block: whole; the ids of what is large; or page by page."""
+TRANSACTIONS = ("esplora", "mempool")
+"""Asked for single transactions: Esplora's budget is the larger one."""
+TIP_REFRESH = 29.0
+"""Seconds after which the newest blocks are asked for again: every other cycle, as mempool.space's budget wants."""
+_STEPS = 12
+"""Calls for pieces of blocks a cycle: 720 an hour, what Esplora allows. A block of 120 pages takes three minutes."""
+_PAGE = 25  # transactions of a full page, in Esplora's API
+_AT_ONCE = 4  # single transactions asked for together: each call is short, and a public service is at the other end
+_TOLERATED = 1  # blocks that a source may be behind: it has the newest one some seconds later, and is not at fault
+_TIME_SHARE = 0.5  # of the deadline in which pieces are begun: the rest is for what is under way
+
+
+class Pending(Struct, frozen=True, kw_only=True):
+    """A block of which a part is scanned."""
+
+    hash: str
+    txids: tuple[str, ...] = ()
+    """Transactions that may be large, still to be asked for; where there are none, pages are read."""
+    start: int = 0
+    """Transactions read in pages so far."""
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """Where the scan ended, for the next one."""
+
+    trail: Trail | None = None
+    pending: Pending | None = None
+    """Of block `trail.next`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What came of one cycle's scan."""
+
+    state: State
+    found: tuple[Transfer, ...]
+    sources: tuple[str, ...]
+    """Names of the providers that answered, or that gave the headers still in use."""
+
+
+@dataclass
+class _Work:
+    """One cycle's scan."""
+
+    trail: Trail
+    pending: Pending | None
+    price: float
+    threshold: float
+    found: list[Transfer] = field(default_factory=list)
+    sources: dict[str, None] = field(default_factory=dict)
+
+    def tell(self, transactions: Sequence[BtcTransaction], time: float) -> None:
+        """Take up what is large and was not told yet."""
+        large = [large_bitcoin(tx, time, self.price, self.threshold) for tx in transactions]
+        fresh = self.trail.fresh(transfer for transfer in large if transfer is not None)
+        self.trail = self.trail.told(fresh)
+        self.found += fresh
+
+    def finish(self, block_hash: str) -> None:
+        """The block is scanned."""
+        self.trail, self.pending = self.trail.after(block_hash), None
+
+
+class BitcoinScan:
+    """Scans Bitcoin from where a state ended."""
+
+    def __init__(
+        self,
+        tips: SourcePool[Any],
+        blocks: SourcePool[Any],
+        transactions: SourcePool[Any],
+        threshold: float,
+    ) -> None:
+        """`threshold` in USD."""
+        self.tips, self.blocks, self.transactions = tips, blocks, transactions
+        self._threshold = threshold
+        self._headers: tuple[BtcHeader, ...] = ()
+        """The newest blocks, the oldest first."""
+        self._source = ""
+        self._asked: float | None = None
+
+    def is_due(self, now: float) -> bool:
+        """Whether a scan asks for the newest blocks at `now` (unix seconds)."""
+        return self._asked is None or not 0 <= now - self._asked < TIP_REFRESH
+
+    def forget(self) -> None:
+        """Ask for the newest blocks anew, whenever they came."""
+        self._asked = None
+
+    async def scan(self, state: State, price: float | None, now: float, deadline: float) -> Scanned:
+        """What is large in the blocks since `state`, or in the newest one without a trail, within `deadline` s.
+
+        Without a price nothing is scanned: the blocks wait for it. Raises NoSourceError where no source told of the
+        newest blocks, or the price is missing; other errors pass through.
+        """
+        if price is None:
+            raise NoSourceError(self.tips.name, [ProviderError("prices", "unknown: bitcoin")])
+        end = _time() + deadline
+        if self.is_due(now) or self._lacks(state.trail):
+            await self._refresh(state.trail, now, deadline)
+        work = self._begun(state, price)
+        work.sources[self._source] = None
+        stop_at = end - deadline * _TIME_SHARE
+        steps = _STEPS
+        try:
+            while (header := self._next(work)) is not None and steps > 0 and _time() < stop_at:
+                steps -= await self._advance(work, header, steps, end - _time())
+        except NoSourceError as error:
+            spared = bool(error.errors) and all(isinstance(said, RateBudgetError) for said in error.errors)
+            if not spared and steps == _STEPS:
+                raise  # nothing was done; else what is left waits for the next cycle
+        return Scanned(State(trail=work.trail, pending=work.pending), tuple(work.found), tuple(work.sources))
+
+    # The newest blocks.
+
+    async def _refresh(self, trail: Trail | None, now: float, deadline: float) -> None:
+        async def question(provider: Any, ask: Ask) -> tuple[BtcHeader, ...]:
+            headers = await headers_of(provider, ask, trail)
+            if trail is not None and trail.last is not None:
+                behind = trail.last.number - headers[-1].height
+                if behind > _TOLERATED:
+                    raise ProviderError(provider.name, f"{behind} blocks behind")
+            return headers
+
+        self._source, self._headers = await self.tips.ask(question, deadline)
+        self._asked = now
+
+    def _lacks(self, trail: Trail | None) -> bool:
+        """Whether the headers don't reach down to the block to scan next: it went back over a reorg since."""
+        return trail is not None and self._headers[0].height > first_wanted(trail, self._headers[-1].height)
+
+    def _begun(self, state: State, price: float) -> _Work:
+        """The work to go on with: from the newest block where there is no trail, or none in reach."""
+        newest, oldest = self._headers[-1].height, self._headers[0].height
+        trail = state.trail
+        if trail is None:
+            return _Work(Trail(next=newest), None, price, self._threshold)
+        first = max(newest - MAX_CATCH_UP + 1, oldest)
+        if trail.next < first:
+            log.warning("blocks skipped after a long absence", chain=BITCOIN, blocks=first - trail.next)
+            return _Work(trail.jump(first), None, price, self._threshold)
+        return _Work(trail, state.pending, price, self._threshold)
+
+    def _next(self, work: _Work) -> BtcHeader | None:
+        """The block to scan next, after going back over those that a reorg replaced; None where all is scanned."""
+        hashes = {header.height: header.hash for header in self._headers}
+        hashes |= {header.height - 1: header.parent for header in self._headers if header.parent is not None}
+        newest, depth = self._headers[-1].height, 0
+        while (last := work.trail.last) is not None and last.number < newest:
+            if hashes.get(last.number, last.hash) == last.hash:
+                break
+            work.trail, work.pending, depth = work.trail.back(), None, depth + 1
+        if depth:
+            log.warning("blocks replaced by a reorg are scanned anew", chain=BITCOIN, blocks=depth)
+        return next((header for header in self._headers if header.height == work.trail.next), None)
+
+    # What is in them.
+
+    async def _advance(self, work: _Work, header: BtcHeader, steps: int, left: float) -> int:
+        """One piece of a block, or the whole. Returns the calls it took. Raises NoSourceError."""
+        if work.pending is None or work.pending.hash != header.hash:
+            work.pending = Pending(hash=header.hash)
+        piece = _Piece(work, work.pending, header)
+        if not work.pending.txids:
+            name, _ = await self.blocks.ask(piece.go, left)
+        elif BLOCKS[0] not in self.blocks.available:
+            return await self._singles(work, work.pending, header, steps, left)
+        else:  # it is well again, and spares us a hundred calls
+            try:
+                name, _ = await self.blocks.ask(piece.go, left, skip=BLOCKS[1:])
+            except NoSourceError:
+                return await self._singles(work, work.pending, header, steps, left)
+        work.sources[name] = None
+        return 1
+
+    async def _singles(self, work: _Work, pending: Pending, header: BtcHeader, steps: int, left: float) -> int:
+        batch = pending.txids[: min(_AT_ONCE, steps)]
+
+        async def question(provider: Single, ask: Ask) -> tuple[BtcTransaction, ...]:
+            answers = await asyncio.gather(*(provider.transaction(ask, txid) for txid in batch), return_exceptions=True)
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    raise answer
+            return tuple(answer for answer in answers if not isinstance(answer, BaseException))
+
+        name, transactions = await self.transactions.ask(question, left)
+        work.sources[name] = None
+        work.tell(transactions, header.time)
+        work.pending = replace(pending, txids=pending.txids[len(batch) :])
+        if not work.pending.txids:
+            work.finish(header.hash)
+        return len(batch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The question to a source of blocks: as much of one as it gives in a call."""
+
+    work: _Work
+    pending: Pending
+    header: BtcHeader
+
+    async def go(self, provider: Provider, ask: Ask) -> None:
+        """Raises ProviderError; then nothing has changed."""
+        name = provider.name
+        if isinstance(provider, Whole):
+            await self._whole(provider, ask)
+        elif self.header.parent is None and self.work.trail.last is not None:
+            raise ProviderError(provider.name, "pieces of a block whose parent is not known")
+        elif isinstance(provider, Summary):
+            rows = await provider.summary(ask, self.header.hash)
+            least = least_sats(self.work.price, self.work.threshold)
+            txids = tuple(txid for txid, sats in rows[1:] if sats >= least)  # the first one is the coinbase
+            if txids:
+                self.work.pending = Pending(hash=self.header.hash, txids=txids)
+            else:
+                self.work.finish(self.header.hash)
+        elif isinstance(provider, Pages):
+            await self._page(provider, ask, name)
+        else:
+            raise ProviderError(provider.name, "has no blocks")
+
+    async def _whole(self, provider: Any, ask: Ask) -> None:
+        block: BtcBlock = await provider.block(ask, self.header.hash)
+        if block.header.hash != self.header.hash or block.header.height != self.header.height:
+            raise ProviderError(provider.name, "another block than the one asked for")
+        parent = block.header.parent
+        if parent is not None and not self.work.trail.follows(parent):
+            self.work.trail, self.work.pending = self.work.trail.back(), None
+            return
+        self.work.tell(block.transactions, block.header.time)
+        self.work.finish(self.header.hash)
+
+    async def _page(self, provider: Pages, ask: Ask, name: str) -> None:
+        start = self.pending.start
+        try:
+            page = await provider.page(ask, self.header.hash, start)
+        except StatusError as error:
+            if not start or error.status not in (400, 404):
+                raise
+            page = ()  # that is how it says that the block has no more, or that it lacks the block
+        if len(page) < _PAGE and start + len(page) < (self.header.count or 0):
+            raise ProviderError(name, f"{start + len(page)} of a block's {self.header.count} transactions")
+        self.work.tell(page, self.header.time)
+        if len(page) < _PAGE:
+            self.work.finish(self.header.hash)
+        else:
+            self.work.pending = Pending(hash=self.header.hash, start=start + _PAGE)
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,185 @@
+"""The scan of Ethereum: every block that is deep enough, in order, from JSON-RPC nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from shared.errors import NoSourceError, ProviderError
+from workers.answers import EthBlock
+from workers.asking.pool import SourcePool
+from workers.asking.provider import Ask
+from workers.providers.ethereum_rpc import EthereumRpc
+from workers.services.rpc_nodes.nodes import verify_mainnet
+from workers.services.whale_tracking.large import (
+    CONTRACTS,
+    ETHEREUM,
+    TOKENS,
+    large_native,
+    large_tokens,
+    native_transfer,
+)
+from workers.services.whale_tracking.trail import Trail, Transfer
+
+log = structlog.get_logger()
+
+CONFIRMATIONS = 2
+"""Blocks that must be above one before it is scanned. One-block reorgs happen a few times a day and stay above it;
+deeper ones are followed by the trail. It costs 24 s, and lets slower backends of a public node catch up."""
+MAX_CATCH_UP = 100
+"""Blocks, 20 min: after a longer absence the older ones are skipped, for whales of hours ago are not news."""
+BLOCKS_A_CYCLE = 20
+"""At most, when catching up: 15 s bring one or two new ones. Public nodes refuse who asks much more at once."""
+STALLED = 600.0
+"""Seconds without a new block (50 slots) after which a node counts as stuck, and another is asked."""
+_TIME_SHARE = 0.5
+"""Of the deadline in which blocks are begun: the rest is for the block that is under way and for another node."""
+PRICES = ("ethereum", *(token.coin_id for token in TOKENS))
+"""CoinGecko ids whose prices a scan needs; bitcoin's stands in for WBTC's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What came of one cycle's scan."""
+
+    trail: Trail | None
+    """Where it ended; None where the chain has no block that is deep enough yet."""
+    found: tuple[Transfer, ...]
+    sources: tuple[str, ...]
+    """Names of the providers that answered."""
+
+
+@dataclass
+class _Work:
+    """One cycle's scan. Each block is all or nothing, so that another node goes on where one failed."""
+
+    trail: Trail | None
+    prices: Mapping[str, float]
+    threshold: float
+    now: float
+    stop_at: float
+    """Of the event loop's clock."""
+    verified: set[str]
+    """Names of nodes that are known to be on mainnet."""
+    found: list[Transfer] = field(default_factory=list)
+    sources: dict[str, None] = field(default_factory=dict)
+    blocks: int = 0
+
+    async def go(self, node: EthereumRpc, ask: Ask) -> None:
+        """Scan what is deep enough, as far as time allows. Raises ProviderError; what was done by then stands."""
+        await verify_mainnet(node, ask, self.verified)
+        head = await node.header(ask)
+        if head is None:
+            raise ProviderError(node.name, "no newest block")
+        if self.now - head.time > STALLED:
+            raise ProviderError(node.name, f"stuck: newest block is {self.now - head.time:.0f} s old")
+        if self.trail is not None and self.trail.last is not None and head.number < self.trail.last.number:
+            raise ProviderError(node.name, f"behind: {self.trail.last.number - head.number} blocks and more")
+        safe = head.number - CONFIRMATIONS
+        trail = self._begun(safe)
+        if trail.next > safe:
+            self.trail = trail  # nothing new, or a chain of a few blocks: it begins with the next
+        # Else kept only with a block: a head that is not there must not carry the trail away.
+        while trail.next <= safe and self.blocks < BLOCKS_A_CYCLE and _time() < self.stop_at:
+            following = await self._advance(node, ask, trail)
+            if following is None:
+                break
+            self.trail = trail = following
+            self.blocks += 1
+            self.sources[node.name] = None
+        self.sources[node.name] = None
+
+    def _begun(self, safe: int) -> Trail:
+        """The trail to go on with: from the newest block that is deep enough if there is none, or none in reach."""
+        if self.trail is None:
+            return Trail(next=max(safe, 0))
+        first = safe - MAX_CATCH_UP + 1
+        if self.trail.next >= first:
+            return self.trail
+        log.warning("blocks skipped after a long absence", chain=ETHEREUM, blocks=first - self.trail.next)
+        return self.trail.jump(first)
+
+    async def _advance(self, node: EthereumRpc, ask: Ask, trail: Trail) -> Trail | None:
+        """One block on, or back to a fork; None where the node has no more for this cycle."""
+        block = await node.block(ask, trail.next)
+        if block is None:
+            return None
+        if not trail.follows(block.header.parent):
+            return await self._walk_back(node, ask, trail)
+        found = await self._native(node, ask, block)
+        # By hash: of a block's number, a backend that lacks the block would say that it has no logs.
+        logs = await node.transfers_in(ask, CONTRACTS, block.header.hash)
+        found += large_tokens(logs, block.header, self.prices, self.threshold)
+        fresh = trail.fresh(found)
+        self.found += fresh
+        return trail.told(fresh).after(block.header.hash)
+
+    async def _native(self, node: EthereumRpc, ask: Ask, block: EthBlock) -> list[Transfer]:
+        price = self.prices["ethereum"]
+        found = []
+        for tx in large_native(block, price, self.threshold):
+            status = await node.receipt_status(ask, tx.hash)
+            if status is None:
+                raise ProviderError(node.name, "no receipt of a transaction that is in a block")
+            if status:
+                found.append(native_transfer(tx, block.header, price))
+        return found
+
+    async def _walk_back(self, node: EthereumRpc, ask: Ask, trail: Trail) -> Trail:
+        """Back to the newest scanned block that is still in the chain; the blocks after it are scanned anew."""
+        kept, replaced = 0, len(trail.passed)  # of `passed`: so many stand for certain; from here on none does
+        place = replaced - 1  # most often only the newest one was replaced, so begin there
+        while kept < replaced:
+            header = await node.header(ask, trail.passed[place].number)
+            if header is not None and header.hash == trail.passed[place].hash:
+                kept = place + 1
+            else:
+                replaced = place
+            place = replaced - 1 if replaced == len(trail.passed) - 1 else (kept + replaced) // 2
+        depth = len(trail.passed) - kept
+        for _ in range(depth):
+            trail = trail.back()
+        log.warning("blocks replaced by a reorg are scanned anew", chain=ETHEREUM, blocks=depth)
+        return trail
+
+
+class EthereumScan:
+    """Scans Ethereum from where a trail ended."""
+
+    def __init__(self, pool: SourcePool[EthereumRpc], threshold: float) -> None:
+        """`threshold` in USD."""
+        self.pool = pool
+        self._threshold = threshold
+        self._verified: set[str] = set()
+
+    async def scan(self, trail: Trail | None, prices: Mapping[str, float], now: float, deadline: float) -> Scanned:
+        """What is large in the blocks since `trail`, or in the newest one without a trail, within `deadline` s.
+
+        Without a price nothing is scanned: the blocks wait for it. Raises NoSourceError where no node answered or a
+        price is missing; other errors pass through.
+        """
+        prices = _complete(prices)
+        missing = [coin_id for coin_id in PRICES if coin_id not in prices]
+        if missing:
+            raise NoSourceError(self.pool.name, [ProviderError("prices", f"unknown: {', '.join(missing)}")])
+        stop_at = _time() + deadline * _TIME_SHARE
+        work = _Work(trail, prices, self._threshold, now, stop_at, self._verified)
+        try:
+            await self.pool.ask(work.go, deadline)
+        except NoSourceError:
+            if not work.blocks:
+                raise
+        return Scanned(work.trail, tuple(work.found), tuple(work.sources))
+
+
+def _complete(prices: Mapping[str, float]) -> dict[str, float]:
+    """WBTC is worth what bitcoin is where it has no price of its own."""
+    bitcoin = {"wrapped-bitcoin": prices["bitcoin"]} if "bitcoin" in prices else {}
+    return {**bitcoin, **prices}
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()

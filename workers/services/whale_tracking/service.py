@@ -1,0 +1,180 @@
+"""whale_tracking: large transfers in every new block of Ethereum and Bitcoin, and elsewhere as Whale Alert tells."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from shared.errors import NoSourceError, ProviderError
+from shared.payloads import WhaleTracking
+from shared.payloads.whale_tracking import WhaleTransaction, WhaleWallet
+from shared.timestamps import iso
+from workers.asking.pool import SourcePool
+from workers.services.market_data.prices import PriceBook
+from workers.services.rpc_nodes.nodes import ethereum_pool
+from workers.services.service import ServiceContext
+from workers.services.whale_tracking import alerts, bitcoin, ethereum
+from workers.services.whale_tracking.trail import Trail, Transfer
+from workers.services.whale_tracking.wallets import label_of
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+PRICES = (*ethereum.PRICES, "bitcoin")
+"""CoinGecko ids of what the scans value."""
+_PRICES_SHARE = 0.25  # of the deadline at most for prices: as a rule market_data has them, and it takes no time
+_FORMAT = 1  # of the cursor; another version's is dropped
+
+
+class _Cursor(Struct, frozen=True, kw_only=True):
+    """What goes into Redis with each update: some kilobytes, bounded by the scans' own limits."""
+
+    format: int = _FORMAT
+    ethereum: Trail | None = None
+    bitcoin: bitcoin.State = bitcoin.State()
+    alerts: alerts.Seen = alerts.Seen()
+
+
+class WhaleTrackingService:
+    """Three scans that don't wait for one another, and where each of them ended."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        threshold = context.settings.whale_threshold_usd
+        self._threshold = threshold
+        self._label = context.label
+        self._prices = PriceBook(context, "whale_tracking")
+        self._ethereum = ethereum.EthereumScan(ethereum_pool(context, "whale_tracking ethereum"), threshold)
+        self._bitcoin = bitcoin.BitcoinScan(
+            context.pool("whale_tracking bitcoin", bitcoin.TIPS),
+            context.pool("whale_tracking bitcoin blocks", bitcoin.BLOCKS),
+            context.pool("whale_tracking bitcoin transactions", bitcoin.TRANSACTIONS),
+            threshold,
+        )
+        self._alerts = alerts.AlertScan(context.pool("whale_tracking alerts", alerts.PROVIDERS), threshold)
+        self._state = _Cursor()
+
+    @classmethod
+    def create(cls, context: ServiceContext) -> WhaleTrackingService:
+        """As `load_service` makes it. Raises SettingsError where RPC_NODES can't be read."""
+        return cls(context)
+
+    @property
+    def pools(self) -> tuple[SourcePool[Any], ...]:
+        """Its pools, for reports on them."""
+        btc = self._bitcoin
+        scans = (self._ethereum.pool, btc.tips, btc.blocks, btc.transactions, self._alerts.pool)
+        return (*(pool for pool in scans if pool.sources), *self._prices.pools)
+
+    @property
+    def cursor(self) -> bytes:
+        """See Resuming."""
+        return msgspec.msgpack.encode(self._state)
+
+    def resume(self, cursor: bytes | None) -> None:
+        """See Resuming. What can't be read is dropped: the scans begin at the newest blocks."""
+        self._state = _Cursor()
+        if cursor is None:
+            return
+        try:
+            state = msgspec.msgpack.decode(cursor, type=_Cursor)
+        except msgspec.MsgspecError:
+            state = None
+        if state is not None and state.format == _FORMAT:
+            self._state = state
+        else:
+            log.warning("cursor of another version dropped", service="whale_tracking")
+
+    async def collect(self, now: float, deadline: float) -> WhaleTracking:
+        """See Service. Raises NoSourceError where none of the chains could be scanned.
+
+        One that could not is left where it was, and goes on from there; the others are published. An update without a
+        transfer says that there was none.
+        """
+        clock = asyncio.get_running_loop().time
+        end = clock() + deadline
+        prices = await self._prices.usd(PRICES, now, deadline * _PRICES_SHARE)
+        state, left = self._state, end - clock()
+        errors: list[ProviderError] = []
+        results = await asyncio.gather(
+            self._ethereum.scan(state.ethereum, prices, now, left),
+            self._bitcoin.scan(state.bitcoin, prices.get("bitcoin"), now, left),
+            self._alerts.scan(state.alerts, now, left),
+            return_exceptions=True,
+        )
+        eth, btc, alerted = (
+            _answer(results[0], errors),
+            _answer(results[1], errors),
+            _answer(results[2], errors),
+        )
+        if eth is None:
+            self._bitcoin.forget()  # from the next cycle on an update needs an answer of that cycle from Bitcoin
+        scans = (eth, btc, alerted)
+        names = [name for scan in scans if scan is not None for name in scan.sources]
+        if not names:
+            raise NoSourceError("whale_tracking", errors)
+        self._state = _Cursor(
+            ethereum=eth.trail if eth is not None else state.ethereum,
+            bitcoin=btc.state if btc is not None else state.bitcoin,
+            alerts=alerted.seen if alerted is not None else state.alerts,
+        )
+        found = [transfer for scan in scans if scan is not None for transfer in scan.found]
+        sources = list(dict.fromkeys(map(self._label, names)))
+        return self._payload(now, found, alerted.owners if alerted is not None else {}, sources)
+
+    def _payload(
+        self, now: float, found: list[Transfer], owners: Mapping[tuple[str, str], str], sources: list[str]
+    ) -> WhaleTracking:
+        found = sorted(found, key=lambda transfer: (-transfer.time, -transfer.usd))
+        entries = [_entry(transfer) for transfer in found]
+        return WhaleTracking(
+            timestamp=iso(now),
+            large_transactions=entries,
+            whale_wallets=_wallets(found, owners),
+            total_volume=round(sum((entry.value_usd for entry in entries), 0.0), 2),
+            alert_threshold=self._threshold,
+            sources=sources,
+        )
+
+
+def _answer(result: T | BaseException, errors: list[ProviderError]) -> T | None:
+    """What a scan found; None, and why in `errors`, where it could not. Raises any other error."""
+    if isinstance(result, NoSourceError):
+        errors += result.errors
+        return None
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _entry(transfer: Transfer) -> WhaleTransaction:
+    return WhaleTransaction(
+        hash=transfer.hash,
+        value=round(transfer.usd, 2),
+        from_=transfer.sender,
+        to=transfer.to,
+        timestamp=iso(transfer.time),
+        chain=transfer.chain,
+        symbol=transfer.symbol,
+        amount=transfer.amount,
+        value_usd=round(transfer.usd, 2),
+    )
+
+
+def _wallets(found: Iterable[Transfer], owners: Mapping[tuple[str, str], str]) -> list[WhaleWallet]:
+    """The known wallets among senders and receivers, each once; `owners` are those that Whale Alert names."""
+    wallets: dict[tuple[str, str], WhaleWallet] = {}
+    for transfer in found:
+        for address in (transfer.sender, transfer.to):
+            if address is None:
+                continue
+            place = transfer.chain, address
+            label = label_of(*place) or owners.get(place)
+            if label is not None:
+                wallets[place] = WhaleWallet(address=address, label=label, chain=transfer.chain)
+    return list(wallets.values())

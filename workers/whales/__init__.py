@@ -1,1 +1,0 @@
-"""What whale_tracking is made of: what counts as large (pure), where a scan ended, and the scan of each chain."""

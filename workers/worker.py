@@ -1,0 +1,221 @@
+"""Worker: one process per category. It runs the services of its category while it holds their lease."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections import deque
+from typing import Any, Literal
+
+import msgspec
+import structlog
+
+from shared.bus import Bus, open_redis
+from shared.bus.budgets import Budgets
+from shared.bus.lease import Lease
+from shared.bus.reports import Reports
+from shared.catalog import SERVICES, SYSTEM, of_category
+from shared.channels import Channels
+from shared.errors import BusError, ProviderError, SettingsError
+from shared.metrics import WorkerMetrics, open_registry
+from shared.payloads import Payload, SystemNotice
+from shared.settings import Settings
+from shared.timestamps import now_iso
+from workers.asking.fetch import Fetcher, open_client
+from workers.asking.jsonrpc import is_limited
+from workers.asking.pool import Outages
+from workers.collector import Collector
+from workers.jobs import Jobs
+from workers.reporter import Reporter
+from workers.residents import Residents
+from workers.services import load_service
+from workers.services.service import Resident, Service, ServiceContext
+from workers.status import Status
+
+log = structlog.get_logger()
+
+_PENDING_NOTICES = 100  # notices kept while Redis is away; more would be old news
+
+NoticeEvent = Literal["source_failed_over", "service_stale", "service_recovered"]
+
+
+class Worker:
+    """The services of one category, their jobs and their lease."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        """Put everything together; starts nothing. Raises SettingsError where REDIS_URL can't be used."""
+        self._settings = settings
+        self._redis = open_redis(settings)
+        channels = Channels(settings.redis_prefix)
+        self._bus = Bus(self._redis, channels, settings.history_length)
+        self.lease = Lease(self._redis, channels, name, settings.lease_seconds)
+        self._client = open_client(settings)
+        self._registry = open_registry()
+        self._metrics = WorkerMetrics(self._registry)
+        self._metrics.leading.set_function(lambda: float(bool(self.lease.fence)))
+        self._notices: deque[SystemNotice] = deque(maxlen=_PENDING_NOTICES)
+        self._latest: dict[str, tuple[float, Payload]] = {}
+        self._stop = asyncio.Event()
+        self.jobs = Jobs(lambda: bool(self.lease.fence))
+        self._reports = Reports(self._redis, channels)
+        self._reporter = Reporter(self._reports, name, self.lease.owner, self.jobs)
+        self._outages = Outages()
+        self._residents = Residents(lambda: bool(self.lease.fence))
+        self._status = Status(self._registry, self._unready)
+        fetcher = Fetcher(self._client, Budgets(self._redis, channels), on_call=self._called)
+        for service in of_category(name):
+            self.add(service, load_service(service, self._context(service, fetcher)))
+
+    def _context(self, service: str, fetcher: Fetcher) -> ServiceContext:
+        def on_failover(pool: str, before: str | None, after: str | None, reason: str) -> None:
+            self._notice("source_failed_over", service, failover_text(pool, before, after, reason), after)
+            if after is not None:
+                self._reporter.failed_over(service)
+                self._metrics.failovers.labels(service).inc()
+
+        return ServiceContext(
+            settings=self._settings,
+            fetcher=fetcher,
+            on_failover=on_failover,
+            latest=self.latest,
+            bus=self._bus,
+            reports=self._reports,
+            outages=self._outages,
+            metrics=self._metrics,
+        )
+
+    def _called(self, provider: str, seconds: float | None, error: ProviderError | None) -> None:
+        self._reporter.called(provider, seconds, error)
+        outcome = "success" if error is None else "limited" if is_limited(error) else "failure"
+        self._metrics.calls.labels(provider, outcome).inc()
+
+    def latest(self, name: str, seconds: float) -> Payload | None:
+        """What was published last of service `name`, if that was at most `seconds` ago."""
+        at, payload = self._latest.get(name, (0.0, None))
+        return payload if time.monotonic() - at <= seconds else None
+
+    def add(self, name: str, service: Service) -> None:
+        """Run `service`, once started, as the one that the catalogue calls `name`."""
+        self._metrics.expect(name)
+        collector = Collector(name, service, self)
+        self.jobs.add(name, SERVICES[name].interval, collector.cycle)
+        self._reporter.add(name, service)
+        if isinstance(service, Resident):
+            self._residents.add(name, service)
+
+    def _notice(self, event: NoticeEvent, about: str, message: str, source: str | None = None) -> None:
+        self._notices.append(
+            SystemNotice(event=event, message=message, about=about, source=source, timestamp=now_iso())
+        )
+
+    def serve_status(self) -> None:
+        """Answer `/health/...` and `/metrics`, if a port is set. Raises SettingsError where that is taken."""
+        port = self._settings.worker_metrics_port
+        if not port:
+            return
+        try:
+            self._status.serve(self._settings.host, port)
+        except OSError as error:
+            raise SettingsError(f"WORKER_METRICS_PORT: can't listen on {port}: {error.strerror}") from None
+
+    def _unready(self) -> list[str]:
+        reasons = ["stopping"] if self._stop.is_set() else []
+        return reasons if self.lease.known else [*reasons, "Redis does not say who holds the lease"]
+
+    async def run(self) -> int:
+        """Collect and publish until a signal or a death. Returns the exit status: 0 after a signal."""
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(sig, self._stop.set)
+        tasks = {
+            "lease": asyncio.create_task(self.lease.hold()),
+            "reporter": asyncio.create_task(self._reporter.run(lambda: bool(self.lease.fence))),
+            "residents": asyncio.create_task(self._residents.run()),
+            "status": asyncio.create_task(self._status.run()),
+        }
+        stopping = asyncio.create_task(self._stop.wait())
+        self.jobs.start()
+        log.info("worker started", lease=self.lease.name, jobs=[job.id for job in self.jobs.jobs.values()])
+        await asyncio.wait([*tasks.values(), stopping], return_when=asyncio.FIRST_COMPLETED)
+        died = [name for name, task in tasks.items() if task.done()]
+        for name in died:
+            log.critical("worker stops: a task of it died", task=name, exc_info=tasks[name].exception())
+        await self.jobs.stop()
+        # The lease last: what the others say at their end, they say while it is ours.
+        for name in ("residents", "reporter", "lease", "status"):
+            await _end(tasks[name])
+            if name == "reporter":
+                await self._say_stopped()
+        await _end(stopping)
+        await self.aclose()
+        log.info("worker stopped", lease=self.lease.name)
+        return 1 if died else 0
+
+    async def _say_stopped(self) -> None:
+        if self.lease.fence:
+            with contextlib.suppress(BusError):  # then the lease tells it, by running out
+                await self._reporter.report(stopped=True)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await asyncio.to_thread(self._status.close)
+        await self._client.aclose()
+        await self._redis.aclose()
+
+    # The Publisher that collectors use.
+
+    @property
+    def fence(self) -> int:
+        """The fence to publish with, 0 while another worker leads."""
+        return self.lease.fence
+
+    async def publish(self, name: str, payload: Payload, fence: int, cursor: bytes | None = None) -> None:
+        """Put an update on the bus; refused if a newer holder of the lease has published. Raises BusError."""
+        await self._bus.publish(name, msgspec.to_builtins(payload), fence=fence, cursor=cursor)
+        self._latest[name] = time.monotonic(), payload
+        self._metrics.published.labels(name).inc()
+        self._metrics.last_update.labels(name).set_to_current_time()
+
+    async def cursor_of(self, name: str, fence: int) -> bytes | None:
+        """Where the last update of service `name` ended; holders before `fence` publish no more. Raises BusError."""
+        return await self._bus.cursor_of(name, fence)
+
+    async def publish_notices(self) -> None:
+        """Put what happened in this cycle on the `system` channel; kept for the next cycle where Redis is away."""
+        while self._notices:
+            try:
+                # No fence: workers of all categories write here.
+                await self._bus.publish(SYSTEM, msgspec.to_builtins(self._notices[0]))
+            except BusError:
+                return
+            self._notices.popleft()
+
+    def failed(self, name: str, reason: str) -> None:
+        """Count a cycle that published nothing."""
+        self._metrics.failed.labels(name, reason).inc()
+
+    def tell_stale(self, name: str, seconds: float) -> None:
+        """Say once that a service has had no update for so long."""
+        log.warning("service stale", service=name, seconds=round(seconds))
+        self._notice("service_stale", name, f"{name} has had no update for {seconds:.0f} s")
+
+    def tell_recovered(self, name: str, seconds: float) -> None:
+        """Say that a stale service has an update again."""
+        log.info("service recovered", service=name, after_seconds=round(seconds))
+        self._notice("service_recovered", name, f"{name} has updates again after {seconds:.0f} s")
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def failover_text(pool: str, before: str | None, after: str | None, reason: str) -> str:
+    """What `system` says when a pool's active source changes; None is nobody. See SourcePool for `reason`."""
+    if before is None:
+        return f"{pool}: {reason}"
+    if after is None:
+        return f"{pool}: {before} failed and nobody else answers: {reason}"
+    return f"{pool}: {before} gave way to {after}: {reason}"
