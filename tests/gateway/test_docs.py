@@ -7,7 +7,6 @@ import json
 import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +30,7 @@ from shared.catalog import CHANNEL_NAMES, SERVICES
 from shared.payloads import SystemNotice
 from shared.settings import Settings
 from tests.gateway.serving import DEADLINE, Gateway
+from tests.places import ROOT
 
 
 def _references(value: Any) -> Iterator[str]:
@@ -387,5 +387,5 @@ async def test_nothing_but_the_assets_is_served(gateway: Gateway, name: str) -> 
 
 def test_the_documents_have_the_version_of_the_project() -> None:
     """Both documents carry the version of pyproject.toml."""
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+from tests.places import ROOT
+
+DOCS = ROOT / "docs"
 INDEX = (DOCS / "README.md").read_text()
 RECORDS = sorted((DOCS / "adr").glob("*.md"))
 PARTS = re.findall(r"^## (.+)$", (DOCS / "adr" / "0000-template.md").read_text(), re.MULTILINE)

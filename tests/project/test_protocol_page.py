@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import httpx
@@ -33,9 +32,10 @@ from gateway.protocol import (
 from shared.catalog import SERVICES, of_category
 from shared.payloads import SystemNotice
 from shared.settings import Settings
+from tests.places import ROOT
 from tests.project.test_reference import table
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "protocol.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "protocol.md").read_text()
 APP = create_app(None)  # type: ignore[arg-type]  # routes and documents ask nothing of a node
 DEFAULTS = Settings(_env_file=None)  # type: ignore[call-arg]
 
