@@ -1,7 +1,8 @@
-"""What holds for every document: the index names it, decision records have one form."""
+"""What holds for every document: the index names it, what it names exists, decision records have one form."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,24 @@ from tests.places import ROOT
 DOCS = ROOT / "docs"
 INDEX = (DOCS / "README.md").read_text()
 RECORDS = sorted((DOCS / "adr").glob("*.md"))
+PAGES = sorted((*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / ".env.example"))
+
+
+def files() -> set[str]:
+    """Every file and folder of the repository, but for what installations and caches make."""
+    found = set()
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if not name.startswith((".", "_")) and name != "node_modules"]
+        found |= {os.path.relpath(os.path.join(folder, name), ROOT) for name in (*folders, *names)}
+    return found | {f".ci/{path.name}" for path in (ROOT / ".ci").iterdir()}
+
+
+FILES = files()
+READERS = {
+    *("docker-compose.override.yml", "docker-compose.prometheus.yml", "prometheus.yml", "coinwire.rules.yml"),
+    *("my_tool.py", "market_data.csv", "config.json", "tokenizer.json", "onnx/model.onnx", "model.onnx"),
+}
+"""Files that the pages tell their readers to make."""
 PARTS = re.findall(r"^## (.+)$", (DOCS / "adr" / "0000-template.md").read_text(), re.MULTILINE)
 
 
@@ -44,3 +63,16 @@ def test_decision_records_are_numbered_without_gaps() -> None:
     """From the template, which is 0, on."""
     assert [int(path.name[:4]) for path in RECORDS] == list(range(len(RECORDS)))
     assert PARTS == ["Context", "Decision", "Alternatives", "Consequences"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_a_document_names_exist(page: Path) -> None:
+    """A file or folder in backticks is in the repository, under its path or its bare name, or is the reader's own."""
+    text = page.read_text()
+    names = {file.rpartition("/")[2] for file in FILES}
+    files = (
+        set(re.findall(r"`([\w.][\w./-]*\.(?:py|lua|json|sh|yml|html|js|cfg|conf|lock|md|csv|onnx))`", text)) - READERS
+    )
+    folders = set(re.findall(r"`((?:\w[\w.-]*/)+)`", text))
+    assert {file for file in files if file not in (FILES if "/" in file else names)} == set()
+    assert {folder for folder in folders if folder.rstrip("/") not in FILES} == set()
