@@ -66,6 +66,12 @@ def test_decision_records_are_numbered_without_gaps() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_line_is_wider_than_130_columns(page: Path) -> None:
+    """A page fits a window of 130 columns, tables and code too."""
+    assert [line for line in page.read_text().splitlines() if len(line) > 130] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_that_a_document_names_exist(page: Path) -> None:
     """A file or folder in backticks is in the repository, under its path or its bare name, or is the reader's own."""
     text = page.read_text()
