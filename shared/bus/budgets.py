@@ -8,9 +8,8 @@ from math import ceil
 from redis.asyncio import Redis
 
 from shared.budget import Budget
-from shared.bus.client import REDIS_FAULTS, command_deadline, fault_name
+from shared.bus.client import redis_call
 from shared.channels import Channels
-from shared.errors import BusError
 
 _BLOCK = "if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) end"
 
@@ -28,12 +27,9 @@ class Budgets:
 
         Units below `reserve` are left to others. Raises BusError if Redis is away: whoever can't count must not ask.
         """
-        try:
-            async with command_deadline():
-                args = [budget.units - reserve, ceil(budget.seconds * 1000), cost]
-                wait = await self._spend(keys=self._keys(provider), args=args)
-        except REDIS_FAULTS as error:
-            raise BusError(f"budget of {provider}: {fault_name(error)}") from error
+        args = [budget.units - reserve, ceil(budget.seconds * 1000), cost]
+        async with redis_call(f"budget of {provider}"):
+            wait = await self._spend(keys=self._keys(provider), args=args)
         return int(wait) / 1000
 
     async def block(self, provider: str, seconds: float) -> None:
@@ -41,11 +37,8 @@ class Budgets:
 
         A longer block that stands already stays as it is.
         """
-        try:
-            async with command_deadline():
-                await self._block(keys=self._keys(provider)[1:], args=[max(1, ceil(seconds * 1000))])
-        except REDIS_FAULTS as error:
-            raise BusError(f"block of {provider}: {fault_name(error)}") from error
+        async with redis_call(f"block of {provider}"):
+            await self._block(keys=self._keys(provider)[1:], args=[max(1, ceil(seconds * 1000))])
 
     def _keys(self, provider: str) -> list[str]:
         return [self._channels.budget(provider), self._channels.budget_block(provider)]

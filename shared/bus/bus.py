@@ -8,13 +8,12 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
-from shared.bus.client import REDIS_FAULTS, command_deadline, fault_name
+from shared.bus.client import redis_call
 from shared.bus.stream_reader import StreamReader
 from shared.channels import Channels
 from shared.envelope import Envelope, pack_draft
-from shared.errors import BusError, EnvelopeError, FencedError
+from shared.errors import BusError, EnvelopeError
 from shared.timestamps import now_iso
 
 
@@ -60,15 +59,8 @@ class Bus:
             self._name,
             *([] if cursor is None else [cursor]),
         ]
-        try:
-            async with command_deadline():
-                epoch, seq = await self._publish(keys=keys, args=args)
-        except ResponseError as error:
-            if str(error).startswith("FENCED"):
-                raise FencedError(f"{service}: {error}") from None
-            raise BusError(f"publish of {service}: {error}") from error
-        except REDIS_FAULTS as error:
-            raise BusError(f"publish of {service}: {fault_name(error)}") from error
+        async with redis_call(f"publish of {service}"):
+            epoch, seq = await self._publish(keys=keys, args=args)
         position = Position(epoch.decode(), int(seq))
         known = self._positions.get(service, known)  # another publish may have ended meanwhile, and been later
         if known.epoch != position.epoch or known.seq < position.seq:
@@ -77,11 +69,8 @@ class Bus:
 
     async def newest(self, service: str) -> Envelope | None:
         """The newest update of `service`, whoever published it; None before the first. Raises BusError."""
-        try:
-            async with command_deadline():
-                raw: Any = await self._redis.get(self._channels.last(service))
-        except REDIS_FAULTS as error:
-            raise BusError(f"newest of {service}: {fault_name(error)}") from error
+        async with redis_call(f"newest of {service}"):
+            raw: Any = await self._redis.get(self._channels.last(service))
         try:
             return None if raw is None else Envelope.unpack(raw)
         except EnvelopeError as error:
@@ -97,13 +86,6 @@ class Bus:
         With a fence, nobody with a lower one can publish from now on: it would tell what this reader tells too.
         Raises FencedError if a newer holder of the lease has been here, BusError if Redis did not say.
         """
-        try:
-            async with command_deadline():
-                cursor: Any = await self._resume(keys=[self._channels.meta(service)], args=[fence])
-        except ResponseError as error:
-            if str(error).startswith("FENCED"):
-                raise FencedError(f"{service}: {error}") from None
-            raise BusError(f"cursor of {service}: {fault_name(error)}") from error
-        except REDIS_FAULTS as error:
-            raise BusError(f"cursor of {service}: {fault_name(error)}") from error
+        async with redis_call(f"cursor of {service}"):
+            cursor: Any = await self._resume(keys=[self._channels.meta(service)], args=[fence])
         return None if cursor is None else bytes(cursor)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from shared.errors import SettingsError
+from shared.errors import BusError, FencedError, SettingsError
 from shared.settings import Settings
 
 REDIS_FAULTS = (RedisError, OSError, TimeoutError)
@@ -24,9 +26,10 @@ def fault_name(error: BaseException) -> str:
     """What kind of a fault it is, in a word or two: `ConnectionError`, `ResponseError MISCONF`.
 
     The word in capitals that Redis' refusals begin with tells one from another; what follows it may quote arguments.
+    Before Redis 7, the refusal of a command that a script sent stands after the line of the script.
     """
-    code = re.match(r"[A-Z]{4,}(?= )", str(error)) if isinstance(error, ResponseError) else None
-    return f"{type(error).__name__} {code[0]}" if code else type(error).__name__
+    code = re.search(r"(?:^|: -)([A-Z]{4,}) ", str(error)) if isinstance(error, ResponseError) else None
+    return f"{type(error).__name__} {code[1]}" if code else type(error).__name__
 
 
 def command_deadline() -> asyncio.Timeout:
@@ -36,6 +39,21 @@ def command_deadline() -> asyncio.Timeout:
     swallows a cancellation that arrives as the command completes, and a task that loses its cancellation never ends.
     """
     return asyncio.timeout(_COMMAND_SECONDS)
+
+
+@asynccontextmanager
+async def redis_call(what: str) -> AsyncIterator[None]:
+    """One exchange with Redis, within `command_deadline`; `what` begins the message of its error.
+
+    Raises FencedError where a script refused because of an older fence, BusError for every other fault.
+    """
+    try:
+        async with command_deadline():
+            yield
+    except REDIS_FAULTS as error:
+        if isinstance(error, ResponseError) and str(error).startswith("FENCED"):
+            raise FencedError(f"{what}: {error}") from None
+        raise BusError(f"{what}: {fault_name(error)}") from error
 
 
 def open_redis(settings: Settings) -> Redis:

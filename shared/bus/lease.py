@@ -12,8 +12,9 @@ from importlib import resources
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus.client import REDIS_FAULTS, command_deadline, fault_name
+from shared.bus.client import REDIS_FAULTS, redis_call
 from shared.channels import Channels
+from shared.errors import BusError
 
 log = structlog.get_logger()
 
@@ -48,9 +49,9 @@ class Lease:
         return self._clock() - self._answered_at < self._seconds
 
     async def refresh(self) -> int:
-        """Ask once: take the lease or keep it. Returns `fence`. Raises redis-py's errors (`REDIS_FAULTS`)."""
+        """Ask once: take the lease or keep it. Returns `fence`. Raises BusError."""
         asked = self._clock()
-        async with command_deadline():
+        async with redis_call(f"lease {self.name}"):
             fence = int(await self._take(keys=self._keys, args=[self.owner, int(self._seconds * 1000)]))
         self._fence, self._answered_at = fence, asked
         # Counted from before the question, so that we stop before Redis lets another in.
@@ -65,8 +66,8 @@ class Lease:
                 try:
                     await self.refresh()
                     now = "held" if self.fence else "standing by"
-                except REDIS_FAULTS as error:
-                    now = f"unknown: {fault_name(error)}"  # our fence runs out by itself
+                except BusError as error:
+                    now = f"unknown: {error}"  # our fence runs out by itself
                 if now != state:
                     log.info("lease", lease=self.name, state=now)
                     state = now

@@ -16,7 +16,7 @@ import msgpack
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus.client import REDIS_FAULTS, command_deadline, fault_name
+from shared.bus.client import redis_call
 from shared.channels import Channels
 from shared.errors import BusError
 
@@ -163,14 +163,14 @@ class Presence:
                 if node != self._node:
                     others.update(counts)
             self._others = others
-        except REDIS_FAULTS as error:
+        except BusError:
             self._whole = True
-            raise BusError(f"presence: {fault_name(error)}") from error
+            raise
 
     async def _take_numbers(self) -> None:
         """Refill our numbers if need be; in any case see to it that Redis hands nobody a number twice."""
         wanted = 0 if self._spare else _BLOCK
-        async with command_deadline():
+        async with redis_call("presence"):
             taken = int(await self._take(keys=[self._channels.client_numbers], args=[self._highest, wanted]))
         if wanted:
             self._spare = range(taken + 1, taken + 1 + wanted)
@@ -182,7 +182,7 @@ class Presence:
         gone, self._gone, self._changed = self._gone, {}, set()
         details, order = self._channels.presence(self._node), self._channels.presence_order(self._node)
         counts = self._channels.presence_counts(self._node)
-        async with command_deadline(), self._redis.pipeline(transaction=True) as pipeline:
+        async with redis_call("presence"), self._redis.pipeline(transaction=True) as pipeline:
             if whole:
                 pipeline.delete(details, order)
             elif gone:
@@ -207,20 +207,20 @@ class Presence:
     async def _read_counts(self) -> dict[str, Counter[str]]:
         """The counts of every gateway that is alive."""
         nodes = await self._nodes()
-        async with command_deadline(), self._redis.pipeline(transaction=False) as pipeline:
+        async with redis_call("presence"), self._redis.pipeline(transaction=False) as pipeline:
             for node in nodes:
                 pipeline.hgetall(self._channels.presence_counts(node))
             answers = await pipeline.execute()
         alive = {node: answer for node, answer in zip(nodes, answers, strict=True) if answer}
         dead = set(nodes) - set(alive)
         if dead:
-            async with command_deadline():
+            async with redis_call("presence"):
                 await self._redis.srem(self._channels.nodes, *dead)
         return {node: _counter(answer) for node, answer in alive.items()}
 
     async def _nodes(self) -> list[str]:
         """Every gateway that is alive, or was lately."""
-        async with command_deadline():
+        async with redis_call("presence"):
             members: set[Any] = await self._redis.smembers(self._channels.nodes)
         return sorted(node.decode() for node in members)
 
@@ -229,32 +229,29 @@ class Presence:
 
         Our own clients come from memory, the others' from Redis as of their last write.
         """
-        try:
-            nodes = [node for node in await self._nodes() if node != self._node]
-            # One transaction, as a gateway's write is one: the counts are of the moment that the page is of.
-            async with command_deadline(), self._redis.pipeline(transaction=True) as pipeline:
-                for node in nodes:
-                    pipeline.hgetall(self._channels.presence_counts(node))
-                for node in nodes:
-                    order_key = self._channels.presence_order(node)
-                    pipeline.zrangebyscore(order_key, f"({after}", "+inf", start=0, num=limit + 1, withscores=True)
-                answers = await pipeline.execute()
-            together = sum(map(_counter, answers[: len(nodes)]), +self._counts)
-            theirs = [
-                (int(number), client_id.decode(), node)
-                for node, page in zip(nodes, answers[len(nodes) :], strict=True)
-                for client_id, number in page
-            ]
-            ours = ((record.number, record.client_id, self._node) for record in self._clients.values())
-            order = sorted([*theirs, *(entry for entry in ours if entry[0] > after)])
-            chosen = order[:limit]
-            async with command_deadline(), self._redis.pipeline(transaction=False) as pipeline:
-                for _, client_id, node in chosen:
-                    if node != self._node:
-                        pipeline.hget(self._channels.presence(node), client_id)
-                packed = iter(await pipeline.execute())
-        except REDIS_FAULTS as error:
-            raise BusError(f"presence: {fault_name(error)}") from error
+        nodes = [node for node in await self._nodes() if node != self._node]
+        # One transaction, as a gateway's write is one: the counts are of the moment that the page is of.
+        async with redis_call("presence"), self._redis.pipeline(transaction=True) as pipeline:
+            for node in nodes:
+                pipeline.hgetall(self._channels.presence_counts(node))
+            for node in nodes:
+                order_key = self._channels.presence_order(node)
+                pipeline.zrangebyscore(order_key, f"({after}", "+inf", start=0, num=limit + 1, withscores=True)
+            answers = await pipeline.execute()
+        together = sum(map(_counter, answers[: len(nodes)]), +self._counts)
+        theirs = [
+            (int(number), client_id.decode(), node)
+            for node, page in zip(nodes, answers[len(nodes) :], strict=True)
+            for client_id, number in page
+        ]
+        ours = ((record.number, record.client_id, self._node) for record in self._clients.values())
+        order = sorted([*theirs, *(entry for entry in ours if entry[0] > after)])
+        chosen = order[:limit]
+        async with redis_call("presence"), self._redis.pipeline(transaction=False) as pipeline:
+            for _, client_id, node in chosen:
+                if node != self._node:
+                    pipeline.hget(self._channels.presence(node), client_id)
+            packed = iter(await pipeline.execute())
         clients: list[ClientRecord] = []
         for number, client_id, node in chosen:
             record = self._clients.get(client_id) if node == self._node else _unpack(number, client_id, next(packed))
@@ -270,13 +267,10 @@ class Presence:
             self._channels.presence_order(self._node),
             self._channels.presence_counts(self._node),
         )
-        try:
-            async with command_deadline(), self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.delete(*keys)
-                pipeline.srem(self._channels.nodes, self._node)
-                await pipeline.execute()
-        except REDIS_FAULTS as error:
-            raise BusError(f"presence: {fault_name(error)}") from error
+        async with redis_call("presence"), self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.delete(*keys)
+            pipeline.srem(self._channels.nodes, self._node)
+            await pipeline.execute()
 
 
 def _services_of(counts: Mapping[str, int]) -> dict[str, int]:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from shared.bus.client import REDIS_FAULTS, command_deadline, fault_name
+from shared.bus.client import redis_call
 from shared.channels import Channels
-from shared.errors import BusError
 
 R = TypeVar("R", bound=Struct)
-
-
-@asynccontextmanager
-async def _redis_call(what: str) -> AsyncIterator[None]:
-    try:
-        async with command_deadline():
-            yield
-    except REDIS_FAULTS as error:
-        raise BusError(f"{what}: {fault_name(error)}") from error
 
 
 class CallReport(Struct, frozen=True, kw_only=True):
@@ -113,7 +102,7 @@ class Reports:
         and `failovers` are by service, `jobs` by category.
         """
         names, encode = self._channels, msgspec.msgpack.encode
-        async with _redis_call("reports"), self._redis.pipeline(transaction=True) as commands:
+        async with redis_call("reports"), self._redis.pipeline(transaction=True) as commands:
             for key, reports in ((names.calls, calls), (names.pools, pools), (names.jobs, jobs)):
                 if reports:
                     commands.hset(key, mapping={name: encode(report) for name, report in reports.items()})
@@ -128,30 +117,30 @@ class Reports:
 
     async def calls(self) -> dict[str, CallReport]:
         """By provider."""
-        async with _redis_call("calls"):
+        async with redis_call("calls"):
             found = await self._all(self._channels.calls, CallReport)
             failures = await self._counts(self._channels.call_failures)
         return {name: msgspec.structs.replace(report, failures=failures.get(name, 0)) for name, report in found.items()}
 
     async def pools(self) -> dict[str, PoolsReport]:
         """By service."""
-        async with _redis_call("pools"):
+        async with redis_call("pools"):
             return await self._all(self._channels.pools, PoolsReport)
 
     async def failovers(self) -> dict[str, int]:
         """By service, since the cluster was set up."""
-        async with _redis_call("failovers"):
+        async with redis_call("failovers"):
             return await self._counts(self._channels.failovers)
 
     async def jobs(self) -> dict[str, JobsReport]:
         """By category."""
-        async with _redis_call("jobs"):
+        async with redis_call("jobs"):
             return await self._all(self._channels.jobs, JobsReport)
 
     async def leaders(self, categories: Sequence[str]) -> dict[str, str]:
         """Who holds the lease of each of `categories`; those that nobody holds are missing."""
         found: dict[str, str] = {}
-        async with _redis_call("leases"):
+        async with redis_call("leases"):
             for category in categories:
                 owner: Any = await self._redis.get(self._channels.lease(category))
                 if owner is not None:

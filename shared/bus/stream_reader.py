@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared.bus.client import REDIS_FAULTS, command_deadline, fault_name
+from shared.bus.client import redis_call
 from shared.channels import Channels
 from shared.envelope import Envelope
-from shared.errors import BusError, EnvelopeError
+from shared.errors import EnvelopeError
 
 _WAIT_MS = 2000  # for a new entry: less than half of what one command may take
 _FROM_THE_START = b"0"
@@ -56,53 +56,17 @@ class StreamReader:
 
         After an error, `rewind` and read again: nothing is lost by it.
         """
-        try:
-            return await self._read(count)
-        except ResponseError as error:
-            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                raise BusError(f"streams: {error}") from error
+        if not self._grouped:
+            await self._make_groups()
+        again = dict(self._unacknowledged)
+        replies = await self._ask(again, count)
+        if replies is None:
             # A new epoch began with a new stream: the group went with the old one.
             self._grouped = False
             self.rewind()
             return []
-        except REDIS_FAULTS as error:
-            raise BusError(f"streams: {fault_name(error)}") from error
-
-    async def acknowledge(self, entries: Iterable[Entry]) -> None:
-        """Tell Redis that these need not be read again. Raises BusError."""
-        by_key: dict[bytes, list[bytes]] = {}
-        for entry in entries:
-            by_key.setdefault(self._keys[entry.service], []).append(entry.id)
-        if not by_key:
-            return
-        try:
-            async with command_deadline(), self._redis.pipeline(transaction=False) as commands:
-                for key, ids in by_key.items():
-                    commands.xack(key, self._group, *ids)
-                await commands.execute()
-        except REDIS_FAULTS as error:
-            raise BusError(f"streams: {fault_name(error)}") from error
-
-    async def oldest(self, service: str) -> int | None:
-        """The seq of the oldest update that the stream of `service` still has. Raises BusError."""
-        try:
-            async with command_deadline():
-                entries: Any = await self._redis.xrange(self._keys[service], count=1)
-        except REDIS_FAULTS as error:
-            raise BusError(f"streams: {fault_name(error)}") from error
-        return int(entries[0][0].partition(b"-")[0]) if entries else None
-
-    async def _read(self, count: int) -> list[Entry]:
-        if not self._grouped:
-            await self._make_groups()
-        again = dict(self._unacknowledged)
-        streams: Any = again or dict.fromkeys(self._services, _NEW)
-        async with command_deadline():
-            replies: Any = await self._redis.xreadgroup(
-                self._group, self._consumer, streams, count=count, block=None if again else _WAIT_MS
-            )
         found: list[Entry] = []
-        read: dict[bytes, list[Any]] = dict(replies or [])
+        read = dict(replies)
         for key, entries in read.items():
             found += [_entry(self._services[key], id_, fields) for id_, fields in entries]
         for key in again:
@@ -113,15 +77,48 @@ class StreamReader:
                 self._unacknowledged[key] = entries[-1][0]
         return found
 
+    async def acknowledge(self, entries: Iterable[Entry]) -> None:
+        """Tell Redis that these need not be read again. Raises BusError."""
+        by_key: dict[bytes, list[bytes]] = {}
+        for entry in entries:
+            by_key.setdefault(self._keys[entry.service], []).append(entry.id)
+        if not by_key:
+            return
+        async with redis_call("streams"), self._redis.pipeline(transaction=False) as commands:
+            for key, ids in by_key.items():
+                commands.xack(key, self._group, *ids)
+            await commands.execute()
+
+    async def oldest(self, service: str) -> int | None:
+        """The seq of the oldest update that the stream of `service` still has. Raises BusError."""
+        async with redis_call("streams"):
+            entries: Any = await self._redis.xrange(self._keys[service], count=1)
+        return int(entries[0][0].partition(b"-")[0]) if entries else None
+
+    async def _ask(self, again: dict[bytes, bytes], count: int) -> list[tuple[bytes, list[Any]]] | None:
+        """What each stream has behind the ids of `again`, or what is new where that is empty; None without a group."""
+        streams: Any = again or dict.fromkeys(self._services, _NEW)
+        block = None if again else _WAIT_MS
+        async with redis_call("streams"):
+            try:
+                replies: Any = await self._redis.xreadgroup(
+                    self._group, self._consumer, streams, count=count, block=block
+                )
+            except ResponseError as error:
+                if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                    raise
+                return None
+        return replies or []
+
     async def _make_groups(self) -> None:
         for key in self._services:
-            try:
-                async with command_deadline():
+            async with redis_call("streams"):
+                try:
                     # From the start: what was published before the first reader ever ran is history too.
                     await self._redis.xgroup_create(key, self._group, id=_FROM_THE_START, mkstream=True)
-            except ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
-                    raise
+                except ResponseError as error:
+                    if not str(error).startswith("BUSYGROUP"):
+                        raise
         self._grouped = True
 
 

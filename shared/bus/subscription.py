@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
 from shared.bus.bus import Position
-from shared.bus.client import REDIS_FAULTS, command_deadline
+from shared.bus.client import REDIS_FAULTS, redis_call
 from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import BusError, EnvelopeError
@@ -150,7 +150,7 @@ class Subscription:
         known = self._positions.get(service)
         start = f"({known.seq}-0" if known else "-"
         while True:
-            async with command_deadline(), self._redis.pipeline(transaction=True) as pipeline:
+            async with redis_call(f"stream of {service}"), self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.hget(self._channels.meta(service), "epoch")
                 pipeline.xrange(self._channels.stream(service), min=start, max="+", count=_PAGE)
                 epoch, entries = await pipeline.execute()
