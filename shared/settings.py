@@ -28,94 +28,110 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr | None = Field(default=None, description="redis://, rediss:// or unix:// address of the bus")
     redis_prefix: str = Field(default="coinwire", pattern=r"^[A-Za-z0-9_.-]+$", description="first part of every key")
-    host: str = Field(default="127.0.0.1", description="address a gateway listens on; 0.0.0.0 in a container")
-    port: int = Field(default=7860, ge=0, le=65535, description="port a gateway listens on; 0 takes a free one")
+    host: str = Field(default="127.0.0.1", description="address that a gateway listens on; 0.0.0.0 in a container")
+    port: int = Field(default=7860, ge=0, le=65535, description="port that a gateway listens on; 0 picks a free one")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="least severe level logged"
+        default="info", description="lowest level that is logged"
     )
-    log_format: Literal["console", "json"] = Field(default="console", description="for people or for a log collector")
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="console for people, json for log collectors"
+    )
 
     history_length: int = Field(
         default=1000,
         ge=1,
         le=1_000_000,
-        description="updates a service keeps for recovery, in Redis and in each gateway",
+        description="updates kept per service for recovery, in Redis and in each gateway",
     )
     delivery_deadline: float = Field(
         default=6.0,
         gt=0.2,
         le=300,
-        description="silence from Redis after which a subscriber reconnects and is not ready",
+        description="seconds of silence from Redis before a subscriber reconnects and is not ready",
     )
 
     max_connections: int = Field(
-        default=9000, ge=1, description="WebSocket connections a gateway accepts, then HTTP 503"
+        default=9000, ge=1, description="WebSocket connections per gateway; more are refused with HTTP 503"
     )
     outbox_messages: int = Field(
-        default=512, ge=16, description="messages a slow client may lag behind, then close 4008"
+        default=512, ge=16, description="messages that a slow client may lag behind before close 4008"
     )
     outbox_bytes: int = Field(
-        default=4_194_304, ge=65536, description="bytes a slow client may lag behind, then close 4008"
+        default=4_194_304, ge=65536, description="bytes that a slow client may lag behind before close 4008"
     )
     ws_compression: bool = Field(default=False, description="offer permessage-deflate to WebSocket clients")
-    ws_ping_interval: float = Field(default=20.0, gt=0, description="pause between a gateway's WebSocket pings")
-    ws_ping_timeout: float = Field(default=20.0, gt=0, description="unanswered for so long, a ping ends its connection")
+    ws_ping_interval: float = Field(default=20.0, gt=0, description="seconds between WebSocket pings to a client")
+    ws_ping_timeout: float = Field(
+        default=20.0, gt=0, description="seconds without a pong before the connection is closed"
+    )
     drain_seconds: float = Field(
         default=1.0,
         ge=0,
         le=3600,
-        description="how long a stopping gateway reports not ready before it closes its clients",
+        description="seconds that a stopping gateway reports not ready before it closes its clients",
     )
     forwarded_allow_ips: str = Field(
-        default="127.0.0.1", description="proxies whose X-Forwarded-For is believed: addresses, networks, host names"
+        default="127.0.0.1", description="proxies whose X-Forwarded-For is trusted: addresses, networks, host names"
     )
 
     lease_seconds: float = Field(
-        default=10.0, ge=1, le=300, description="after which a dead worker's category is taken over"
+        default=10.0,
+        ge=1,
+        le=300,
+        description="seconds after which another worker takes over the category of a dead one",
     )
     worker_metrics_port: int = Field(
-        default=0, ge=0, le=65535, description="port of a worker's /metrics; 0 serves none"
+        default=0, ge=0, le=65535, description="port of a worker's /metrics and /health; 0 opens none"
     )
     coins: Annotated[int | tuple[str, ...], NoDecode] = Field(
-        default=100, description="how many coins by market value, or CoinGecko ids separated by commas"
+        default=100, description="number of coins by market value, or CoinGecko ids separated by commas"
     )
     simulator_url: str | None = Field(
         default=None,
         pattern=r"^https?://",
-        description="send every provider request there instead; figures are labelled",
+        description="address that gets every provider request instead; figures are labelled as simulated",
     )
     whale_threshold_usd: float = Field(
         default=1_000_000, ge=1000, le=1e12, description="USD from which a transfer counts as large"
     )
     rpc_nodes: SecretStr | None = Field(
-        default=None, description="chain/name=https://... of each JSON-RPC node, separated by commas; else public ones"
+        default=None, description="chain/name=https://... per JSON-RPC node, separated by commas; default: public nodes"
     )
-    coingecko_demo_key: SecretStr | None = Field(default=None, description="free CoinGecko key: a larger budget")
-    coinmarketcap_key: SecretStr | None = Field(default=None, description="CoinMarketCap key: a larger budget")
-    etherscan_key: SecretStr | None = Field(default=None, description="Etherscan V2 key: adds it for Ethereum")
-    blockchair_key: SecretStr | None = Field(default=None, description="Blockchair key: a larger budget")
-    whale_alert_key: SecretStr | None = Field(default=None, description="Whale Alert key: adds its transfers")
+    coingecko_demo_key: SecretStr | None = Field(default=None, description="free CoinGecko key: raises its limit")
+    coinmarketcap_key: SecretStr | None = Field(
+        default=None, description="CoinMarketCap key: raises its limit and adds its list"
+    )
+    etherscan_key: SecretStr | None = Field(
+        default=None, description="Etherscan V2 key: adds it as a source for Ethereum"
+    )
+    blockchair_key: SecretStr | None = Field(default=None, description="Blockchair key: raises its limit")
+    whale_alert_key: SecretStr | None = Field(
+        default=None, description="Whale Alert key: adds transfers on other chains"
+    )
     cryptopanic_key: SecretStr | None = Field(default=None, description="CryptoPanic auth_token: adds its news")
-    reddit_client_id: str | None = Field(default=None, description="of a Reddit app: adds the tone of its posts")
-    reddit_client_secret: SecretStr | None = Field(default=None, description="of the same Reddit app")
+    reddit_client_id: str | None = Field(
+        default=None, description="client id of a Reddit app: adds the tone of its posts"
+    )
+    reddit_client_secret: SecretStr | None = Field(default=None, description="secret of the same Reddit app")
 
     database_url: SecretStr = Field(
         default=SecretStr("sqlite:///.coinwire/history.db"),
-        description="sqlite:///file or postgresql://user:password@host/name: where updates are kept",
+        description="where updates are stored: sqlite:///file or postgresql://user:password@host/name",
     )
     retention_days: Annotated[Retention, NoDecode] = Field(
-        default=Retention(7.0), description="days that updates are kept: 7, or 7,news=90,market_data=2 by service"
+        default=Retention(7.0), description="days that updates are kept: 7, or per service 7,news=90,market_data=2"
     )
     huggingface_token: SecretStr | None = Field(
-        default=None, description="Hugging Face token: a larger budget, and headlines read by a hub model"
+        default=None, description="Hugging Face token: raises the limit, and lets a hub model read headlines"
     )
     huggingface_model: str = Field(
         default="ProsusAI/finbert",
         pattern=r"^[\w.-]+/[\w.-]+$",
-        description="hub model for text classification that reads headlines, with a token",
+        description="hub model for text classification that reads headlines; needs the token",
     )
     model_folder: Path | None = Field(
-        default=None, description="folder of a model (model.onnx, tokenizer.json, config.json) that reads headlines"
+        default=None,
+        description="folder with model.onnx, tokenizer.json and config.json of a model that reads headlines",
     )
 
     @classmethod
