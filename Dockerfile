@@ -1,17 +1,17 @@
-# One image for every part of a cluster: the command chooses the role.
+# One image for every part of a cluster. The command selects the part:
 #   python -m gateway                    the default
 #   python -m workers data_collection    or monitoring, integration
-#   python -m simulator                  stands in for the upstreams
+#   python -m simulator                  replaces the upstreams
 #   python -m commands.tail, .backup, .restore, .export, .check
 
 FROM python:3.13-slim AS build
 RUN python -m venv --without-pip /opt/coinwire
 WORKDIR /build
-# Dependencies in a layer of their own: an image of new code downloads nothing, and ships only its last layer anew.
+# Dependencies have a layer of their own, so a change of code downloads nothing and replaces only the last layer.
 COPY requirements.lock ./
 RUN pip --python /opt/coinwire/bin/python install --no-cache-dir --disable-pip-version-check --only-binary :all: \
         --requirement requirements.lock
-# Extras of pyproject.toml, e.g. --build-arg EXTRAS="parquet model": too large for everybody.
+# Optional extras of pyproject.toml: --build-arg EXTRAS="parquet model".
 ARG EXTRAS=""
 COPY pyproject.toml requirements-dev.lock .ci/lock.py ./
 RUN if [ -n "$EXTRAS" ]; then \
@@ -26,12 +26,12 @@ COPY workers workers
 COPY simulator simulator
 COPY launcher launcher
 COPY commands commands
-# The root filesystem is read-only when it runs, so what Python would cache is made here; and whatever the umask of who
-# checked it out, another user will read it.
+# The root filesystem is read-only at run time, so bytecode is compiled here. Files are made readable for the user that the
+# container runs as, whatever the umask of the checkout.
 RUN python -m compileall -q /app && chmod -R a+rX /app
 
 FROM python:3.13-slim
-# Nothing here installs or builds anything any more.
+# This stage installs and builds nothing.
 RUN rm -rf /usr/local/bin/pip* /usr/local/bin/idle* /usr/local/lib/python3*/site-packages/pip* \
         /usr/local/lib/python3*/ensurepip /usr/bin/pip* /usr/lib/python3/dist-packages/pip* /usr/lib/python3*/ensurepip
 COPY --from=build /opt/coinwire /opt/coinwire
@@ -43,7 +43,7 @@ ENV PATH=/opt/coinwire/bin:$PATH \
     HOST=0.0.0.0 \
     LOG_FORMAT=json
 WORKDIR /app
-# A number, so that a platform can see that it is not root's.
+# A numeric user, so that a platform can verify that it is not root.
 USER 10001:10001
 EXPOSE 7860
 STOPSIGNAL SIGTERM

@@ -14,7 +14,7 @@ GATEWAYS ?= 2
 ifdef DEMO
 export COMPOSE_FILE := docker-compose.yml:docker-compose.demo.yml
 endif
-# For the reason that deploy/upgrade.sh gives.
+# See deploy/upgrade.sh.
 export BUILDX_NO_DEFAULT_ATTESTATIONS := 1
 
 .DEFAULT_GOAL := help
@@ -23,118 +23,118 @@ export BUILDX_NO_DEFAULT_ATTESTATIONS := 1
 ## Run it
 
 .PHONY: demo
-demo: $(STAMP) ## everything on this machine against the simulator; PORT=8000 moves it, Ctrl-C stops it
+demo: $(STAMP) ## run everything here with simulated figures; PORT=8000 moves it, Ctrl-C stops it
 	@$(BIN)/python -m launcher demo
 
 .PHONY: run
-run: $(STAMP) ## the same against the real upstreams
+run: $(STAMP) ## run the same with the real upstreams
 	@$(BIN)/python -m launcher run
 
 .PHONY: tail
-tail: $(STAMP) ## print a service's Redis channel: make tail SERVICE=market_data (JSON=1 for raw messages)
+tail: $(STAMP) ## print a service's Redis channel: SERVICE=market_data (JSON=1: raw messages)
 	@$(BIN)/python -m commands.tail $(SERVICE) $(if $(JSON),--json)
 
-## Deploy it
+## Deploy it (DEMO=1: with simulated figures)
 
 .PHONY: up
-up: ## the deployment, built, started and healthy: docker compose up (DEMO=1 on the simulator)
+up: ## build and start the deployment, and wait until it is healthy
 	docker compose up --detach --build --wait
 
 .PHONY: down
-down: ## stop the deployment and remove its containers; its data stay (DEMO=1)
+down: ## stop the deployment and remove its containers; keep its data
 	docker compose down
 
 .PHONY: logs
-logs: ## follow the deployment's logs: make logs PART=gateway (DEMO=1)
+logs: ## follow the deployment's logs: PART=gateway
 	docker compose logs --follow --tail 100 $(PART)
 
 .PHONY: scale
-scale: ## so many gateways: make scale GATEWAYS=5; GATEWAYS in .env makes it last (DEMO=1)
+scale: ## set the number of gateways: GATEWAYS=5; set it in .env to keep it
 	docker compose up --detach --wait --no-recreate --scale gateway=$(GATEWAYS) gateway
 
 .PHONY: upgrade
-upgrade: ## what changed, built and started part by part, gateways one after another: clients lose nothing (DEMO=1)
+upgrade: ## build, then restart what changed part by part; clients lose nothing
 	sh deploy/upgrade.sh
 
 .PHONY: credentials
-credentials: ## passwords and rights that changed, told to Redis and PostgreSQL while they run (DEMO=1)
+credentials: ## apply changed passwords and rights to running servers
 	sh deploy/credentials.sh
 
-## What was recorded
+## Use the history
 
 .PHONY: export
-export: $(STAMP) ## recorded updates as a file: make export SERVICE=news FORMAT=csv (jsonl, parquet) FROM=2026-11-01 TO=2026-11-23
+export: $(STAMP) ## write updates to a file: SERVICE=news FORMAT=csv|jsonl|parquet FROM= TO= OUT=
 	@$(BIN)/python -m commands.export $(SERVICE) --format "$(FORMAT)" --from "$(FROM)" --to "$(TO)" --out "$(OUT)" $(if $(FORCE),--force)
 
 .PHONY: backup
-backup: $(STAMP) ## everything recorded, in one file with a checksum (OUT=file)
+backup: $(STAMP) ## write the whole history to one file with a checksum: OUT=file
 	@$(BIN)/python -m commands.backup "$(OUT)" $(if $(FORCE),--force)
 
 .PHONY: restore
-restore: $(STAMP) ## a backup, verified, then inserted: make restore FILE=file (MERGE=1, REPLACE=1)
+restore: $(STAMP) ## verify a backup, then insert it: FILE=file (MERGE=1, REPLACE=1)
 	@$(BIN)/python -m commands.restore "$(FILE)" $(if $(MERGE),--merge) $(if $(REPLACE),--replace)
 
 ## Work on it
 
 .PHONY: check
-check: lint test test-slow ## all that CI runs, but for what needs a Docker engine (test-compose)
+check: lint test test-slow ## run what CI runs, except the tests that need a Docker engine (test-compose)
 
 .PHONY: test
-test: $(STAMP) node-modules ## the tests, without the slow ones: under three minutes
+test: $(STAMP) node-modules ## run the tests without the slow ones, in under three minutes
 	$(BIN)/python -m pytest -m "not slow and not compose" -n 3 --dist loadfile $(ARGS)
 
 .PHONY: test-slow
-test-slow: $(STAMP) node-modules ## the slow tests: whole clusters, killed, paused and cut
+test-slow: $(STAMP) node-modules ## run the slow tests: whole clusters, killed, paused and cut off
 	$(BIN)/python -m pytest -m "slow and not compose" $(ARGS)
 
 .PHONY: test-compose
-test-compose: $(STAMP) ## the deployment on a Docker engine: up, scaled, rolled, killed part by part
+test-compose: $(STAMP) ## test the deployment on a Docker engine: start, scale, upgrade, kill parts
 	$(BIN)/python -m pytest -m compose $(or $(ARGS),tests/compose)
 
 .PHONY: bench
-bench: $(STAMP) ## what a broadcast costs, as a ratio to ASGI's websocket.send (ARGS="--clients 500")
+bench: $(STAMP) ## compare a broadcast with ASGI's websocket.send (ARGS="--clients 500")
 	$(BIN)/python -m benchmarks.broadcast $(ARGS)
 
 .PHONY: lint
-lint: $(STAMP) ## ruff, mypy --strict, who may import whom
+lint: $(STAMP) ## run ruff, mypy --strict and the import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 
 .PHONY: format
-format: $(STAMP) ## rewrite the sources as ruff formats them
+format: $(STAMP) ## format the sources with ruff, and apply its safe fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 .PHONY: install
-install: $(STAMP) ## make .venv from requirements-dev.lock
+install: $(STAMP) ## install requirements-dev.lock into .venv
 
 .PHONY: lock
-lock: ## write both requirements locks anew from pyproject.toml
+lock: ## regenerate both requirements locks from pyproject.toml
 	@$(require_python)
 	$(PYTHON) .ci/lock.py
 
 .PHONY: node-lock
-node-lock: ## write tests/node/package-lock.json anew from its package.json
+node-lock: ## regenerate tests/node/package-lock.json from its package.json
 	@$(require_python)
 	$(PYTHON) .ci/node_lock.py
 
 .PHONY: swagger-ui
-swagger-ui: ## refresh the Swagger UI in gateway/docs/swagger_ui from npm (VERSION=5.35.0; the newest by default)
+swagger-ui: ## refresh gateway/docs/swagger_ui from npm (VERSION=5.35.0; default: newest)
 	@$(require_python)
 	$(PYTHON) .ci/swagger_ui.py swagger-ui-dist@$(or $(VERSION),latest)
 
 .PHONY: node-modules
-node-modules: $(NODE_STAMP) ## what the JavaScript tests need, where npm is installed
+node-modules: $(NODE_STAMP) ## install what the JavaScript tests need, if npm is installed
 
 .PHONY: clean
-clean: ## remove everything that is made: .venv, caches, the demo's data
+clean: ## remove everything generated: .venv, caches, the demo's data
 	rm -rf .venv .coinwire .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
-help: ## this list
+help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^## / { printf "\n%s\n", substr($$0, 4) } \
 		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -145,7 +145,7 @@ $(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || 
 	exit 1; }
 endef
 
-# Made from nothing whenever the lock changes: what is no longer locked is then no longer there.
+# Recreated whenever the lock changes, so that packages that are no longer locked are removed.
 $(STAMP): requirements-dev.lock
 	@$(require_python)
 	@echo "making .venv from requirements-dev.lock"

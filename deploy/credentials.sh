@@ -1,9 +1,9 @@
 #!/bin/sh
-# Tells Redis and PostgreSQL, while they run, of passwords and rights that changed. Connections that are open stay open.
+# Applies changed passwords and rights to running Redis and PostgreSQL. Open connections stay open.
 set -eu
 cd "$(dirname "$0")/.."
 
-# Alone: Compose before 2.27 makes everything anew that depends on a container which it makes anew.
+# --no-deps: Compose before 2.27 recreates every container that depends on one that it recreates.
 docker compose up --detach --no-deps credentials
 container=$(docker compose ps --all --quiet credentials)
 status=$(docker wait "$container")
@@ -12,5 +12,5 @@ docker logs --tail 1 "$container"
 
 docker compose exec -T redis sh -c \
 	'REDISCLI_AUTH=$(cat /run/coinwire/operator_password) redis-cli -e --user operator ACL LOAD'
-# The file of now: the container has the one that was there when it started, since Git puts another in its place.
+# From the host: Git replaces files, and the container still has the file that was there when it started.
 docker compose exec -T postgres sh -s <deploy/postgres/roles.sh

@@ -1,27 +1,27 @@
 #!/bin/sh
-# Goes through the gateways one after another, so that as many serve as before at every moment but one.
+# Restarts or replaces the gateways one after another, so that at most one is missing at any time.
 #
-#   sh deploy/roll.sh restart   the same containers once more
-#   sh deploy/roll.sh replace   new containers of the image and the settings of now; each old one is taken away when its
-#                               successor is ready
+#   sh deploy/roll.sh restart   restart the same containers
+#   sh deploy/roll.sh replace   start new containers with the current image and settings; each old one is removed when
+#                               its successor is ready
 #
-# A gateway that stops drains first: the balancer sends it nobody new, then its clients are closed with 1012 and reconnect
-# to the others. Compose finds the stack as always: COMPOSE_FILE and COMPOSE_PROJECT_NAME name another.
+# A gateway that stops drains first: the balancer sends it no new clients, then its clients are closed with 1012 and
+# reconnect to the others. COMPOSE_FILE and COMPOSE_PROJECT_NAME select the stack, as for Compose itself.
 set -eu
 
-READY_SECONDS=90 # as long as a whole stack may take
+READY_SECONDS=90 # the time that a whole stack may take to start
 
-# All of them, those that were stopped too: Compose counts those, and starts them again as they were.
+# All gateways, including stopped ones: Compose counts those, and starts them again as they were.
 gateways() {
 	for container in $(docker compose ps --all --quiet gateway); do
-		# But none of `docker compose run gateway`.
+		# Without the containers of `docker compose run gateway`.
 		if [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.oneoff"}}' "$container")" != True ]; then
 			echo "$container"
 		fi
 	done
 }
 
-# Wait until container $1 is healthy. Fails where it takes too long, with its last words.
+# Wait until container $1 is healthy. If that takes too long, print its last log line and fail.
 ready() {
 	seconds=0
 	until [ "$(docker inspect --format '{{.State.Health.Status}}' "$1")" = healthy ]; do
@@ -50,13 +50,13 @@ restart)
 	;;
 replace)
 	for container in $before; do
-		# With its dependencies, which --no-recreate leaves alone: Compose before 2.27 takes a container that was made
-		# without (--no-deps) for one of other settings, and the next `up` would make all of them anew at once.
+		# With its dependencies, which --no-recreate leaves alone. Compose before 2.27 believes that a container created
+		# with --no-deps has other settings, and the next `up` would recreate all of them at once.
 		docker compose up --detach --no-recreate --scale gateway=$((count + 1)) gateway
 		for successor in $(gateways); do
-			# Those that go need not be ready: perhaps that is why.
+			# The old ones need not be healthy: that may be the reason for the replacement.
 			case $before in *"$successor"*) continue ;; esac
-			# One that never will be would be counted, and waited for, by whoever tries again.
+			# Remove one that does not become healthy: the next run would count it and wait for it.
 			ready "$successor" || { docker rm --force "$successor" >/dev/null; exit 1; }
 		done
 		echo "roll: taking $container away"

@@ -1,17 +1,17 @@
 #!/bin/sh
-# Gives the two roles their passwords and their rights: coinwire owns the database; coinwire_reader, which gateways read
-# the history with, may read what the recorder makes later as coinwire, and may write nothing.
+# Creates two roles and sets their passwords and rights. coinwire owns the database. coinwire_reader, used by gateways to
+# read the history, may read all tables, including those that coinwire creates later, and may write nothing.
 #
-# The image runs it once, when it makes the database, and deploy/credentials.sh whenever a password may have changed. All
-# or nothing: that the readers' role is there says that everything was done, and the health check asks for it.
-(   # the image may source this file: its own shell keeps its options
+# The image runs this script once, when it sets up the database; deploy/credentials.sh runs it whenever a password may have
+# changed. It runs in one transaction: if the reader's role exists, everything was done. The health check tests for it.
+(   # a subshell, because the image may source this file
     set -eu
     folder=${CREDENTIALS:-/run/coinwire}
-    # psql takes a file that is not there for an empty password.
+    # psql would take a missing file for an empty password.
     for file in postgres_password reader_password; do
         [ -s "$folder/$file" ] || { echo "roles.sh: $folder/$file: missing or empty" >&2; exit 1; }
     done
-    # psql reads the passwords itself, so that no command line has them; a statement that fails is not logged.
+    # psql reads the passwords itself, so that no command line contains them. Failed statements are not logged.
     FOLDER=$folder psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --single-transaction --file - \
         --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
 \set owner `cat "$FOLDER/postgres_password"`
@@ -26,10 +26,10 @@ ALTER ROLE coinwire_reader SET default_transaction_read_only = on;
 SELECT format('ALTER DATABASE %I OWNER TO coinwire', current_database()) \gexec
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO coinwire_reader;
 ALTER DEFAULT PRIVILEGES FOR ROLE coinwire IN SCHEMA public GRANT SELECT ON TABLES TO coinwire_reader;
--- What PostgreSQL gives to everybody: temporary tables.
+-- PostgreSQL lets every role create temporary tables by default.
 SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()) \gexec
--- Where another role made the database, it can be used from inside the container only: over the network it takes a
--- password, and it has none any more.
+-- If another role created the database, it loses its password. It can then be used only inside the container, because the
+-- network requires a password.
 SELECT format('ALTER ROLE %I PASSWORD NULL', current_user) WHERE current_user <> 'coinwire' \gexec
 SQL
 )
