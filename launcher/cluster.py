@@ -1,23 +1,27 @@
-"""Cluster: several processes run as one. honcho starts, prefixes and reaps them; this adds how they stop."""
+"""Cluster: several processes run as one. It starts them, prefixes their output, and stops all when one ends."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import itertools
 import os
-import re
-import shlex
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from asyncio.subprocess import DEVNULL, STDOUT, Process
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Any, TextIO
-
-from honcho.manager import SYSTEM_PRINTER_NAME, Manager
-from honcho.printer import Message, Printer
+from typing import TextIO
 
 from launcher.redis import exit_reason
 
-_STATUS = re.compile(r" \(rc=(-?\d+)\)")
+STOP_SECONDS = 5.0
+"""Seconds that a part has to stop before it is killed: a gateway without load needs less than one."""
+
+_OWN = "system"  # the prefix of the cluster's own lines
+_COLOURS = ("36", "33", "32", "35", "31", "34", "36;1", "33;1", "32;1", "35;1", "31;1", "34;1")  # ANSI, in turn
+_LAST_OUTPUT_SECONDS = 1.0  # s to wait for an ended part's last output: its children may hold the pipe
+_LONGEST_LINE = 65536  # bytes without a line break that are held back; then they are printed as a line of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,144 +32,171 @@ class Part:
     command: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     stops_last: bool = False
-    """Whether it is stopped only when the others have gone: what they still need to say goodbye."""
+    """Whether it is stopped only after the others have ended, because they need it until then."""
 
 
 def wants_colour(output: TextIO) -> bool:
-    """Whether to colour what goes to `output`: a terminal, unless NO_COLOR; anything, with FORCE_COLOR."""
+    """Whether to colour `output`: yes for a terminal unless NO_COLOR is set; always with FORCE_COLOR."""
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or output.isatty()
 
 
-class Lines(Printer):  # type: ignore[misc]  # honcho has no types
-    """Writes the parts' output line by line, and remembers the last line of each: why it died, if it dies."""
+class Lines:
+    """Prints lines, each prefixed with the part that it comes from."""
 
-    def __init__(self, output: TextIO) -> None:
-        super().__init__(output)
-        self._colours_supported = wants_colour(output)
-        self.last: dict[str, str] = {}
+    def __init__(self, names: Sequence[str], output: TextIO) -> None:
+        self._output = output
+        self._width = max(map(len, (*names, _OWN)))
+        self._colours = dict(zip(names, itertools.cycle(_COLOURS), strict=False)) if wants_colour(output) else {}
         self.closed = False
-        """Whether the output is gone: a closed terminal, a `head` that had enough."""
+        """Whether the output is gone: its terminal or the program it was piped into was closed."""
 
-    def write(self, message: Any) -> None:
-        """Print one message of honcho's; what it says of its own signals is noise and left out."""
-        text = message.data.decode("utf-8", "replace") if isinstance(message.data, bytes) else message.data
-        if message.name == SYSTEM_PRINTER_NAME:
-            if text.startswith("sending SIGTERM"):
-                return
-            text = _STATUS.sub(_said, text)
-        elif text.strip():
-            self.last[message.name] = text.strip()
-        # No time in the prefix, unlike honcho's: most lines are logs and begin with their own, in UTC.
-        prefix = f"{message.name.ljust(self.width)} | "
-        if self._colours_supported and message.colour:
-            prefix = f"\033[{message.colour}m{prefix}\033[0m"
+    def write(self, name: str, text: str) -> None:
+        """Print one line of the part `name`."""
+        # No time in the prefix: most lines are logs and begin with their own, in UTC.
+        prefix = f"{name.ljust(self._width)} | "
+        if name in self._colours:
+            prefix = f"\033[{self._colours[name]}m{prefix}\033[0m"
         try:
-            for line in text.splitlines():
-                print(prefix + line, file=self.output, flush=True)
+            print(prefix + text, file=self._output, flush=True)
         except OSError:
             if not self.closed:
                 self.closed = True
-                # What is still buffered has nowhere to go: it would fail once more when Python ends, with status 120.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self.output.fileno())
+                # Discard what is still buffered: flushing it when Python ends would fail again, with status 120.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._output.fileno())
 
 
-def _said(match: re.Match[str]) -> str:
-    status = int(match[1])
-    return "" if status in (0, -signal.SIGTERM) else f": {exit_reason(status)}"
+class Cluster:
+    """The parts, from start to end. SIGINT, SIGTERM and SIGHUP stop all of them; so does the end of any.
 
+    A second signal kills what still runs.
+    """
 
-class Cluster(Manager):  # type: ignore[misc]  # honcho has no types
-    """The parts, from start to end. SIGINT, SIGTERM and SIGHUP stop all of them; so does the death of any."""
-
-    def __init__(self, parts: Sequence[Part], output: TextIO = sys.stdout) -> None:
-        self._lines = Lines(output)
-        super().__init__(self._lines)
-        self._last = frozenset(part.name for part in parts if part.stops_last)
-        self._asked = 0
-        self._terminating = False
-        self._last_told = False
-        self._killed = False
+    def __init__(self, parts: Sequence[Part], output: TextIO | None = None) -> None:
+        self._parts = parts
+        self._lines = Lines([part.name for part in parts], output or sys.stdout)
+        self._running: dict[str, tuple[Process, asyncio.Task[None]]] = {}
+        """By part: its process and the task that reads its output and awaits its end. In the order of their start."""
+        self._last_line: dict[str, str] = {}
+        self._stopping = asyncio.Event()
         self.died: tuple[str, int] | None = None
-        """Who ended without being asked to, and with which status."""
-        for part in parts:
-            # exec: the pid is the part's own, and no shell stands between it and its signals
-            self.add_process(part.name, f"exec {shlex.join(part.command)}", env={**os.environ, **part.env})
+        """The part that ended without being asked to, and its exit status; negative for a signal."""
 
     def run(self) -> int:
-        """Run until told to stop (0) or until a part ends by itself (1)."""
-        try:
-            self.loop()
-        finally:
-            self._kill_left()
+        """Run until told to stop (returns 0) or until a part ends by itself (returns 1)."""
+        asyncio.run(self._run())
         if self.died is None:
             return 0
         name, status = self.died
-        why = self._lines.last.get(name)
-        said = f"; its last line: {why}" if why else ""
-        print(f"coinwire: {name} ended by itself ({exit_reason(status)}){said}", file=sys.stderr, flush=True)
+        last = self._last_line.get(name)
+        detail = f"; its last line: {last}" if last else ""
+        print(f"coinwire: {name} ended by itself ({exit_reason(status)}){detail}", file=sys.stderr, flush=True)
         return 1
 
-    def terminate(self) -> None:
-        """Ask every part to stop; those that stop last are asked by `_tick`."""
-        if self._terminating:
-            return
-        self._terminating = True
-        self._ask(name for name in self._processes if name not in self._last)
-
-    def kill(self) -> None:
-        """SIGKILL what still runs: honcho calls this when five seconds were not enough."""
-        if not self._killed:
-            self._killed = True
-            super().kill()
-
-    def _start(self) -> None:
-        # honcho's own handlers print and kill from within the signal, and fail while a pid is still unknown:
-        # ours only count, and the loop acts.
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(signum, self._count_signal)
-        super()._start()
+            loop.add_signal_handler(signum, self._on_signal)
+        try:
+            for part in self._parts:
+                if self._stopping.is_set():
+                    break
+                await self._start(part)
+            await self._stopping.wait()
+            last = {part.name for part in self._parts if part.stops_last}
+            await self._stop([name for name in self._running if name not in last])
+            await self._stop([name for name in self._running if name in last])
+        finally:
+            self._kill(self._running)
 
-    def _count_signal(self, signum: int, frame: FrameType | None) -> None:
-        self._asked += 1
+    async def _start(self, part: Part) -> None:
+        # Not asyncio's own pipe: with that, `wait` returns only when the part's children have closed it too.
+        output, stdout = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *part.command,
+                env={**os.environ, **part.env},
+                stdin=DEVNULL,
+                stdout=stdout,
+                stderr=STDOUT,
+                # A group of its own: Ctrl-C in the terminal reaches the cluster alone, which then stops parts in order.
+                start_new_session=True,
+            )
+        finally:
+            os.close(stdout)
+        self._say(f"{part.name} started (pid={process.pid})")
+        follower = asyncio.create_task(self._follow(part.name, process, output), name=part.name)
+        self._running[part.name] = process, follower
 
-    def _all_started(self) -> bool:
-        # The one place that honcho's loop passes every tenth of a second.
-        started: bool = super()._all_started()
-        if started:
-            self._tick()
-        return started
+    async def _follow(self, name: str, process: Process, output: int) -> None:
+        """Print what comes from the pipe `output` until the part has ended."""
+        printing = asyncio.create_task(self._print(name, output))
+        try:
+            status = await process.wait()
+            _signal_group(process, signal.SIGTERM)  # processes that a killed part has left behind
+            await asyncio.wait({printing}, timeout=_LAST_OUTPUT_SECONDS)
+            if not self._stopping.is_set():
+                self.died = name, status
+            reason = "" if status in (0, -signal.SIGTERM) else f": {exit_reason(status)}"
+            self._say(f"{name} stopped{reason}")
+        finally:
+            printing.cancel()
+            self._stopping.set()
 
-    def _tick(self) -> None:
-        if self._lines.closed and not self._asked:
-            self._asked = 1
-        stopped = {name: part["returncode"] for name, part in self._processes.items() if "returncode" in part}
-        if stopped and not self._asked and not self._terminating and self.died is None:
-            self.died = next(iter(stopped.items()))
-        if self._asked and not self._terminating:
-            self.returncode = 0
-            self._lines.write(self._message("stopping (once more to kill what hangs)"))
-            self.terminate()
-        if self._asked > 1:
-            self.kill()
-        if self._terminating and not self._last_told and self._processes.keys() - stopped.keys() <= self._last:
-            self._last_told = True
-            self._ask(self._last)
+    async def _print(self, name: str, output: int) -> None:
+        reader, rest = asyncio.StreamReader(), b""
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(output, "rb"))
+        with contextlib.closing(transport):
+            while chunk := await reader.read(_LONGEST_LINE):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > _LONGEST_LINE:
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    self._print_line(name, line)
+        if rest:
+            self._print_line(name, rest)
 
-    def _ask(self, names: Any) -> None:
+    def _print_line(self, name: str, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip("\r")
+        if text.strip():
+            self._last_line[name] = text.strip()
+        self._lines.write(name, text)
+        if self._lines.closed:
+            self._stopping.set()
+
+    async def _stop(self, names: Sequence[str]) -> None:
+        """Send SIGTERM to these parts and return once all have ended; kill those that take too long."""
+        running = {name: self._running[name] for name in names if not self._running[name][1].done()}
+        for process, _ in running.values():
+            _signal_group(process, signal.SIGTERM)
+        followers = [follower for _, follower in running.values()]
+        if not followers:
+            return
+        await asyncio.wait(followers, timeout=STOP_SECONDS)
+        self._kill(name for name, (_, follower) in running.items() if not follower.done())
+        await asyncio.gather(*followers)
+
+    def _kill(self, names: Iterable[str]) -> None:
         for name in names:
-            part = self._processes[name]
-            if "returncode" not in part:
-                self._procmgr.terminate(part["pid"])
+            process, _ = self._running[name]
+            if process.returncode is None:
+                self._say(f"killing {name}")
+                _signal_group(process, signal.SIGKILL)
 
-    def _kill_left(self) -> None:
-        """After an error in the loop itself: nobody stays behind."""
-        for part in self._processes.values():
-            if "returncode" not in part and part.get("pid") is not None:
-                self._procmgr.kill(part["pid"])
-            if part.get("process") is not None:
-                part["process"].join(5)
+    def _on_signal(self) -> None:
+        if self._stopping.is_set():
+            self._kill(self._running)
+        else:
+            self._stopping.set()
+            self._say("stopping (once more to kill what hangs)")
 
-    def _message(self, text: str) -> Any:
-        return Message(type="line", data=text, time=self._clock.now(), name=SYSTEM_PRINTER_NAME, colour=None)
+    def _say(self, text: str) -> None:
+        self._lines.write(_OWN, text)
+
+
+def _signal_group(process: Process, signum: signal.Signals) -> None:
+    """Send a signal to a part and to the processes that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signum)

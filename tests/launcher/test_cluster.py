@@ -16,6 +16,11 @@ WAITS = "import time; print('here', flush=True); time.sleep(60)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAITS}"
 FAILS = "import sys; print('disk full', flush=True); sys.exit(3)"
 ENDS = "print('enough', flush=True)"
+LEAVES_A_CHILD = (
+    "import os, subprocess, sys, time;"
+    "print('child', subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True);"
+    "os.kill(os.getpid(), 9)"
+)
 SAYS_GOODBYE = (
     f"import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye', flush=True))); {WAITS}"
 )
@@ -111,6 +116,45 @@ def test_a_second_signal_kills_what_hangs(run: Start) -> None:
     cluster.signal(signal.SIGINT)
     assert cluster.wait(10) == 0, cluster.output
     assert not any(alive(pid) for pid in pids_of(cluster))
+
+
+def test_a_part_that_hangs_is_killed(run: Start) -> None:
+    """A part that ignores SIGTERM is killed after five seconds, and the others end as usual."""
+    cluster = run(DEAF, SAYS_GOODBYE)
+    cluster.line(r"part-1 +\| here")
+    cluster.line(r"part-2 +\| here")
+    cluster.signal(signal.SIGINT)
+    assert cluster.wait() == 0, cluster.output
+    assert [line.split("|")[1].strip() for line in cluster.lines[-4:]] == [
+        *("bye", "part-2 stopped", "killing part-1", "part-1 stopped: killed by SIGKILL")
+    ]
+
+
+def test_what_a_killed_part_had_started_ends_with_it(run: Start) -> None:
+    """A part that is killed ends the cluster, and a process that it had started does not stay behind."""
+    cluster = run(WAITS, LEAVES_A_CHILD)
+    child = int(cluster.line(r"child (\d+)")[1])
+    assert cluster.wait() == 1
+    assert "part-2 ended by itself (killed by SIGKILL)" in cluster.lines[-1]
+    assert not alive(child)
+
+
+def test_parts_start_in_their_order(run: Start) -> None:
+    """Parts are started one after the other, as they are listed."""
+    cluster = run(*[WAITS] * 4)
+    cluster.line(r"part-4 started")
+    started = [line.split("|")[1].split()[0] for line in cluster.lines if "started" in line]
+    assert started == ["part-1", "part-2", "part-3", "part-4"]
+
+
+def test_any_bytes_are_printed(run: Start) -> None:
+    """Output that is no UTF-8, a line of a megabyte and a last line without an end are all printed."""
+    cluster = run(f"import sys; sys.stdout.buffer.write(b'\\xff\\n' + b'x' * 1_000_000 + b'\\n' + b'end'); {ENDS}")
+    assert cluster.wait() == 1
+    said = [line.partition("part-1 | ")[2] for line in cluster.lines if line.startswith("part-1")]
+    assert said[0] == "\ufffd"
+    assert "".join(said[1:-1]) == "x" * 1_000_000
+    assert said[-1] == "endenough"
 
 
 def test_a_reader_that_has_enough_ends_it(program: Path) -> None:
