@@ -8,16 +8,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
 from shared.bus.reports import CallReport, JobReport, JobsReport, PoolReport, PoolsReport, Reports, SourceReport
 from shared.errors import BusError, ProviderError
+from shared.outage import Outage
 from workers.asking.jsonrpc import is_limited
 from workers.asking.pool import SourcePool
 from workers.jobs import Jobs
 from workers.services.service import Service
-
-log = structlog.get_logger()
 
 _PAUSE = 1.0  # s between two reports: what runs less long than that may go unseen, and Redis has one call a second
 
@@ -71,18 +68,14 @@ class Reporter:
 
         Calls that could not be told while this worker led are forgotten: whoever led next knows later ones.
         """
-        away = False
+        redis = Outage("reports are not written", "reports are written again")
         while True:
             if leads():
                 try:
                     await self._report_whole()
-                    if away:
-                        log.info("reports are written again")
-                    away = False
+                    redis.back()
                 except BusError as error:
-                    if not away:
-                        log.warning("reports are not written", error=str(error))
-                    away = True
+                    redis.lost(error)
             else:
                 self._calls.clear()
                 self._failed.clear()

@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Literal
 
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,10 +25,9 @@ from shared.catalog import CHANNEL_NAMES
 from shared.database import Database, Record
 from shared.errors import CoinwireError, DatabaseError
 from shared.metrics import GatewayMetrics
+from shared.outage import Outage
 from shared.retention import Retention
 from shared.timestamps import iso_of, now_iso
-
-log = structlog.get_logger()
 
 _to_json = msgspec.json.Encoder().encode
 
@@ -113,10 +111,11 @@ class Archive:
         self._retention = retention
         self._metrics = metrics
         self._patience = patience
-        self._clock = clock
         self._turns = asyncio.Semaphore(_READING)
         self.under_way = 0
-        self._lost_at: float | None = None
+        self._outage = Outage(
+            "database lost: no history is served", "database back", clock=clock, database=database.location
+        )
 
     def limits(self, service: str) -> dict[str, float]:
         """What may be asked for and what there is, as stated in every answer."""
@@ -153,9 +152,7 @@ class Archive:
         except DatabaseError as error:
             self._lose(str(error))
             raise
-        if self._lost_at is not None:
-            log.info("database back", after_seconds=round(self._clock() - self._lost_at, 1))
-            self._lost_at = None
+        self._outage.back()
         self._metrics.history.labels("page").inc()
         return records, more
 
@@ -169,9 +166,7 @@ class Archive:
 
     def _lose(self, reason: str) -> None:
         self._metrics.history.labels("unavailable").inc()
-        if self._lost_at is None:
-            self._lost_at = self._clock()
-            log.warning("database lost: no history is served", database=self._database.location, reason=reason)
+        self._outage.lost(reason)
 
     async def aclose(self) -> None:
         """Let go of the database."""

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgpack
-import structlog
 from redis.asyncio import Redis
 
 from shared.bus.client import redis_call
 from shared.channels import Channels
 from shared.errors import BusError
-
-log = structlog.get_logger()
+from shared.outage import Outage
 
 _EXPIRES_MS = 10_000  # a gateway that was killed counts for so long at most
 _HEARTBEAT = 2.5  # s: four chances before that
@@ -132,17 +130,13 @@ class Presence:
 
     async def run(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Keep Redis and this object up to date until cancelled. Redis may come and go."""
-        lost_at: float | None = None
+        redis = Outage("presence lost: other gateways stop counting our clients", "presence back", clock=clock)
         while True:
             try:
                 await self.sync()
-                if lost_at is not None:
-                    log.info("presence back", after_seconds=round(clock() - lost_at, 1))
-                lost_at = None
+                redis.back()
             except BusError as error:
-                if lost_at is None:
-                    lost_at = clock()
-                    log.warning("presence not written", reason=str(error))
+                redis.lost(error)
             await asyncio.sleep(_SETTLE)
             if self._whole:
                 continue

@@ -23,6 +23,7 @@ from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import BusError, EnvelopeError
 from shared.metrics import BusMetrics
+from shared.outage import Backoff, Outage
 
 log = structlog.get_logger()
 
@@ -57,7 +58,7 @@ class Subscription:
         self._deadline = deadline
         self._metrics = metrics
         self._clock = clock
-        self._jitter = jitter
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter)
         self._positions: dict[str, Position] = {}
         self._heard_at = float("-inf")
         self._filled = False
@@ -71,26 +72,21 @@ class Subscription:
     async def run(self, deliver: Deliver) -> None:
         """Deliver updates until cancelled, reconnecting for ever with full jitter. Never returns by itself."""
         self._deliver = deliver
-        failures, lost_at = 0, None
+        redis = Outage("redis lost: reconnecting until it is back", "redis back", clock=self._clock)
         while True:
             connection: AbstractConnection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
             try:
                 early = await self._subscribe(connection)
-                if lost_at is not None:
-                    log.info("redis back", after_seconds=round(self._clock() - lost_at, 1))
-                failures, lost_at = 0, None
+                redis.back()
+                self._backoff.reset()
                 await self._read(connection, early)
             except (*REDIS_FAULTS, BusError) as error:
-                if lost_at is None:
-                    lost_at = self._clock()
-                    log.warning("redis lost", reason=_reason(error), will="reconnect until it is back")
+                redis.lost(error)
                 self._metrics.reconnects.inc()
             finally:
                 self._filled = False
                 await connection.disconnect(nowait=True)
-            pause = self._jitter() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 10))
-            failures += 1
-            await asyncio.sleep(pause)
+            await asyncio.sleep(self._backoff.pause())
 
     async def _subscribe(self, connection: AbstractConnection) -> list[Any]:
         """Subscribe to everything and fill what was missed. Returns what arrived meanwhile."""
@@ -197,7 +193,3 @@ class Subscription:
         self._positions[envelope.service] = Position(envelope.epoch, envelope.seq)
         self._metrics.received.labels(envelope.service).inc()
         self._deliver(envelope, raw)
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__

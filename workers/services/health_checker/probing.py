@@ -12,16 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil
 
-import structlog
-
 from shared.bus.reports import CallReport, Reports
 from shared.errors import BusError, ProviderError, RateBudgetError
+from shared.outage import Outage
 from workers.asking.pool import Asking
 from workers.asking.provider import Provider
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.providers.solana_rpc import SolanaRpc
-
-log = structlog.get_logger()
 
 _LOOK_AGAIN = 5.0
 """Seconds between two looks at who is due. The first comes as late, so that collectors that start then go first."""
@@ -117,7 +114,7 @@ class Prober:
         """Providers whose probe is under way."""
         self._asked: dict[str, float] = {}
         """By provider: unix seconds of the last probe's end, until the call is reported."""
-        self._away = False
+        self._redis = Outage("providers are not probed", "providers are probed again")
 
     @property
     def plans(self) -> dict[str, Plan]:
@@ -136,9 +133,9 @@ class Prober:
         try:
             calls = await self._reports.calls()
         except BusError as error:
-            self._redis_is(error)
+            self._redis.lost(error)
             return
-        self._redis_is(None)
+        self._redis.back()
         now = self._clock()
         for name, (provider, plan) in self._providers.items():
             if name in self.asking:
@@ -152,7 +149,7 @@ class Prober:
         try:
             await provider.probe(self._fetcher.asker(provider, _PATIENCE, reserve=reserve))
         except BusError as error:
-            self._redis_is(error)
+            self._redis.lost(error)
         except RateBudgetError:
             pass  # others asked it meanwhile, or it told us to wait: looked at again, for either ends some time
         except ProviderError:
@@ -161,11 +158,3 @@ class Prober:
             self._asked[provider.name] = self._clock()
         finally:
             self.asking.discard(provider.name)
-
-    def _redis_is(self, error: BusError | None) -> None:
-        """Tell once that Redis is away, or back."""
-        if error is not None and not self._away:
-            log.warning("providers are not probed", error=str(error))
-        elif error is None and self._away:
-            log.info("providers are probed again")
-        self._away = error is not None

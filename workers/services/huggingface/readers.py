@@ -9,16 +9,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-import structlog
-
 from shared.errors import NoSourceError
+from shared.outage import Outage
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
 from workers.providers.huggingface_inference import MOST_TEXTS, HuggingFaceInference
 from workers.services.huggingface.onnx_model import BATCH, ModelError, OnnxModel
 from workers.services.sentiment.tone import tone
-
-log = structlog.get_logger()
 
 Method = Literal["hub_model", "local_model", "lexicon"]
 
@@ -83,20 +80,16 @@ class LocalReader:
     def __init__(self, model: OnnxModel) -> None:
         self._model = model
         self.model = model.name
-        self._failed = False
+        self._outage = Outage("local model down", "local model back", model=model.name)
 
     async def read(self, texts: Sequence[str], deadline: float) -> Sequence[float] | None:
         """See Reader. A batch that has begun is not given up: a thread can't be stopped, and the next cycle has it."""
         try:
             tones = await asyncio.to_thread(self._model.tones, texts)
         except ModelError as error:
-            if not self._failed:
-                log.warning(f"local model down: {error}", model=self.model)
-            self._failed = True
+            self._outage.lost(error)
             return None
-        if self._failed:
-            log.info("local model back", model=self.model)
-        self._failed = False
+        self._outage.back()
         return tones
 
 

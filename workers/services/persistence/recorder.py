@@ -20,6 +20,7 @@ from shared.database import Database, Record
 from shared.envelope import Envelope
 from shared.errors import BusError, DatabaseError, EnvelopeError
 from shared.metrics import WorkerMetrics
+from shared.outage import Backoff, Outage
 from shared.retention import Retention
 
 log = structlog.get_logger()
@@ -193,19 +194,17 @@ class Recorder:
                 await asyncio.sleep(_PRUNE_PAUSE)
 
     async def _insist(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Until `attempt` succeeds; says once that `what` is lost, and once that it is back."""
-        failures = 0
+        """Repeat `attempt` until it succeeds."""
+        outage = Outage(f"recorder: {what} lost", f"recorder: {what} back")
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._jitter)
         while True:
             try:
                 await attempt()
             except (BusError, DatabaseError) as error:
-                if not failures:
-                    log.warning(f"recorder: {what} lost", reason=str(error), will="try until it is back")
-                failures += 1
-                await asyncio.sleep(self._jitter() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures, 10)))
+                outage.lost(error)
+                await asyncio.sleep(backoff.pause())
             else:
-                if failures:
-                    log.info(f"recorder: {what} back")
+                outage.back()
                 return
 
 

@@ -147,4 +147,5 @@ async def test_a_local_model_that_fails_is_told_once(tmp_path: Path) -> None:
         assert (await readers.read(["rally"], 1.0)).method == "lexicon"
         model.tones = inner  # type: ignore[method-assign]
         assert (await readers.read(["rally"], 1.0)).method == "local_model"
-    assert [line["event"] for line in logs] == ["local model down: out of memory", "local model back"]
+    told = [(line["event"], line.get("reason")) for line in logs]
+    assert told == [("local model down", "out of memory"), ("local model back", None)]
