@@ -6,7 +6,6 @@ seconds. An output has no address where it is data, a bare key or bare multisig;
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, ClassVar
@@ -16,6 +15,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import BitcoinStats, BtcHeader, BtcOutput, BtcTransaction
+from workers.asking.gathering import gather_all
 from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
 
 NAME = "esplora"
@@ -107,11 +107,8 @@ def parse_estimates(body: bytes) -> BitcoinStats:
 
 async def all_of(ask: Ask, requests: Sequence[Request[BitcoinStats]]) -> BitcoinStats:
     """The figures of several requests made at once. Raises the ProviderError of the first that failed."""
-    results = await asyncio.gather(*(ask(request) for request in requests), return_exceptions=True)
     stats = BitcoinStats()
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    for result in await gather_all(*(ask(request) for request in requests)):
         stats = stats.filled(result)
     return stats
 

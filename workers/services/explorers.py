@@ -15,7 +15,6 @@ and blockchain.com is for whale_tracking.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,6 +24,7 @@ from shared.payloads.explorers import BitcoinExplorer, EthereumExplorer, Explore
 from shared.timestamps import iso
 from workers.answers import BitcoinStats, EthereumStats
 from workers.asking.fetch import provider_keys
+from workers.asking.gathering import gather_all
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
@@ -170,11 +170,7 @@ class ExplorersService:
 
     async def _ask_ethereum(self, provider: EthereumRpc | Etherscan, ask: Ask) -> EthereumStats:
         newest = provider.chain_head(ask) if isinstance(provider, Etherscan) else provider.height(ask)
-        height, price = await asyncio.gather(newest, provider.gas_price(ask), return_exceptions=True)
-        if isinstance(height, BaseException):
-            raise height
-        if isinstance(price, BaseException):
-            raise price
+        height, price = await gather_all(newest, provider.gas_price(ask))
         self._ethereum_tip.check(provider.name, height, self._now)
         return EthereumStats(latest_block=height, gas_price_gwei=price / _GWEI)
 

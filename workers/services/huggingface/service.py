@@ -6,7 +6,6 @@ calls at first; afterwards most pages have not changed. The hub allows 500 in fi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -20,6 +19,7 @@ from shared.payloads import HuggingFace, News
 from shared.payloads.huggingface import HeadlineSentiment
 from shared.timestamps import iso
 from workers.answers import Repo
+from workers.asking.gathering import gather_all
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
@@ -137,11 +137,7 @@ async def _ask_registry(hub: Hub, ask: Ask) -> Registry:
     async def datasets() -> tuple[Repo, ...]:
         return merged([await hub.datasets(ask, term) for term in TERMS])
 
-    answers = await asyncio.gather(models(), datasets(), return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-    return Registry(*answers)  # type: ignore[arg-type]  # no exceptions are left in it
+    return Registry(*await gather_all(models(), datasets()))
 
 
 def merged(lists: Iterable[Iterable[Repo]]) -> tuple[Repo, ...]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 import structlog
@@ -14,13 +12,12 @@ from msgspec import Meta, Struct
 from shared.errors import ProviderError
 from shared.payloads.onchain import ContractEvent
 from workers.answers import EthHeader
+from workers.asking.gathering import gather_all
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.services.onchain.contracts import ADDRESSES, NAMES, TOPICS
 from workers.services.rpc_nodes.nodes import verify_mainnet
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -96,11 +93,11 @@ class ContractEvents:
         if last < start.block:
             return Reading((), start)
         # By hash: of numbers, a backend that lacks the blocks would say that they have no logs, and that is a gap.
-        headers = await _all(node.header(ask, number) for number in range(start.block, last + 1))
+        headers = await gather_all(*(node.header(ask, number) for number in range(start.block, last + 1)))
         if None in headers:
             raise ProviderError(node.name, "lacks blocks below its newest")
         hashes = [header.hash for header in headers if header is not None]
-        parts = await _all(node.logs_in(ask, ADDRESSES, TOPICS, block_hash) for block_hash in hashes)
+        parts = await gather_all(*(node.logs_in(ask, ADDRESSES, TOPICS, block_hash) for block_hash in hashes))
         logs = [entry for part in parts for entry in part]
         found = {
             (entry.block, entry.index): ContractEvent(
@@ -119,17 +116,6 @@ class ContractEvents:
             events=tuple(found[place] for place in places[: self._most]),
             next=Place(*rest[0]) if rest else Place(last + 1),
         )
-
-
-async def _all(questions: Iterable[Awaitable[T]]) -> list[T]:
-    """All answers; the first error after the last of them."""
-    results = await asyncio.gather(*questions, return_exceptions=True)
-    answers: list[T] = []
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-        answers.append(result)
-    return answers
 
 
 async def newest_header(node: EthereumRpc, ask: Ask, now: float, verified: set[str]) -> EthHeader:

@@ -25,7 +25,6 @@ figure is known. Those are more chains than `chains` has: Bitcoin, Ethereum and 
 
 from __future__ import annotations
 
-import asyncio
 from statistics import fmean
 from typing import Any
 
@@ -35,6 +34,7 @@ from shared.payloads.onchain import ChainMetrics
 from shared.timestamps import iso
 from workers.answers import BitcoinStats, EthereumStats
 from workers.asking.fetch import provider_keys
+from workers.asking.gathering import gather_all
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
@@ -139,18 +139,11 @@ class OnchainService:
     async def collect(self, now: float, deadline: float) -> Onchain:
         """See Service. Raises NoSourceError where no source of any figure is well."""
         self._now = now
-        refreshed, found, prices = await asyncio.gather(
+        _, found, prices = await gather_all(
             refresh_parts("onchain", self._parts, now, deadline),
             self._read_events(now, deadline),
             self._book.usd((BITCOIN,), now, deadline),
-            return_exceptions=True,
         )
-        if isinstance(refreshed, BaseException):
-            raise refreshed
-        if isinstance(found, BaseException):
-            raise found
-        if isinstance(prices, BaseException):
-            raise prices
         if found is not None:
             self._events.accept(found[1])
         return self._payload(now, found, prices.get(BITCOIN))

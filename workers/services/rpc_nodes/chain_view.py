@@ -7,7 +7,6 @@ a block late, or sees another block at the tip while nobody is ahead, changes no
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import pairwise
 
@@ -16,6 +15,7 @@ from msgspec import Struct
 from shared.errors import ProviderError
 from shared.payloads.rpc_nodes import ChainEvent
 from workers.answers import EthHeader
+from workers.asking.gathering import gather_all
 
 _REMEMBERED = 64
 """Blocks of a chain that are remembered, so the deepest reorganisation that is told exactly: two epochs of Ethereum,
@@ -155,13 +155,7 @@ async def _replaced(node: str, header: Header, view: View, head: EthHeader, belo
 
 async def _each(node: str, header: Header, numbers: range) -> list[EthHeader]:
     """Headers of all these, asked for at once; the first error after the last answer."""
-    results = await asyncio.gather(*(_there(node, header, number) for number in numbers), return_exceptions=True)
-    headers = []
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-        headers.append(result)
-    return headers
+    return await gather_all(*(_there(node, header, number) for number in numbers))
 
 
 async def _there(node: str, header: Header, number: int | None) -> EthHeader:

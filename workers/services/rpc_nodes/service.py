@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from shared.payloads import RpcNodes
 from shared.payloads.rpc_nodes import ChainEvent, RpcNode
 from shared.timestamps import iso
 from workers.answers import EthHeader
+from workers.asking.gathering import gather_all
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
 from workers.providers.ethereum_rpc import EthereumRpc
@@ -139,12 +139,7 @@ class RpcNodesService:
     async def _all_news(self, heights: Mapping[str, Mapping[str, int]], seconds: float) -> list[News]:
         """The news of each chain that has an answering node; all are asked at once."""
         asking = [self._news(chain, found, seconds) for chain, found in heights.items() if found]
-        news = []
-        for result in await asyncio.gather(*asking, return_exceptions=True):
-            if isinstance(result, BaseException):
-                raise result
-            news.append(result)
-        return news
+        return await gather_all(*asking)
 
     async def _news(self, chain: str, heights: Mapping[str, int], seconds: float) -> News:
         view = self._views.get(chain)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from shared.errors import NoSourceError, ProviderError, RateBudgetError
 from workers.answers import BtcBlock, BtcHeader, BtcTransaction
+from workers.asking.gathering import gather_all
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask, Provider, StatusError
 from workers.services.whale_tracking.bitcoin_sources import (
@@ -212,11 +213,7 @@ class BitcoinScan:
         batch = pending.txids[: min(_AT_ONCE, steps)]
 
         async def question(provider: Single, ask: Ask) -> tuple[BtcTransaction, ...]:
-            answers = await asyncio.gather(*(provider.transaction(ask, txid) for txid in batch), return_exceptions=True)
-            for answer in answers:
-                if isinstance(answer, BaseException):
-                    raise answer
-            return tuple(answer for answer in answers if not isinstance(answer, BaseException))
+            return tuple(await gather_all(*(provider.transaction(ask, txid) for txid in batch)))
 
         name, transactions = await self.transactions.ask(question, left)
         work.sources[name] = None
