@@ -26,6 +26,8 @@ COPY workers workers
 COPY simulator simulator
 COPY launcher launcher
 COPY commands commands
+# The gateway serves it at /docs.
+COPY docs docs
 # The root filesystem is read-only at run time, so bytecode is compiled here. Files are made readable for the user that the
 # container runs as, whatever the umask of the checkout.
 RUN python -m compileall -q /app && chmod -R a+rX /app

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.docs import asyncapi, openapi, page
+from gateway.docs import asyncapi, guides, openapi, page
 from gateway.history import archive
 from gateway.http import rest, snapshot
 
@@ -53,6 +53,14 @@ def docs(_request: Request) -> Response:
     return HTMLResponse(_page(), headers=_BRIEFLY | page.SECURITY)
 
 
+def guide(request: Request) -> Response:
+    """A document of the repository: a how-to, a reference, a decision."""
+    path = "/".join(request.path_params.values())
+    if path not in guides.guides():
+        return rest.failure(404, f"Nothing at {request.url.path}", documentation="/docs")
+    return HTMLResponse(page.render_guide(path), headers=_BRIEFLY | page.SECURITY)
+
+
 def asset(request: Request) -> Response:
     """A style sheet or script of the page."""
     name = request.path_params["name"]
@@ -65,6 +73,8 @@ def asset(request: Request) -> Response:
 ROUTES: list[BaseRoute] = [
     Route("/docs", docs),
     Route("/docs/assets/{name}", asset),
+    Route("/docs/{name}", guide, name="guide"),
+    Route("/docs/{folder}/{name}", guide, name="guide_in_folder"),
     Route("/openapi.json", openapi_json),
     Route("/asyncapi.json", asyncapi_json),
 ]

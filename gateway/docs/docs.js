@@ -7,12 +7,12 @@ const origin = location.origin.replace(/^http/, "ws");
 for (const place of document.querySelectorAll("[data-origin]")) place.textContent = origin;
 
 // A link to a folded message or service unfolds it.
-function unfold() {
+function unfoldTarget() {
   const target = document.getElementById(location.hash.slice(1));
   if (target instanceof HTMLDetailsElement) target.open = true;
 }
-addEventListener("hashchange", unfold);
-unfold();
+addEventListener("hashchange", unfoldTarget);
+unfoldTarget();
 
 const at = (name) => document.getElementById(`try-${name}`);
 const log = at("log");

@@ -44,13 +44,12 @@ def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": description, "schema": {"type": "integer", **schema}}
 
 
-_SERVICE = {
-    "name": "service",
-    "in": "path",
-    "required": True,
-    "description": "One of the twelve, or `system`",
-    "schema": {"type": "string", "enum": list(CHANNEL_NAMES)},
-}
+def _path(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    schema = {"type": "string", **schema}
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+_SERVICE = _path("service", "One of the twelve, or `system`", enum=list(CHANNEL_NAMES))
 _MOMENT = (
     "ISO 8601 (`2025-11-11T10:30:00Z`, `2025-11-11T11:30:00%2B01:00`, `2025-11-11`; UTC where it names no zone) "
     "or unix seconds (`1762857000`, `1762857000.250`), inclusive. "
@@ -58,6 +57,7 @@ _MOMENT = (
 _RETRY = {"Retry-After": "seconds"}
 
 _BAD, _AWAY = "A parameter is not what it must be", "Redis can't be reached"
+_GUIDE = {200: Answer("The document as a page", str, "text/html"), 404: Answer("There is none", shapes.Failure)}
 _HANDSHAKE = Operation(
     "WebSocket handshakes",
     {
@@ -141,7 +141,11 @@ OPERATIONS: dict[str, Operation] = {
     "/docs/assets/{name}": Operation(
         "Documentation",
         {200: Answer("The file"), 404: Answer("There is no such file", shapes.Failure)},
-        ({"name": "name", "in": "path", "required": True, "schema": {"type": "string"}},),
+        (_path("name", "A style sheet or script that `/docs` names"),),
+    ),
+    "/docs/{name}": Operation("Documentation", _GUIDE, (_path("name", "A file of `docs/`"),)),
+    "/docs/{folder}/{name}": Operation(
+        "Documentation", _GUIDE, (_path("folder", "`how-to`, `reference` or `adr`"), _path("name", "A file of it"))
     ),
     "/openapi.json": Operation("Documentation", {200: Answer("OpenAPI 3.1", dict[str, Any])}),
     "/asyncapi.json": Operation("Documentation", {200: Answer("AsyncAPI 3.1", dict[str, Any])}),

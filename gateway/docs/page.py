@@ -1,4 +1,4 @@
-"""The page: the AsyncAPI document rendered here, the OpenAPI document by Swagger UI in the browser."""
+"""The pages: the AsyncAPI document and the guides rendered here, the OpenAPI document by Swagger UI in the browser."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup, escape
 
+from gateway.docs import guides
 from gateway.endpoints import MASTER
 from gateway.protocol import COMMAND_BURST, COMMANDS_A_SECOND, MAX_MESSAGE_BYTES
 from shared.catalog import CATEGORIES, SYSTEM
@@ -24,6 +25,8 @@ ASSETS: dict[str, Path] = {
     "docs.css": _HERE / "docs.css",
     "viewer.css": _HERE / "viewer.css",
     "docs.js": _HERE / "docs.js",
+    "search.js": _HERE / "search.js",
+    "copy.js": _HERE / "copy.js",
     "viewer.js": _HERE / "viewer.js",
     "swagger-ui.css": _SWAGGER / "swagger-ui.css",
     "swagger-ui-bundle.js": _SWAGGER / "swagger-ui-bundle.js",
@@ -58,8 +61,9 @@ def fingerprint(name: str) -> str:
     return hashlib.sha256(ASSETS[name].read_bytes()).hexdigest()[:12]
 
 
-def render(document: dict[str, Any]) -> str:
-    """The page of an AsyncAPI document."""
+def _template(name: str, depth: int = 0) -> tuple[jinja2.Template, str]:
+    """A template for a page `depth` folders below `/`, and the way back up: links are relative, as behind a prefix."""
+    root = "../" * depth
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -67,14 +71,27 @@ def render(document: dict[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"code": _code, "pretty": _pretty, "compact": _compact}
-    environment.globals["asset"] = lambda name: f"docs/assets/{name}?v={fingerprint(name)}"
+    environment.filters |= {"code": _code, "plain": _plain, "pretty": _pretty, "compact": _compact}
+    environment.globals["asset"] = lambda name: f"{root}docs/assets/{name}?v={fingerprint(name)}"
+    return environment.get_template(name), root
+
+
+def render_guide(path: str) -> str:
+    """The page of a document of `docs/`. Raises KeyError for one that is not there."""
+    guide = guides.guides()[path]
+    template, root = _template("guide.html", depth=1 + path.count("/"))
+    return template.render(guide=guide, listed=guides.listed(), root=root, text=Markup(guides.html(path)))  # noqa: S704
+
+
+def render(document: dict[str, Any]) -> str:
+    """The page of an AsyncAPI document."""
+    template, _ = _template("docs.html")
     messages = document["components"]["messages"]
     schemas = document["components"]["schemas"]
     updates = {name: message for name, message in messages.items() if "x-service" in message}
     received = [operation for operation in document["operations"].values() if operation["action"] == "receive"]
     commands = {_last(operation["messages"][0]): _last(operation["reply"]["messages"][0]) for operation in received}
-    return environment.get_template("docs.html").render(
+    return template.render(
         document=document,
         groups=(MASTER, *CATEGORIES),
         categories=(*CATEGORIES, SYSTEM),
@@ -83,6 +100,7 @@ def render(document: dict[str, Any]) -> str:
         updates=list(updates.values()),
         fields=lambda message: list(fields(message["payload"]["properties"]["data"], schemas)),
         schema=lambda message: schemas[_last(message["payload"]["properties"]["data"])],
+        guides=guides.listed(),
         limits={"size": MAX_MESSAGE_BYTES // 1024, "rate": f"{COMMANDS_A_SECOND:g}", "burst": f"{COMMAND_BURST:g}"},
     )
 
@@ -133,6 +151,11 @@ def _last(reference: dict[str, str]) -> str:
 def _code(text: str) -> Markup:
     """Text with `such parts` as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  (escaped just before)
+
+
+def _plain(text: str) -> str:
+    """Text without the marks of code."""
+    return text.replace("`", "")
 
 
 def _pretty(value: Any) -> str:

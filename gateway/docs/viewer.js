@@ -6,6 +6,20 @@ const follow = () => document.documentElement.classList.toggle("dark-mode", dark
 dark.addEventListener("change", follow);
 follow();
 
+const rendered = () => new Promise((resolve) => setTimeout(resolve));
+
+async function unfold(tag, operationId) {
+  const id = `operations-${tag}-${operationId}`;
+  if (!document.getElementById(id)) document.getElementById(`operations-tag-${tag}`).click(); // its group is folded
+  await rendered();
+  const operation = document.getElementById(id);
+  const control = operation.querySelector(".opblock-summary-control");
+  if (!operation.classList.contains("is-open")) control.click();
+  await rendered();
+  operation.scrollIntoView();
+  control.focus({ preventScroll: true });
+}
+
 addEventListener("DOMContentLoaded", async () => {
   const viewer = document.getElementById("viewer");
   try {
@@ -28,6 +42,10 @@ addEventListener("DOMContentLoaded", async () => {
       defaultModelExpandDepth: 4,
       supportedSubmitMethods: ["get"],
     });
+    for (const [name, { get }] of pages) {
+      const { operationId, summary, tags } = get;
+      operations.push({ kind: "HTTP", name, summary, text: "", open: () => unfold(tags[0], operationId) });
+    }
   } catch (error) {
     viewer.textContent = `The viewer could not be shown (${error.message}). The same is in openapi.json.`;
   }

@@ -31,9 +31,9 @@ async def test_the_image_has_no_build_tool(stack: Stack) -> None:
 
 
 async def test_the_image_has_only_what_runs(stack: Stack) -> None:
-    """/app holds the packages; no test, no .env, no .git, no data."""
+    """/app holds the packages and the documentation that gateways serve; no test, no .env, no .git, no data."""
     found = (await stack.run("docker", "run", "--rm", IMAGE, "ls", "-A", "/app")).split()
-    assert sorted(found) == ["commands", "gateway", "launcher", "shared", "simulator", "workers"]
+    assert sorted(found) == ["commands", "docs", "gateway", "launcher", "shared", "simulator", "workers"]
 
 
 async def test_the_image_has_no_secret(stack: Stack) -> None:

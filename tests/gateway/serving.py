@@ -1,4 +1,4 @@
-"""A gateway that serves its documents, and has heard an update of every service."""
+"""A gateway that serves its documents and has heard an update of every service, and what matters of its pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from html.parser import HTMLParser
 from typing import Any
 
 import httpx
@@ -94,3 +95,55 @@ async def _listen(gateway: Gateway) -> AsyncGenerator[str]:
             heard = json.loads(message)
             if heard["type"] == "update":
                 yield heard["service"]
+
+
+class Page(HTMLParser):
+    """What matters of a page: what it loads and links, its ids, headings, labels, and anything inline."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.elements: list[dict[str, str]] = []
+        self.tags: list[str] = []
+        self.unlabelled: list[str] = []
+        self.inline: list[str] = []
+        self.text = ""
+        self._labels = 0
+        self._script = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.elements.append({name: value or "" for name, value in attrs})
+        self.tags.append(tag)
+        self._labels += tag == "label"
+        self._script = tag in {"script", "style"}
+        self.inline += [name for name in values if name.startswith("on") or name == "style"]
+        for name in ("src", "href", "action", "srcset", "poster", "data"):
+            if values.get(name) is not None:
+                (self.links if tag == "a" else self.loads).append(values[name] or "")
+        if values.get("id"):
+            self.ids.append(values["id"] or "")
+        if tag in {"input", "select", "textarea"} and not self._labels:
+            self.unlabelled.append(values.get("id") or tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._labels -= tag == "label"
+        self._script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._script and data.strip():
+            self.inline.append(data)
+        self.text += data
+
+    @property
+    def found(self) -> list[dict[str, str]]:
+        """The elements that the page's search knows."""
+        return [element for element in self.elements if "data-find" in element]
+
+    @property
+    def kinds(self) -> set[str]:
+        """What they are."""
+        return {element["data-find"] for element in self.found}

@@ -6,7 +6,6 @@ import asyncio
 import json
 import tomllib
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ from pydantic import SecretStr
 from starlette.routing import Route
 
 from gateway.app import create_app
-from gateway.docs import VERSION, asyncapi, page
+from gateway.docs import VERSION, asyncapi, guides, page
 from gateway.docs.commands import COMMANDS
 from gateway.docs.examples import from_schema
 from gateway.docs.openapi import OPERATIONS
@@ -29,7 +28,7 @@ from gateway.protocol import ACTIONS, ERROR_CODES, MESSAGE_TYPES, CloseCode, par
 from shared.catalog import CHANNEL_NAMES, SERVICES
 from shared.payloads import SystemNotice
 from shared.settings import Settings
-from tests.gateway.serving import DEADLINE, Gateway
+from tests.gateway.serving import DEADLINE, Gateway, Page
 from tests.places import ROOT
 
 
@@ -276,49 +275,9 @@ async def test_a_refusal_for_speed_is_as_documented(gateway: Gateway) -> None:
 # The page.
 
 
-class _Page(HTMLParser):
-    """What matters of a page: what it loads and links, its ids, headings, labels, and anything inline."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.loads: list[str] = []
-        self.links: list[str] = []
-        self.ids: list[str] = []
-        self.tags: list[str] = []
-        self.unlabelled: list[str] = []
-        self.inline: list[str] = []
-        self.text = ""
-        self._labels = 0
-        self._script = False
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.tags.append(tag)
-        self._labels += tag == "label"
-        self._script = tag in {"script", "style"}
-        self.inline += [name for name in values if name.startswith("on") or name == "style"]
-        for name in ("src", "href", "action", "srcset", "poster", "data"):
-            if values.get(name) is not None:
-                (self.links if tag == "a" else self.loads).append(values[name] or "")
-        if values.get("id"):
-            self.ids.append(values["id"] or "")
-        if tag in {"input", "select", "textarea"} and not self._labels:
-            self.unlabelled.append(values.get("id") or tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._labels -= tag == "label"
-        self._script = False
-
-    def handle_data(self, data: str) -> None:
-        if self._script and data.strip():
-            self.inline.append(data)
-        self.text += data
-
-
 async def test_the_page_loads_nothing_from_another_host(gateway: Gateway) -> None:
     """Every src and href is relative, and what it names is served by this gateway."""
-    shown = _Page((await gateway.http.get("/docs")).text)
+    shown = Page((await gateway.http.get("/docs")).text)
     assert shown.loads
     for address in (*shown.loads, *shown.links):
         parts = urlsplit(address)
@@ -348,21 +307,46 @@ async def test_the_page_forbids_what_it_does_not_need(gateway: Gateway) -> None:
     assert "script-src" not in directives
     assert directives["connect-src"] == ["'self'", "ws:", "wss:"]
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert _Page(answer.text).inline == []
+    assert Page(answer.text).inline == []
 
 
 async def test_the_page_documents_the_whole_websocket_api(gateway: Gateway) -> None:
     """Without a script it names every endpoint, service, action, message type, error code and close code."""
-    text = _Page((await gateway.http.get("/docs")).text).text
+    text = Page((await gateway.http.get("/docs")).text).text
     codes = [str(code.value) for code in CloseCode]
     for name in (*ENDPOINTS, *CHANNEL_NAMES, *ACTIONS, *MESSAGE_TYPES, *ERROR_CODES, *codes, "since", "msgpack"):
         assert name in text
 
 
+async def test_everything_that_the_page_documents_can_be_searched(gateway: Gateway) -> None:
+    """Its search has every endpoint, action, message, service, code and how-to, each with a place to go to."""
+    shown = Page((await gateway.http.get("/docs")).text)
+    found = {kind: {each["data-name"] for each in shown.found if each["data-find"] == kind} for kind in shown.kinds}
+    assert found["endpoint"] == set(ENDPOINTS)
+    assert found["action"] == set(ACTIONS)
+    assert found["message"] == set(MESSAGE_TYPES) - {"update"}
+    assert found["service"] == set(CHANNEL_NAMES)
+    assert found["error code"] == set(ERROR_CODES)
+    assert found["close code"] == {str(code.value) for code in CloseCode}
+    assert {guide.title for guide in guides.listed() if guide.kind == "how-to"} == found["how-to"]
+    assert all(each.get("id") or each.get("href") for each in shown.found)
+
+
+async def test_the_search_can_be_used_by_keyboard_and_by_ear(gateway: Gateway) -> None:
+    """It is a labelled combobox that controls a list, and its outcome is announced."""
+    text = (await gateway.http.get("/docs")).text
+    shown = Page(text)
+    (search,) = [each for each in shown.elements if each.get("role") == "combobox"]
+    assert search["aria-controls"] in shown.ids
+    assert search["aria-keyshortcuts"] == "/"
+    assert [each["id"] for each in shown.elements if each.get("role") == "listbox"] == [search["aria-controls"]]
+    assert any(each.get("role") == "status" for each in shown.elements)
+
+
 async def test_the_page_is_accessible(gateway: Gateway) -> None:
     """It has a language, a title, one h1, a main part, labels for its controls, and links that lead somewhere."""
     text = (await gateway.http.get("/docs")).text
-    shown = _Page(text)
+    shown = Page(text)
     assert '<html lang="en">' in text
     assert [shown.tags.count(tag) for tag in ("title", "h1", "main", "nav")] == [1, 1, 1, 1]
     assert shown.unlabelled == []

@@ -13,8 +13,9 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.gateway.serving import Gateway
+from tests.places import ROOT
 
-NODE = Path(__file__).parents[1] / "node"
+NODE = ROOT / "tests" / "node"
 DEADLINE = 120.0  # seconds: a compiler of TypeScript on a machine that is busy
 BUILT_IN = {"Array", "Date", "Error", "Function", "Map", "Number", "Object", "Promise", "Set", "String", "Symbol"}
 
