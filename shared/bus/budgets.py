@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from math import ceil
 
 from redis.asyncio import Redis
 
 from shared.budget import Budget
-from shared.bus.client import redis_call
+from shared.bus.client import load_script, redis_call
 from shared.channels import Channels
-
-_BLOCK = "if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) end"
 
 
 class Budgets:
@@ -19,8 +16,8 @@ class Budgets:
 
     def __init__(self, redis: Redis, channels: Channels) -> None:
         self._channels = channels
-        self._block = redis.register_script(_BLOCK)
-        self._spend = redis.register_script((resources.files("shared.bus") / "budget.lua").read_text())
+        self._block = load_script(redis, "budget_block")
+        self._spend = load_script(redis, "budget")
 
     async def spend(self, provider: str, budget: Budget, cost: int = 1, *, reserve: int = 0) -> float:
         """Take `cost` units: 0.0 if the call may be made now, else the seconds until it may be (nothing was taken).

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
-from shared.bus.client import redis_call
+from shared.bus.client import load_script, redis_call
 from shared.bus.stream_reader import StreamReader
 from shared.channels import Channels
 from shared.envelope import Envelope, pack_draft
@@ -33,8 +32,8 @@ class Bus:
         self._history_length = history_length
         self._positions: dict[str, Position] = {}
         self._name = secrets.token_hex(8)
-        self._publish = redis.register_script((resources.files("shared.bus") / "publish.lua").read_text())
-        self._resume = redis.register_script((resources.files("shared.bus") / "resume.lua").read_text())
+        self._publish = load_script(redis, "publish")
+        self._resume = load_script(redis, "resume")
 
     async def publish(
         self, service: str, data: dict[str, Any], *, fence: int = 0, cursor: bytes | None = None

@@ -6,10 +6,12 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import resources
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import BusError, FencedError, SettingsError
@@ -54,6 +56,11 @@ async def redis_call(what: str) -> AsyncIterator[None]:
         if isinstance(error, ResponseError) and str(error).startswith("FENCED"):
             raise FencedError(f"{what}: {error}") from None
         raise BusError(f"{what}: {fault_name(error)}") from error
+
+
+def load_script(redis: Redis, name: str) -> AsyncScript:
+    """The Lua script of the file `name`.lua beside this module, whose header documents KEYS and ARGV; does no I/O."""
+    return redis.register_script((resources.files(__package__) / f"{name}.lua").read_text())
 
 
 def open_redis(settings: Settings) -> Redis:

@@ -7,18 +7,15 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable
-from importlib import resources
 
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus.client import REDIS_FAULTS, redis_call
+from shared.bus.client import REDIS_FAULTS, load_script, redis_call
 from shared.channels import Channels
 from shared.errors import BusError
 
 log = structlog.get_logger()
-
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
 class Lease:
@@ -35,8 +32,8 @@ class Lease:
         self._fence = 0
         self._until = float("-inf")
         self._answered_at = float("-inf")
-        self._take = redis.register_script((resources.files("shared.bus") / "lease.lua").read_text())
-        self._give = redis.register_script(_RELEASE)
+        self._take = load_script(redis, "lease")
+        self._give = load_script(redis, "lease_release")
 
     @property
     def fence(self) -> int:

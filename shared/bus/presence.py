@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgpack
 from redis.asyncio import Redis
 
-from shared.bus.client import redis_call
+from shared.bus.client import load_script, redis_call
 from shared.channels import Channels
 from shared.errors import BusError
 from shared.outage import Outage
@@ -25,17 +25,6 @@ _HEARTBEAT = 2.5  # s: four chances before that
 _SETTLE = 0.2  # s between two writes: a burst of connects becomes one batch
 _BLOCK = 10_000  # client numbers a gateway takes at a time: a connect costs no round trip
 _TOTAL = "total"
-
-_TAKE_NUMBERS = """
-local highest = tonumber(redis.call('GET', KEYS[1]) or 0)
-if highest < tonumber(ARGV[1]) then
-  -- Redis lost it, and other gateways may hold higher ones than the asker: go on from the clock (ms), above them all.
-  local clock = redis.call('TIME')
-  highest = math.max(tonumber(ARGV[1]), clock[1] * 1000 + math.floor(clock[2] / 1000))
-end
-redis.call('SET', KEYS[1], string.format('%.0f', highest + tonumber(ARGV[2])))
-return highest
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +64,7 @@ class Presence:
         self._free: range = range(0)
         self._spare: range = range(0)
         self._highest = 0  # of all numbers that Redis has handed us
-        self._take = redis.register_script(_TAKE_NUMBERS)
+        self._take = load_script(redis, "client_numbers")
 
     # What sessions call: none of these waits.
 

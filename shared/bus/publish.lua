@@ -12,20 +12,24 @@
 -- ARGV[8]  name of this publisher
 -- ARGV[9]  optional: the publisher's own note of where this update ended, kept as `cursor` in meta
 -- returns  {epoch, seq}, or the error FENCED
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'fence', 'run_id', 'publisher')
+local meta_key, stream_key, last_key = KEYS[1], KEYS[2], KEYS[3]
+local channel, fence, draft, history_length, new_epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local known_epoch, known_seq, this_publisher, cursor = ARGV[6], tonumber(ARGV[7]), ARGV[8], ARGV[9]
+
+local meta = redis.call('HMGET', meta_key, 'epoch', 'seq', 'fence', 'run_id', 'publisher')
 local epoch, seq, run_id, publisher = meta[1], tonumber(meta[2] or 0), meta[4], meta[5]
-if tonumber(ARGV[2]) < tonumber(meta[3] or 0) then
+if tonumber(fence) < tonumber(meta[3] or 0) then
   return redis.error_reply('FENCED a newer holder of the lease publishes here')
 end
 
 -- A server that came back may have lost its last second of writes, and would then give a seq out twice.
 -- Only the publisher that published last can tell, for it remembers where; without it, a restart begins a new epoch.
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local vouched = ARGV[6] == epoch and ARGV[8] == publisher and seq >= tonumber(ARGV[7])
-local lost = ARGV[6] == epoch and seq < tonumber(ARGV[7])
+local vouched = known_epoch == epoch and this_publisher == publisher and seq >= known_seq
+local lost = known_epoch == epoch and seq < known_seq
 local function begin_epoch()
-  epoch, seq = ARGV[5], 0
-  redis.call('DEL', KEYS[2])
+  epoch, seq = new_epoch, 0
+  redis.call('DEL', stream_key)
 end
 if not epoch or lost or (server ~= run_id and not vouched) then begin_epoch() end
 
@@ -33,8 +37,8 @@ local id, message
 local function append()
   seq = seq + 1
   id = string.format('%.0f', seq)
-  message = ARGV[3] .. cmsgpack.pack('epoch') .. cmsgpack.pack(epoch) .. cmsgpack.pack('seq') .. cmsgpack.pack(seq)
-  return redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], id .. '-0', 'm', message)
+  message = draft .. cmsgpack.pack('epoch') .. cmsgpack.pack(epoch) .. cmsgpack.pack('seq') .. cmsgpack.pack(seq)
+  return redis.pcall('XADD', stream_key, 'MAXLEN', '~', history_length, id .. '-0', 'm', message)
 end
 local appended = append()
 if appended.err and string.find(appended.err, 'equal or smaller', 1, true) then
@@ -43,8 +47,8 @@ if appended.err and string.find(appended.err, 'equal or smaller', 1, true) then
 end
 if appended.err then return appended end -- nothing was counted yet
 
-redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', id, 'fence', ARGV[2], 'run_id', server, 'publisher', ARGV[8])
-if ARGV[9] then redis.call('HSET', KEYS[1], 'cursor', ARGV[9]) end
-redis.call('SET', KEYS[3], message)
-redis.call('PUBLISH', ARGV[1], message)
+redis.call('HSET', meta_key, 'epoch', epoch, 'seq', id, 'fence', fence, 'run_id', server, 'publisher', this_publisher)
+if cursor then redis.call('HSET', meta_key, 'cursor', cursor) end
+redis.call('SET', last_key, message)
+redis.call('PUBLISH', channel, message)
 return {epoch, seq}
