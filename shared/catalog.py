@@ -49,12 +49,12 @@ _LINES = (
 # fmt: on
 
 SERVICES: dict[str, ServiceSpec] = {line.name: line for line in _LINES}
-"""The twelve services by name, in the document's order."""
+"""The twelve services by name, in the order in which clients see them."""
 
 CHANNEL_NAMES = (*SERVICES, SYSTEM)
 """Everything that has a channel of its own: what a relay subscribes to."""
 
 
 def of_category(category: str) -> tuple[str, ...]:
-    """Names of a category's services, in the document's order."""
+    """Names of a category's services, in the order of `SERVICES`."""
     return tuple(name for name, spec in SERVICES.items() if spec.category == category)

@@ -1,4 +1,4 @@
-"""UTC times as every coinwire message carries them: ISO 8601, milliseconds, `Z` (CONTRACT.md, section 1)."""
+"""UTC times as every coinwire message carries them: ISO 8601, milliseconds, `Z`."""
 
 from __future__ import annotations
 

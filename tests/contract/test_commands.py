@@ -1,4 +1,4 @@
-"""Commands and their answers (CONTRACT.md, section 3)."""
+"""Commands and their answers (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 

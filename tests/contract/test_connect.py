@@ -1,4 +1,4 @@
-"""What a client is told when it connects (CONTRACT.md, sections 1 and 2)."""
+"""What a client is told when it connects (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""meta, MessagePack and `since` (CONTRACT.md, section 4)."""
+"""meta, MessagePack and `since` (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 

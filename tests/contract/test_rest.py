@@ -1,4 +1,4 @@
-"""The HTTP side (CONTRACT.md, section 5)."""
+"""The HTTP side (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def test_samples_are_payloads_but_for_what_we_add(document: str, name: str) -> N
 
 
 def test_the_documents_partial_samples_are_parts_of_payloads(document: str) -> None:
-    """Where the document elides or CONTRACT.md adds fields, what it prints fits, field by field."""
+    """Where the document elides fields or we add some, what it prints fits, field by field."""
     found = samples(document)
     empty: dict[str, Any] = {"market_caps": {}, "price_changes": {}}
     assert msgspec.convert(found["market_data"] | empty, MarketData).prices == {"bitcoin": 45000.0, "ethereum": 3200.0}

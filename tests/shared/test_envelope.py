@@ -1,4 +1,4 @@
-"""Envelope: the message as it stands in Redis (CONTRACT.md, section 7)."""
+"""Envelope: the message as it stands in Redis (docs/how-to/read-a-channel.md)."""
 
 from __future__ import annotations
 

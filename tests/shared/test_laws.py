@@ -1,4 +1,4 @@
-"""Laws of the house (DESIGN.md) that a program can check."""
+"""Laws of docs/architecture.md that a program can check."""
 
 from __future__ import annotations
 

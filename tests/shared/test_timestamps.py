@@ -1,4 +1,4 @@
-"""Times as every message carries them (CONTRACT.md, section 1)."""
+"""Times as every message carries them (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publish: one call counts, keeps and delivers (CONTRACT.md, section 7)."""
+"""Publish: one call counts, keeps and delivers (docs/how-to/read-a-channel.md)."""
 
 from __future__ import annotations
 
