@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from types import TracebackType
 
@@ -26,6 +27,12 @@ async def restart(server: RedisServer) -> None:
     """SIGKILL and start again. The loop runs on meanwhile, so that clients see their connections close."""
     server.kill()
     await asyncio.to_thread(server.start)
+
+
+def lose_everything(server: RedisServer) -> None:
+    """Delete what a stopped server has kept, in whichever files its version keeps it. Its next start is empty."""
+    assert server.process is None
+    shutil.rmtree(server.folder)
 
 
 class Clock:

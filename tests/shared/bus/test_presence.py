@@ -14,7 +14,7 @@ from shared.bus.presence import ClientRecord, ClusterStats, Presence
 from shared.channels import Channels
 from shared.errors import BusError
 from shared.timestamps import now_iso
-from tests.shared.outage import restart
+from tests.shared.outage import lose_everything, restart
 from tests.waiting import until
 
 
@@ -275,8 +275,7 @@ async def test_redis_away_is_a_bus_error_and_all_is_there_when_it_is_back(
                 await asked()
         a.put(client(2))
         assert a.total_clients == 2
-        for file in own_server.folder.rglob("*.aof"):
-            file.unlink()
+        lose_everything(own_server)
         await restart(own_server)
 
         async def whole() -> bool:

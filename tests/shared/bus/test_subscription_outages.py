@@ -14,7 +14,7 @@ from shared.channels import Channels
 from shared.settings import Settings
 from tests.shared.conftest import settings_of
 from tests.shared.listening import SERVICE, Listener
-from tests.shared.outage import Proxy, pause, resume
+from tests.shared.outage import Proxy, lose_everything, pause, resume
 from tests.waiting import until
 
 
@@ -57,8 +57,7 @@ async def test_a_redis_that_lost_everything_is_followed(
         await listener.hears(1, 2)
         own_server.kill()
         await until(lambda: not listener.subscription.proven)
-        for file in own_server.folder.rglob("*.aof"):
-            file.unlink()
+        lose_everything(own_server)
         await asyncio.to_thread(own_server.start)
         await publish(bus, 3)
         await listener.hears(1, 2, 3)
