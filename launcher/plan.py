@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from launcher.cluster import Part
 from launcher.ports import LOOPBACK, fault_of, free_ports, reachable
+from launcher.redis import PASSWORD
 from launcher.redis_server import RedisServer, find_redis_server
 from launcher.state import State
 from shared.bus import open_redis
@@ -53,8 +54,10 @@ def make_plan(settings: Settings, mode: str, state: State, *, colour: bool) -> P
     else:
         find_redis_server()
         folder = state.redis_folder(mode)
-        redis_url = RedisServer(folder, redis_port).url
-        parts.append(_part("redis", "launcher.redis", "--port", redis_port, "--folder", folder, stops_last=True))
+        server = RedisServer(folder, redis_port)
+        redis_url = server.url
+        arguments = ("--port", redis_port, "--folder", folder)
+        parts.append(_part("redis", "launcher.redis", *arguments, env={PASSWORD: server.password}, stops_last=True))
     common["REDIS_URL"] = redis_url
 
     if "database_url" not in settings.model_fields_set:

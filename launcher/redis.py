@@ -1,11 +1,13 @@
 """`python -m launcher.redis --port N --folder F`: a redis-server that is started again whenever it dies.
 
 Stands in for what a supervisor does in production, so that a Redis killed under the demo comes back on its port.
+The environment variable REDIS_PASSWORD has the password that its clients need.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -17,6 +19,9 @@ from launcher.redis_server import RedisServer, RedisServerError
 _FIRST_PAUSE = 0.5  # s before a restart: long enough to be seen by clients, short enough not to be waited for
 _LONGEST_PAUSE = 5.0  # s between attempts that fail one after the other
 
+PASSWORD = "REDIS_PASSWORD"  # noqa: S105 - the variable's name
+"""The environment variable with the password. Other users can list command lines, but not read an environment."""
+
 
 def main() -> int:
     """Run until SIGTERM or SIGINT. Status 2 where the server can't be started at all."""
@@ -24,16 +29,19 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
+    password = os.environ.get(PASSWORD)
+    if not password:
+        parser.error(f"{PASSWORD} is not set: the server's password")
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    server = RedisServer(options.folder, options.port)
+    server = RedisServer(options.folder, options.port, password)
     try:
         try:
             server.start()
         except RedisServerError as error:
             print(f"coinwire: {error}", file=sys.stderr)
             return 2
-        _say(f"redis-server listens on {server.url}")
+        _say(f"redis-server listens on {server.address}")
         while True:
             _keep(server)
     finally:

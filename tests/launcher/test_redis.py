@@ -13,10 +13,14 @@ import pytest
 from launcher.ports import fault_of, free_ports
 from tests.started import Command, Start, alive
 
+PASSWORD = "sesame"  # noqa: S105 - of servers that live as long as a test
+
 
 def ask(port: int, command: str) -> str:
-    """What the Redis on `port` answers to one inline command."""
+    """What the Redis on `port` answers to one inline command of who knows the password."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(f"AUTH {PASSWORD}\r\n".encode())
+        assert connection.recv(65536) == b"+OK\r\n"
         connection.sendall(command.encode() + b"\r\n")
         return connection.recv(65536).decode()
 
@@ -37,7 +41,7 @@ def port() -> int:
 @pytest.fixture
 def keeper(start: Start, tmp_path: Path, port: int) -> Command:
     """A keeper whose server listens."""
-    command = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data")
+    command = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data", REDIS_PASSWORD=PASSWORD)
     command.line(f"redis-server listens on redis://127.0.0.1:{port}/0")
     return command
 
@@ -57,7 +61,7 @@ def test_data_outlive_a_stop(keeper: Command, start: Start, port: int, tmp_path:
     assert ask(port, "SET kept yes") == "+OK\r\n"
     keeper.process.terminate()
     assert keeper.wait() == 0
-    again = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data")
+    again = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data", REDIS_PASSWORD=PASSWORD)
     again.line("listens")
     assert ask(port, "GET kept") == "$3\r\nyes\r\n"
 
@@ -75,7 +79,14 @@ def test_a_signal_stops_server_and_keeper(keeper: Command, port: int, signum: in
 def test_a_taken_port_is_said_and_status_2(start: Start, tmp_path: Path, port: int) -> None:
     """A server that can't be started at all ends its keeper with one line and status 2."""
     with socket.create_server(("127.0.0.1", port)):
-        keeper = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data")
+        keeper = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data", REDIS_PASSWORD=PASSWORD)
         assert keeper.wait() == 2
     (line,) = keeper.lines
     assert "redis-server exited" in line
+
+
+def test_a_keeper_without_a_password_is_refused(start: Start, tmp_path: Path, port: int) -> None:
+    """A server that anybody could use is never started: one line names the variable, and the status is 2."""
+    keeper = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data", REDIS_PASSWORD="")
+    assert keeper.wait() == 2
+    assert "REDIS_PASSWORD is not set" in keeper.lines[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -74,6 +75,17 @@ def test_every_part_is_given_the_clusters_own_database(state: State, nothing_set
     assert {part.env["DATABASE_URL"] for part in parts} == {own}
     assert own in plan.parts[-1].command
     assert not state.folder.exists()
+
+
+def test_the_password_of_the_clusters_own_redis_is_in_no_command_line(state: State, nothing_set: Settings) -> None:
+    """Every part gets the address with the password, and the one that runs Redis the password, by its environment."""
+    plan = make_plan(nothing_set.model_copy(update={"redis_url": None}), "demo", state, colour=False)
+    password = urlsplit(plan.redis_url).password
+    assert password
+    redis, *others = plan.parts
+    assert redis.env["REDIS_PASSWORD"] == password
+    assert {part.env["REDIS_URL"] for part in others} == {plan.redis_url}
+    assert password not in str([part.command for part in plan.parts])
 
 
 def test_an_operators_database_is_everybodys(state: State, nothing_set: Settings) -> None:

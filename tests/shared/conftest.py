@@ -38,8 +38,9 @@ def bus(redis: Redis, channels: Channels, settings: Settings) -> Bus:
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A redis-server of this test's own, not started yet."""
-    server = RedisServer(tmp_path / "redis")
+    """A redis-server of this test's own, not started yet. What it has answered outlives a SIGKILL."""
+    # With `everysec` a write is put off while the disk is busy with the one before, and SIGKILL then loses it.
+    server = RedisServer(tmp_path / "redis", appendfsync="always")
     yield server
     resume(server)
     server.kill()

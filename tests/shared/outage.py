@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from launcher.redis_server import RedisServer
 
@@ -48,8 +49,8 @@ class Clock:
 class Proxy:
     """Stands between a client and Redis. What `cut` cuts stays open on both sides: half-open, as after a lost route."""
 
-    def __init__(self, target: int) -> None:
-        self._target = target
+    def __init__(self, target: str) -> None:
+        self._target = urlsplit(target)
         self._flows: list[asyncio.Event] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,7 +70,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """What REDIS_URL is for whoever goes through here."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return self._target._replace(netloc=f":{self._target.password}@127.0.0.1:{self.port}").geturl()
 
     def cut(self) -> None:
         """Forward nothing any more on the connections that are open now; new ones work."""
@@ -83,7 +84,7 @@ class Proxy:
         flows = asyncio.Event()
         flows.set()
         self._flows.append(flows)
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
         directions = [
             asyncio.ensure_future(_forward(reader, back, flows)),
             asyncio.ensure_future(_forward(there, writer, flows)),

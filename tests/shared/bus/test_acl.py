@@ -1,6 +1,7 @@
 """Users of Redis: each part of a cluster works as its user, and may do nothing else. Needs a Redis 7.2.
 
-COINWIRE_TEST_ACL_REDIS is the address of one, for a user with all rights; else the machine's own redis-server is used.
+COINWIRE_TEST_ACL_REDIS is the address of one, for a user with all rights; else the server on PATH is started, or the
+embedded one where that is older.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import os
 import re
 import secrets
 import signal
-import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -26,7 +26,7 @@ import redis as sync_redis
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from launcher.redis_server import RedisServer, find_redis_server
+from launcher.redis_server import RedisServer
 from shared.budget import Budget
 from shared.bus import Bus, open_redis
 from shared.bus.acl import users
@@ -52,10 +52,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    version = subprocess.run([find_redis_server(), "--version"], capture_output=True, text=True, check=True).stdout
-    if tuple(map(int, re.findall(r"v=(\d+)\.(\d+)", version)[0])) < (7, 2):
-        pytest.skip("this redis-server is older than 7.2: `make test-compose` runs these tests on the deployment's")
-    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    server = RedisServer(tmp_path_factory.mktemp("redis"), oldest=(7, 2)).start()
     yield server.url
     server.stop()
 

@@ -107,8 +107,7 @@ async def test_a_half_open_connection_is_noticed_within_the_deadline(
     is made within the deadline and gets what was missed."""
     deadline = 1.5
     assert settings.redis_url is not None
-    target = int(settings.redis_url.get_secret_value().rsplit(":", 1)[1].partition("/")[0])
-    async with Proxy(target) as proxy:
+    async with Proxy(settings.redis_url.get_secret_value()) as proxy:
         behind = open_redis(Settings(_env_file=None, redis_url=proxy.url, redis_prefix=channels.prefix))
         async with Listener(behind, channels, deadline=deadline, jitter=lambda: 0.1) as listener:
             await listener.proven()
