@@ -8,11 +8,13 @@ from typing import Any
 
 from gateway.docs.commands import COMMANDS
 from gateway.endpoints import ENDPOINTS
+from gateway.history import archive
 from gateway.protocol import ACTIONS
 from shared.catalog import ALL, CATEGORIES, SYSTEM, of_category
 
 MOMENT = "2025-11-11T10:30:00.000Z"
 _CLIENT = "client_1_1762857000"  # that moment
+_POSITION = {"epoch": "9f86d081884c7d65", "seq": 41, "published_at": MOMENT}
 _BLANKS: dict[str, Any] = {"string": "…", "integer": 1, "number": 1.5, "boolean": True}
 
 
@@ -105,3 +107,26 @@ def notice_examples() -> dict[str, dict[str, Any]]:
         name: {"service": SYSTEM, "type": kind, "data": value, "timestamp": MOMENT}
         for name, (kind, value) in data.items()
     }
+
+
+def snapshot_example() -> dict[str, Any]:
+    """What `/api/v1/snapshot/market_data` answers."""
+    update = {"service": "market_data", "type": "update", "data": example_of("market_data", {}, {})}
+    return _answered(update | {"timestamp": MOMENT, "meta": _POSITION})
+
+
+def history_example() -> dict[str, Any]:
+    """What `/api/v1/history/market_data?limit=1` answers."""
+    page = {"service": "market_data", "from": "2025-11-11T09:30:00.000Z", "to": MOMENT, "limit": 1}
+    limits = {
+        "default_limit": archive.DEFAULT_LIMIT,
+        "largest_limit": archive.LARGEST_LIMIT,
+        "page_bytes": archive.PAGE_BYTES,
+        "retention_days": 7.0,
+    }
+    record = {**_POSITION, "data": example_of("market_data", {}, {})}
+    return _answered(page | {"records": [record], "limits": limits})
+
+
+def _answered(data: dict[str, Any]) -> dict[str, Any]:
+    return {"status": "success", "data": data, "timestamp": MOMENT}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from inspect import getdoc
 from typing import Any
@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from gateway.docs import shapes
 from gateway.docs.answers import HISTORIES, SNAPSHOTS, success
+from gateway.docs.examples import history_example, snapshot_example
 from gateway.endpoints import ENDPOINTS
 from gateway.history import archive
 from gateway.http import rest
@@ -23,11 +24,15 @@ _JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One response: what it means, and its body: a Struct as JSON, or text of a media type."""
+    """One response: what it means, and its body: a Struct as JSON, or text of a media type.
+
+    Without an `example`, viewers make one of the schema.
+    """
 
     description: str
     body: Any = None
     media_type: str = _JSON
+    example: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,11 @@ OPERATIONS: dict[str, Operation] = {
     "/api/v1/snapshot/{service}": Operation(
         "Data",
         {
-            200: Answer("The newest update. One ETag stands for the same bytes", success("Snapshot", SNAPSHOTS)),
+            200: Answer(
+                "The newest update. One ETag stands for the same bytes",
+                success("Snapshot", SNAPSHOTS),
+                example=snapshot_example,
+            ),
             304: Answer("It is still the one that If-None-Match names"),
             404: Answer("No such service, or (`no_update`) nothing of it has been published yet", shapes.Failure),
             503: Answer("This gateway has just started and heard nothing from Redis yet", shapes.Failure),
@@ -109,7 +118,11 @@ OPERATIONS: dict[str, Operation] = {
     "/api/v1/history/{service}": Operation(
         "Data",
         {
-            200: Answer("One page, oldest first, and where the next one begins", success("History", HISTORIES)),
+            200: Answer(
+                "One page, oldest first, and where the next one begins",
+                success("History", HISTORIES),
+                example=history_example,
+            ),
             400: Answer(_BAD, shapes.Failure),
             404: Answer("No such service", shapes.Failure),
             503: Answer(
@@ -208,7 +221,8 @@ def _response(entry: Operation, status: int, schema_of: dict[Any, Any]) -> dict[
     answer = entry.answers[status]
     response: dict[str, Any] = {"description": answer.description}
     if answer.body is not None:
-        response["content"] = {answer.media_type: {"schema": schema_of[answer.body]}}
+        content = {"schema": schema_of[answer.body]}
+        response["content"] = {answer.media_type: content | ({"example": answer.example()} if answer.example else {})}
     if status in entry.headers:
         response["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in entry.headers[status].items()

@@ -84,6 +84,16 @@ async def test_the_openapi_document_is_well_formed(gateway: Gateway) -> None:
         assert declared == {part[1:-1] for part in path.split("/") if part.startswith("{")}
 
 
+async def test_examples_of_answers_fit_their_schemas(gateway: Gateway) -> None:
+    """The newest update and a page of the history have an example with a real payload."""
+    document = await gateway.document("openapi")
+    for kind in ("snapshot", "history"):
+        answer = document["paths"][f"/api/v1/{kind}/{{service}}"]["get"]["responses"]["200"]
+        content = answer["content"]["application/json"]
+        assert "bitcoin" in json.dumps(content["example"])
+        _validate(document, content["schema"], content["example"])
+
+
 @pytest.mark.parametrize(
     ("address", "status"),
     [
