@@ -1,8 +1,8 @@
 # One image for every part of a cluster. The command selects the part:
-#   python -m gateway                    the default
-#   python -m workers data_collection    or monitoring, integration
-#   python -m simulator                  replaces the upstreams
-#   python -m commands.tail, .backup, .restore, .export, .check
+#   coinwire gateway                   the default
+#   coinwire worker data_collection    or monitoring, integration
+#   coinwire tail, export, backup, …   what people call; `coinwire --help` lists all
+#   python -m simulator                replaces the upstreams
 
 FROM python:3.13-slim AS build
 RUN python -m venv --without-pip /opt/coinwire
@@ -19,6 +19,9 @@ RUN if [ -n "$EXTRAS" ]; then \
         pip --python /opt/coinwire/bin/python install --no-cache-dir --disable-pip-version-check --only-binary :all: \
             --constraint requirements-dev.lock --requirement extras.txt; \
     fi
+# What pip would make of [project.scripts]. It needs no code, so it belongs to the layer of dependencies.
+RUN printf '#!/opt/coinwire/bin/python\nfrom commands.__main__ import main\n\nmain()\n' >/opt/coinwire/bin/coinwire && \
+    chmod 755 /opt/coinwire/bin/coinwire
 WORKDIR /app
 COPY shared shared
 COPY gateway gateway
@@ -50,5 +53,5 @@ USER 10001:10001
 EXPOSE 7860
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-m", "commands.check", "http://127.0.0.1:7860/health/ready"]
-CMD ["python", "-m", "gateway"]
+    CMD ["coinwire", "probe", "http://127.0.0.1:7860/health/ready"]
+CMD ["coinwire", "gateway"]

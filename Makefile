@@ -6,6 +6,8 @@ SERVICE ?= market_data
 FORMAT ?= csv
 
 BIN := .venv/bin
+# .venv holds what runs coinwire, and for work on it what tests and checks it too.
+RUNTIME := .venv/.runtime
 STAMP := .venv/.installed
 NODE_STAMP := tests/node/node_modules/.installed
 
@@ -23,16 +25,16 @@ export BUILDX_NO_DEFAULT_ATTESTATIONS := 1
 ## Run it
 
 .PHONY: demo
-demo: $(STAMP) ## run everything here with simulated figures; PORT=8000 moves it, Ctrl-C stops it
-	@$(BIN)/python -m launcher demo
+demo: $(RUNTIME) ## run everything here with simulated figures; PORT=8000 moves it, Ctrl-C stops it
+	@$(BIN)/coinwire demo
 
 .PHONY: run
-run: $(STAMP) ## run the same with the real upstreams
-	@$(BIN)/python -m launcher run
+run: $(RUNTIME) ## run the same with the real upstreams
+	@$(BIN)/coinwire run
 
 .PHONY: tail
-tail: $(STAMP) ## print a service's Redis channel: SERVICE=market_data (JSON=1: raw messages)
-	@$(BIN)/python -m commands.tail $(SERVICE) $(if $(JSON),--json)
+tail: $(RUNTIME) ## print a service's Redis channel: SERVICE=market_data (JSON=1: raw messages)
+	@$(BIN)/coinwire tail $(SERVICE) $(if $(JSON),--json)
 
 ## Deploy it (DEMO=1: with simulated figures)
 
@@ -63,16 +65,16 @@ credentials: ## apply changed passwords and rights to running servers
 ## Use the history
 
 .PHONY: export
-export: $(STAMP) ## write updates to a file: SERVICE=news FORMAT=csv|jsonl|parquet FROM= TO= OUT=
-	@$(BIN)/python -m commands.export $(SERVICE) --format "$(FORMAT)" --from "$(FROM)" --to "$(TO)" --out "$(OUT)" $(if $(FORCE),--force)
+export: $(if $(filter parquet,$(FORMAT)),$(STAMP),$(RUNTIME)) ## write updates to a file: SERVICE=news FORMAT=csv|jsonl|parquet FROM= TO= OUT=
+	@$(BIN)/coinwire export $(SERVICE) --format "$(FORMAT)" --from "$(FROM)" --to "$(TO)" --out "$(OUT)" $(if $(FORCE),--force)
 
 .PHONY: backup
-backup: $(STAMP) ## write the whole history to one file with a checksum: OUT=file
-	@$(BIN)/python -m commands.backup "$(OUT)" $(if $(FORCE),--force)
+backup: $(RUNTIME) ## write the whole history to one file with a checksum: OUT=file
+	@$(BIN)/coinwire backup "$(OUT)" $(if $(FORCE),--force)
 
 .PHONY: restore
-restore: $(STAMP) ## verify a backup, then insert it: FILE=file (MERGE=1, REPLACE=1)
-	@$(BIN)/python -m commands.restore "$(FILE)" $(if $(MERGE),--merge) $(if $(REPLACE),--replace)
+restore: $(RUNTIME) ## verify a backup, then insert it: FILE=file (MERGE=1, REPLACE=1)
+	@$(BIN)/coinwire restore "$(FILE)" $(if $(MERGE),--merge) $(if $(REPLACE),--replace)
 
 ## Work on it
 
@@ -117,12 +119,8 @@ format: $(STAMP) ## format the sources with ruff, and apply its safe fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-.PHONY: docs
-docs: $(STAMP) ## write what documents and compose files list of the settings
-	@$(BIN)/python .ci/docs.py
-
 .PHONY: install
-install: $(STAMP) ## install requirements-dev.lock into .venv
+install: $(STAMP) ## install coinwire and all tools into .venv: .venv/bin/coinwire
 
 .PHONY: lock
 lock: ## regenerate both requirements locks from pyproject.toml
@@ -159,13 +157,16 @@ $(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || 
 	exit 1; }
 endef
 
-# Recreated whenever the lock changes, so that packages that are no longer locked are removed.
+# Where the tools are installed too, they stay: a changed lock updates all of it.
+$(RUNTIME): requirements-dev.lock
+	@$(require_python)
+	@sh .ci/install.sh "$(PYTHON)" $(if $(wildcard $(STAMP)),dev,runtime)
+	@touch $@ $(wildcard $(STAMP))
+
 $(STAMP): requirements-dev.lock
 	@$(require_python)
-	@echo "making .venv from requirements-dev.lock"
-	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
-	@touch $@
+	@sh .ci/install.sh "$(PYTHON)" dev
+	@touch $@ $(RUNTIME)
 
 $(NODE_STAMP): tests/node/package-lock.json
 	@if command -v npm >/dev/null; then \

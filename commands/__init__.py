@@ -1,1 +1,1 @@
-"""The commands that people give: `coinwire tail`, `export`, `backup`, `restore`, `credentials`, `check`."""
+"""The command `coinwire`: one file per subcommand (`demo` and `run` share `cluster`), and what they share."""

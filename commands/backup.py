@@ -1,11 +1,12 @@
-"""`python -m commands.backup FILE` and `python -m commands.restore FILE`: everything recorded, in one file.
+"""`coinwire backup`: everything recorded, in one file, which `coinwire restore` reads.
 
-The file: a line of magic, then gzip of lines of JSON (a header, one record a line, a trailer), then the 32 bytes of the
-SHA-256 of all before. Whatever byte of it is wrong, that says so before anything is restored.
+The file: a line of magic, then gzip of lines of JSON (a header, one record per line, a trailer), then the 32 bytes of
+the SHA-256 of everything before. A wrong byte anywhere is therefore found before anything is restored.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import zlib
@@ -19,8 +20,9 @@ import msgspec
 import typer
 from msgspec import Struct
 
-from commands.files import FileError, HashedFile, progress, writing
-from commands.records import PAGE_BYTES, PAGE_ROWS, opened, told
+from commands.files import BACKUPS, FileError, HashedFile, progress, writing
+from commands.history import PAGE_BYTES, PAGE_ROWS, open_history
+from commands.options import StateFolder
 from launcher.state import DEFAULT_FOLDER, State
 from shared.database import Database, Place, Record
 from shared.timestamps import now_iso
@@ -28,11 +30,9 @@ from shared.timestamps import now_iso
 MAGIC = b"coinwire backup 1\n"
 DIGEST = hashlib.sha256().digest_size
 
-_CHUNK = 1 << 20  # bytes read, and unpacked, at once
-_LONGEST_LINE = 64 << 20  # bytes of one record: four hundred times the largest known; a longer one is no backup of ours
+_CHUNK = 1 << 20  # bytes read and unpacked at once
+_LONGEST_LINE = 64 << 20  # bytes of one record: 400 times the largest known, so a longer line is not one of ours
 _BATCH = 500  # records inserted in one transaction
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
 class Header(Struct, frozen=True):
@@ -46,32 +46,33 @@ class Header(Struct, frozen=True):
 
 
 class Trailer(Struct, frozen=True):
-    """The last line: what must have come before."""
+    """The last line: how many records precede it."""
 
     records: int
     by_service: dict[str, int]
 
 
-@app.command()
 def backup(
-    out: Annotated[str, typer.Argument(help="file to write; else named after the time")] = "",
-    force: Annotated[bool, typer.Option(help="replace a file that is there already")] = False,
-    state: Annotated[Path, typer.Option(help="folder of the cluster to back up")] = DEFAULT_FOLDER,
+    out: Annotated[
+        str, typer.Argument(metavar="FILE", help=f"File to write; by default in {BACKUPS}/, named after the time.")
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    state: StateFolder = DEFAULT_FOLDER,
 ) -> None:
-    """Write everything recorded so far into one file. The recorder may go on meanwhile."""
-    path = Path(out or f"coinwire-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.backup")
+    """Write everything recorded so far into one file. The recorder may run meanwhile."""
+    path = Path(out or BACKUPS / f"coinwire-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.backup")
+    typer.echo(asyncio.run(_backup(State(state), path, replace=force)))
 
-    async def run() -> str:
-        async with opened(State(state)) as database:
-            return await write_backup(database, path, replace=force)
 
-    told(run)
+async def _backup(state: State, path: Path, *, replace: bool) -> str:
+    async with open_history(state) as database:
+        return await write_backup(database, path, replace=replace)
 
 
 async def write_backup(database: Database, path: Path, *, replace: bool = False) -> str:
-    """Write all records into `path`; returns what to tell. Raises FileError and DatabaseError.
+    """Write all records into `path`; returns a line that sums it up. Raises FileError and DatabaseError.
 
-    Of each service it is what was there when the backup began, so that it ends while a recorder goes on.
+    It holds what was there when it began, so that it ends while a recorder goes on.
     """
     services = await database.services()
     newest = {service: last for service in services if (last := await database.newest(service))}
@@ -80,7 +81,7 @@ async def write_backup(database: Database, path: Path, *, replace: bool = False)
     encode = msgspec.json.Encoder().encode
     with writing(path, replace=replace) as file, progress("backing up", total) as steps:
         file.write(MAGIC)
-        # Level 6 and no time in the header: the same records give the same bytes, but for the line that dates them.
+        # A fixed level and no time in gzip's header: the same records give the same bytes after the first line.
         with gzip.GzipFile("", "wb", 6, _Stream(file), mtime=0) as packed:
             packed.write(encode(Header(1, now_iso(), database.location, services)) + b"\n")
             for service, last in newest.items():
@@ -99,7 +100,7 @@ async def write_backup(database: Database, path: Path, *, replace: bool = False)
 
 
 class _Stream:
-    """What gzip writes to: it would close a file that is not its own."""
+    """What gzip writes to. It has no `close`, so that gzip leaves the file open."""
 
     def __init__(self, file: HashedFile) -> None:
         self._file = file
@@ -114,11 +115,11 @@ class _Stream:
 async def restore_backup(
     database: Database, path: Path, trailer: Trailer, *, replace: bool = False, merge: bool = False
 ) -> str:
-    """Insert the records of `path`, which `verify` has found to be whole; returns what to tell.
+    """Insert the records of `path`, which `verify` has accepted; returns a line that sums it up.
 
-    Raises FileError, before anything is changed, where the database has records and neither `replace` (they go) nor
-    `merge` (they stay, and those that are in both stay as they are) is asked for. DatabaseError may come in the
-    middle; doing it again with `merge` completes it.
+    `replace` first deletes what the database has; `merge` keeps it, and adds only what it lacks. Raises FileError,
+    before anything is changed, where the database has records and neither is given. DatabaseError may occur in the
+    middle; restoring again with `merge` then completes it.
     """
     kept = await database.count()
     if kept and not (replace or merge):
@@ -143,7 +144,7 @@ async def restore_backup(
 
 
 def verify(path: Path) -> Trailer:
-    """Read all of a backup, and hold it to its digest and its counts. Raises FileError."""
+    """Read all of a backup; return its last line. Raises FileError unless digest and counts are right."""
     try:
         size = path.stat().st_size
         digest = hashlib.sha256()
@@ -212,7 +213,3 @@ def _lines(path: Path) -> Iterator[bytes]:
                     raise FileError(f"{path}: a line without an end")
     if rest or not unpacker.eof:
         raise FileError(f"{path}: cut off")
-
-
-if __name__ == "__main__":
-    app()

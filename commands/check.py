@@ -1,67 +1,172 @@
-"""`python -m commands.check URL [--timeout 3]`: for health checks. Asks once; 0 for a success, else 1.
-
-The body is printed, so that whoever keeps the output (Docker does) has the reasons too. Run every few seconds in every
-container, so it imports nothing that takes long.
-"""
+"""`coinwire check`: what is wrong with the settings and with what they lead to, without a secret in any line."""
 
 from __future__ import annotations
 
-import sys
-from http.client import HTTPConnection, HTTPException
-from urllib.parse import urlsplit
+import asyncio
+import difflib
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
 
-_MOST = 1 << 20  # bytes of a body that are printed: the metrics of a gateway are some 20 kB
-_SECONDS = 3.0  # less than the health checks' own timeout, so that the reason is told by us
-_LONGEST = 600.0  # s for --timeout: a health check that waits longer tells of another time
+import typer
+from pydantic import SecretStr
 
-_USAGE = "usage: python -m commands.check http://HOST:PORT/PATH [--timeout SECONDS]\n"
+from commands.options import StateFolder
+from launcher.redis_server import find_redis_server
+from launcher.state import DEFAULT_FOLDER, State, settings_here
+from shared.budget import Budget
+from shared.bus import open_redis
+from shared.bus.budgets import Budgets
+from shared.bus.client import redis_call
+from shared.database import open_database
+from shared.errors import CoinwireError, NothingRecordedError, ProviderError, SettingsError
+from shared.settings import Settings, load_settings
+from workers.asking.fetch import Fetcher, open_client, provider_keys, source_label
+from workers.providers import load_provider
+
+_PROVIDER_SECONDS = 10.0  # s a provider has to answer: an answer of so few bytes that takes longer is no answer
+_COMPOSE_OWN = ("COMPOSE_", "DOCKER_", "BUILDKIT_", "BUILDX_")
+"""How the names begin that Docker itself reads from .env."""
 
 
-def check(url: str, seconds: float) -> tuple[str, str | None]:
-    """The body that `url` answers with, within `seconds` a step; and what is wrong, None where it is a 2xx."""
-    parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
+class Finding(NamedTuple):
+    """One line of the report."""
+
+    what: str
+    text: str
+    wrong: bool = False
+
+
+def check(state: StateFolder = DEFAULT_FOLDER) -> None:
+    """Check the settings, Redis, the database and the keys of upstreams.
+
+    Prints one line per finding and no secret. Exit status 1 if something is wrong. Asks each provider that has a key
+    once, with that key.
+    """
+    wrong = asyncio.run(_report(State(state)))
+    if wrong:
+        typer.echo(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong")
+        raise typer.Exit(1)
+
+
+async def _report(state: State) -> int:
+    """Print every finding as soon as it is known; returns how many of them are wrong."""
+    wrong = 0
+    async for finding in findings(state):
+        wrong += finding.wrong
+        typer.echo(f"{'wrong' if finding.wrong else 'ok   '}  {finding.what:<10} {finding.text}")
+    return wrong
+
+
+async def findings(state: State, env_file: Path = Path(".env")) -> AsyncIterator[Finding]:
+    """Everything that can be checked. What depends on settings is left out where these can't be read."""
+    for name, similar in unknown_names(env_file).items():
+        hint = f"; did you mean {similar}?" if similar else ""
+        yield Finding("settings", f"{env_file}: no setting is called {name}{hint}", wrong=True)
     try:
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read(_MOST).decode(errors="replace")
-    except (OSError, HTTPException, UnicodeError) as error:  # the last: a host that no DNS could have
-        return "", f"no answer ({error or type(error).__name__})"
-    finally:
-        connection.close()
-    return body, None if 200 <= answer.status < 300 else f"{answer.status} {answer.reason}".rstrip()
+        settings = load_settings()
+    except SettingsError as error:
+        for fault in re.split(r"; (?=[A-Z_]+: )", str(error)):
+            yield Finding("settings", fault, wrong=True)
+        yield Finding("settings", "nothing else can be checked until they are right", wrong=False)
+        return
+    yield Finding("settings", f"{len(settings.model_fields_set)} set, all valid")
+    if (settings.reddit_client_id is None) != (settings.reddit_client_secret is None):
+        yield Finding("settings", "REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET work only together", wrong=True)
+    yield await _redis(settings, state)
+    yield await _database(settings, state)
+    async for finding in _providers(settings):
+        yield finding
 
 
-def _asked(arguments: list[str]) -> tuple[str, float]:
-    """URL and timeout. Raises ValueError where they can't be used; a URL with a password in it is not printed about."""
-    seconds = _SECONDS
-    if "--timeout" in arguments[:-1]:
-        place = arguments.index("--timeout")
-        seconds = float(arguments[place + 1])
-        arguments = arguments[:place] + arguments[place + 2 :]
-    (url,) = arguments
-    parts = urlsplit(url)
-    named = parts.scheme == "http" and parts.hostname and parts.port != 0 and "@" not in parts.netloc
-    if not (named and url.isascii() and 0 < seconds <= _LONGEST):
-        raise ValueError
-    return url, seconds
+def unknown_names(env_file: Path) -> dict[str, str | None]:
+    """Names that a .env file sets and nobody reads, each with the most similar known name, if one is.
 
-
-def main(arguments: list[str]) -> int:
-    """Exit status: 0 for a success, 1 for none, 2 where it can't be asked."""
+    Known are settings, what the compose files beside it use, and what Docker reads itself. Without the file, nothing.
+    """
     try:
-        url, seconds = _asked(arguments)
-    except ValueError:
-        sys.stderr.write(_USAGE)
-        return 2
-    body, wrong = check(url, seconds)
-    if body:
-        print(body)
-    if wrong is not None:
-        sys.stderr.write(f"{url}: {wrong}\n")
-    return 0 if wrong is None else 1
+        text = env_file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return {}
+    known = {name.upper() for name in Settings.model_fields}
+    for compose_file in env_file.parent.glob("docker-compose*.yml"):
+        compose = compose_file.read_text()
+        known |= set(re.findall(r"\$\{([A-Z_]+)", compose))
+        known |= set(re.findall(r"^\s+([A-Z_]+):\s*$", compose, re.MULTILINE))  # passed on under its own name
+    names = re.findall(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", text, re.MULTILINE)
+    return {
+        name: next(iter(difflib.get_close_matches(name.upper(), known, n=1)), None)
+        for name in dict.fromkeys(names)
+        if name.upper() not in known and not name.startswith(_COMPOSE_OWN)
+    }
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+async def _redis(settings: Settings, state: State) -> Finding:
+    own = state.redis_url()
+    if settings.redis_url is None and own is None:
+        try:
+            found = find_redis_server()
+        except CoinwireError as error:
+            return Finding("redis", str(error), wrong=True)
+        return Finding("redis", f"REDIS_URL is not set; `coinwire demo` and `coinwire run` start {found}")
+    address = "REDIS_URL" if settings.redis_url else "the Redis of the cluster that runs here"
+    if settings.redis_url is None:
+        settings = settings.model_copy(update={"redis_url": SecretStr(str(own))})
+    try:
+        async with open_redis(settings) as client, redis_call(address):
+            await client.ping()
+    except CoinwireError as error:
+        cause = error.__cause__  # of redis-py: an address or a refusal, never a password
+        return Finding("redis", f"{error} ({cause})" if cause and str(cause) else str(error), wrong=True)
+    return Finding("redis", f"{address} answers")
+
+
+async def _database(settings: Settings, state: State) -> Finding:
+    try:
+        database = open_database(settings_here(settings, state))
+        try:
+            await database.check()
+            count = sum((await database.totals()).values())
+        finally:
+            await database.aclose()
+    except NothingRecordedError:
+        return Finding("database", f"{database.location}: nothing has been recorded there yet")
+    except CoinwireError as error:
+        return Finding("database", str(error), wrong=True)
+    return Finding("database", f"{database.location}: {count} records")
+
+
+async def _providers(settings: Settings) -> AsyncIterator[Finding]:
+    keys = provider_keys(settings)
+    if not keys:
+        yield Finding("upstreams", "no keys are set, and none is needed")
+        return
+    async with open_client(settings) as client:
+        fetcher = Fetcher(client, _Unlimited())
+
+        async def ask(name: str) -> Finding:
+            label = source_label(name, settings)
+            provider = load_provider(name, keys)
+            try:
+                await provider.probe(fetcher.asker(provider, _PROVIDER_SECONDS))
+            except ProviderError as error:
+                return Finding("upstreams", f"{label}, asked with its key: {error.reason}", wrong=True)
+            return Finding("upstreams", f"{label} answers with its key")
+
+        for finding in await asyncio.gather(*map(ask, keys)):
+            yield finding
+
+
+class _Unlimited(Budgets):
+    """Allows every call: one per provider, made at a person's request, also while Redis is away."""
+
+    def __init__(self) -> None:
+        """Needs no Redis."""
+
+    async def spend(self, provider: str, budget: Budget, cost: int = 1, *, reserve: int = 0) -> float:
+        """Allow the call."""
+        return 0.0
+
+    async def block(self, provider: str, seconds: float) -> None:
+        """Remember nothing: each provider is asked once."""

@@ -1,48 +1,48 @@
-"""`python -m commands.credentials FOLDER`: makes the passwords of a deployment, once, and says who may do what.
+"""`coinwire credentials FOLDER`: generates the passwords of a deployment once, and the rights of its Redis users.
 
-Each part finds what it needs in a folder of its own, and mounts no other:
+Each part of the deployment mounts one folder, which has what that part needs:
 
-    redis/users.acl, redis/operator_password               users of Redis (hashes only), and who may do everything
+    redis/users.acl, redis/operator_password               Redis users (hashed passwords, rights); the operator's own
     postgres/postgres_password, postgres/reader_password   of the roles coinwire and coinwire_reader
     worker/, gateway/, tools/: redis_url, database_url     settings, as `shared.settings` reads them from files
 
-What is there already is kept, what is missing or can't be read is made anew. REDIS_WORKER_PASSWORD,
-REDIS_GATEWAY_PASSWORD, REDIS_READER_PASSWORD, REDIS_OPERATOR_PASSWORD, POSTGRES_PASSWORD and POSTGRES_READER_PASSWORD
-replace what was made.
+Existing passwords are kept; a missing or unreadable one is generated. REDIS_WORKER_PASSWORD, REDIS_GATEWAY_PASSWORD,
+REDIS_READER_PASSWORD, REDIS_OPERATOR_PASSWORD, POSTGRES_PASSWORD and POSTGRES_READER_PASSWORD in the environment
+replace existing ones.
 """
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import hashlib
 import os
 import re
 import secrets
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
+
+import typer
 
 from shared.bus.acl import users
 from shared.errors import CoinwireError
 
 UID = 10001
-"""Who gateways, workers and tools run as in the image."""
+"""The user id of gateways, workers and tools in the image."""
 
-_SHORTEST = 16  # characters of a password from the environment: an online attack would take longer than the universe
-_BYTES = 32  # of randomness in one that is made: as many as its hash keeps
+_SHORTEST = 16  # characters of a password from the environment: fewer could be guessed over the network
+_BYTES = 32  # of randomness in a generated password: as many as its SHA-256 keeps
 _OWN, _ALL = 0o400, 0o444
 
 
 class CredentialsError(CoinwireError):
-    """Credentials could not be made. Says why, and never what they are."""
+    """Credentials could not be made. The message says why, and holds none of them."""
 
 
 class Login(NamedTuple):
-    """One password: whose it is, which variable replaces it, and which file holds it."""
+    """One password: its user, the variable that replaces it, and the file that holds it."""
 
     user: str
     variable: str
@@ -69,14 +69,14 @@ def make(
 ) -> list[str]:
     """Write what is missing or changed below `folder`. Returns the names of the files that were written.
 
-    `uid` gets the files of gateways, workers and tools, where we are root. Raises CredentialsError where a password is
-    too short, the prefix is none, or a file can't be written.
+    When run as root, gives the files of gateways, workers and tools to the user `uid`. Raises CredentialsError for a
+    password that is too short, a malformed prefix, and a file that can't be written.
     """
     prefix = environment.get("REDIS_PREFIX") or "coinwire"
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", prefix):
         raise CredentialsError("REDIS_PREFIX: letters, digits, _, . and - only")
     try:
-        # A volume, so that containers see each other's lock: the folders are mounted one by one.
+        # Locked in a volume: `folder` itself is not one, so containers would not see each other's lock there.
         with _locked(folder / "redis"):
             known = {login.user: _password(folder, login, environment) for login in LOGINS}
             files = _files(prefix, known, redis_host, postgres_host)
@@ -87,7 +87,7 @@ def make(
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Wait until nobody else writes here. The lock is the kernel's: it ends with its holder, however that ends."""
+    """Hold the lock of a folder. The kernel releases it however its holder ends."""
     folder.mkdir(parents=True, exist_ok=True)
     held = os.open(folder, os.O_RDONLY)
     try:
@@ -106,7 +106,7 @@ def _password(folder: Path, login: Login, environment: Mapping[str, str]) -> str
     try:
         text = (folder / login.file).read_text(encoding="utf-8").rstrip("\r\n")
         found = unquote(urlsplit(text).password or "") if login.file.endswith("_url") else text
-    except (FileNotFoundError, ValueError):  # neither text nor a URL: no password either
+    except (FileNotFoundError, ValueError):  # neither text nor a URL, so it holds no password
         found = ""
     return found or secrets.token_urlsafe(_BYTES)
 
@@ -114,14 +114,14 @@ def _password(folder: Path, login: Login, environment: Mapping[str, str]) -> str
 def _files(
     prefix: str, passwords: Mapping[str, str], redis_host: str, postgres_host: str
 ) -> dict[str, tuple[str, int]]:
-    """Every file: its text, and who may read it."""
+    """Every file: its text and its mode."""
     rules = {
         name: f"{rule} #{hashlib.sha256(passwords[name].encode()).hexdigest()}" if name in passwords else rule
         for name, rule in users(prefix).items()
     }
     found = {
         "redis/operator_password": (passwords["operator"], _OWN),
-        # Read by whoever the image runs its server as, which differs between images; nobody else mounts these.
+        # Readable by everybody, as the servers' user ids differ between images; only their containers mount these.
         "redis/users.acl": ("".join(f"user {name} {rule}\n" for name, rule in rules.items()), _ALL),
         "postgres/postgres_password": (passwords["coinwire"], _ALL),
         "postgres/reader_password": (passwords["coinwire_reader"], _ALL),
@@ -139,10 +139,10 @@ def _files(
 
 
 def _put(path: Path, text: str, mode: int, uid: int) -> bool:
-    """Write a file whole or not at all. Returns whether that was necessary."""
+    """Write a file completely or not at all, unless it is right already. Returns whether it was written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)  # of a start that was cut off
+    draft.unlink(missing_ok=True)  # left by a start that was interrupted
     root = os.geteuid() == 0
     owner = uid if path.parent.name not in ("redis", "postgres") else 0
     if path.exists():
@@ -152,7 +152,7 @@ def _put(path: Path, text: str, mode: int, uid: int) -> bool:
             return False
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(text.encode())
-        os.fchmod(file.fileno(), mode)  # whatever the umask took away
+        os.fchmod(file.fileno(), mode)  # undoes the umask
         if root:
             os.fchown(file.fileno(), owner, owner)
         file.flush()
@@ -160,35 +160,25 @@ def _put(path: Path, text: str, mode: int, uid: int) -> bool:
     draft.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        # The name too: a database that was made with a password must not outlive it when the power fails.
+        # The name too: after a power cut, a database must not exist whose password is lost.
         os.fsync(folder)
     finally:
         os.close(folder)
     return True
 
 
-def main(arguments: list[str]) -> int:
-    """Exit status: 0, or 2 with one line that says what is wrong."""
-    parser = argparse.ArgumentParser(prog="commands.credentials", description="Makes the passwords of a deployment.")
-    parser.add_argument("folder", type=Path, help="with a volume each at redis, postgres, worker, gateway and tools")
-    parser.add_argument("--uid", type=int, default=UID, help="who gateways, workers and tools run as")
-    parser.add_argument("--redis-host", default="redis", help="where they find Redis")
-    parser.add_argument("--postgres-host", default="postgres", help="where they find PostgreSQL")
-    options = parser.parse_args(arguments)
-    try:
-        written = make(
-            options.folder,
-            os.environ,
-            uid=options.uid,
-            redis_host=options.redis_host,
-            postgres_host=options.postgres_host,
-        )
-    except CredentialsError as error:
-        sys.stderr.write(f"credentials: {error}\n")
-        return 2
-    print(f"credentials: {'wrote ' + ', '.join(written) if written else 'nothing to change'}")
-    return 0
+def credentials(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Holds a volume each at redis, postgres, worker, gateway and tools."),
+    ],
+    uid: Annotated[int, typer.Option(help="User id of gateways, workers and tools.")] = UID,
+    redis_host: Annotated[str, typer.Option(help="Host name of Redis.")] = "redis",
+    postgres_host: Annotated[str, typer.Option(help="Host name of PostgreSQL.")] = "postgres",
+) -> None:
+    """Generate the passwords of a deployment, once, and the rights of its Redis users.
 
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    Prints the names of the files that were written, and no password.
+    """
+    written = make(folder, os.environ, uid=uid, redis_host=redis_host, postgres_host=postgres_host)
+    typer.echo(f"credentials: {'wrote ' + ', '.join(written) if written else 'nothing to change'}")

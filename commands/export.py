@@ -1,56 +1,44 @@
-"""`python -m commands.export market_data`: a service's recorded updates as a file of CSV, JSON lines or Parquet."""
+"""`coinwire export market_data`: recorded updates of a service as a file of CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from commands.files import HashedFile, progress, writing
+from commands.files import EXPORTS, HashedFile, progress, writing
 from commands.formats import FORMATS
-from commands.records import PAGE_BYTES, PAGE_ROWS, opened, told
-from commands.tail import UnknownServiceError
+from commands.history import PAGE_BYTES, PAGE_ROWS, open_history
+from commands.options import ArgumentError, ServiceName, StateFolder, check_service
 from launcher.state import DEFAULT_FOLDER, State
-from shared.catalog import CHANNEL_NAMES
-from shared.errors import CoinwireError
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
-class ArgumentError(CoinwireError):
-    """What was asked for makes no sense; the message says what would."""
-
-
-@app.command()
 def export(
-    service: Annotated[str, typer.Argument(help="a service of the catalogue, or `system`")],
-    form: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet")] = "csv",
-    first: Annotated[str, typer.Option("--from", help="time or day (UTC), included")] = "",
-    last: Annotated[str, typer.Option("--to", help="time or day (UTC), included")] = "",
-    out: Annotated[str, typer.Option(help="file to write; else named after the service")] = "",
-    force: Annotated[bool, typer.Option(help="replace a file that is there already")] = False,
-    state: Annotated[Path, typer.Option(help="folder of the cluster to export from")] = DEFAULT_FOLDER,
+    service: ServiceName,
+    form: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "csv",
+    first: Annotated[str, typer.Option("--from", help="Time or day (UTC) of the first update.")] = "",
+    last: Annotated[str, typer.Option("--to", help="Time or day (UTC) of the last update.")] = "",
+    out: Annotated[str, typer.Option(help=f"File to write; by default {EXPORTS}/SERVICE.FORMAT.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    state: StateFolder = DEFAULT_FOLDER,
 ) -> None:
-    """Write a service's records of a span into a file."""
-
-    async def run() -> str:
-        if service not in CHANNEL_NAMES:
-            raise UnknownServiceError(f"no service {service!r}; there are {', '.join(CHANNEL_NAMES)}")
-        if form not in FORMATS:
-            raise ArgumentError(f"no format {form!r}; there are {', '.join(FORMATS)}")
-        span, path = span_of(first, last), Path(out or f"{service}.{form}")
-        rows, file = await _export(State(state), service, form, span, path, force)
-        return f"{path}: {rows} rows, {file.size} bytes, sha256 {file.digest.hex()}"
-
-    told(run)
+    """Write the recorded updates of a service into a file."""
+    check_service(service)
+    if form not in FORMATS:
+        raise ArgumentError(f"no format {form!r}; there are {', '.join(FORMATS)}")
+    span, path = span_of(first, last), Path(out or EXPORTS / f"{service}.{form}")
+    rows, file = asyncio.run(_export(State(state), service, form, span, path, force))
+    typer.echo(f"{path}: {rows} rows, {file.size} bytes, sha256 {file.digest.hex()}")
 
 
 def span_of(first: str, last: str) -> tuple[int | None, int | None]:
-    """Both ends in unix milliseconds, included; None where there is none. Raises ArgumentError.
+    """Both ends of a span in unix milliseconds, both included; None for an end that is not given.
 
-    A day is all of it; a time without a zone is UTC.
+    A day as `last` means its end. A time without a zone is UTC. Raises ArgumentError for what is no time, and where
+    `first` is after `last`.
     """
     begin, end = _moment("FROM", first), _moment("TO", last)
     if end is not None and _is_day(last):
@@ -83,7 +71,7 @@ async def _export(
 ) -> tuple[int, HashedFile]:
     first, last = span
     rows, place = 0, None
-    async with opened(state) as database:
+    async with open_history(state) as database:
         total = await database.count(service, first=first, last=last)
         with (
             writing(path, replace=force) as file,
@@ -97,7 +85,3 @@ async def _export(
                 steps.advance(len(page))
                 place = page[-1].place
     return rows, file
-
-
-if __name__ == "__main__":
-    app()

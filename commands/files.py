@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and how far their writing is."""
+"""Output files, which exist complete or not at all, and a progress bar."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from shared.errors import CoinwireError
 
+EXPORTS, BACKUPS = Path("exports"), Path("backups")
+"""Where files go that are not named. Git and the image's build ignore both folders."""
+
 
 class FileError(CoinwireError):
-    """A file can't be read or written, is there already, or is not what it should be."""
+    """A file can't be read or written, exists already, or is not what it should be."""
 
 
 class HashedFile:
-    """What `writing` gives: a binary file that counts and hashes what goes into it."""
+    """A binary file that counts and hashes what is written into it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -43,25 +46,28 @@ class HashedFile:
 
     @property
     def closed(self) -> bool:
-        """As a file's; `writing` closes it."""
+        """As a file's. Always False: `writing` closes the file."""
         return False
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of all that was written."""
+        """SHA-256 of everything written so far."""
         return self._hash.digest()
 
 
 @contextmanager
 def writing(path: Path, *, replace: bool) -> Iterator[HashedFile]:
-    """A file that appears under its name once it is complete and on disk; whatever goes wrong leaves nothing behind.
+    """A new file, which gets its name only when it is complete and on disk. After an error nothing is left behind.
 
-    Raises FileError where one is there already and `replace` is not asked for, or where it can't be written.
+    EXPORTS and BACKUPS are created when needed, other folders are not. Raises FileError where the file exists and
+    `replace` is not given, and where it can't be written.
     """
     if path.exists() and not replace:
-        raise FileError(f"{path} is there already: FORCE=1 replaces it")
+        raise FileError(f"{path} exists: FORCE=1 (--force) replaces it")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if path.parent in (EXPORTS, BACKUPS):
+            path.parent.mkdir(exist_ok=True)
         with part.open("wb") as file:
             yield HashedFile(file)
             file.flush()
@@ -75,7 +81,7 @@ def writing(path: Path, *, replace: bool) -> Iterator[HashedFile]:
 
 
 def _keep_name(folder: Path) -> None:
-    """A renamed file survives a power cut only once its folder is on disk too."""
+    """Write the folder to disk: only then does the file's new name survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -84,20 +90,20 @@ def _keep_name(folder: Path) -> None:
 
 
 class Steps:
-    """A progress bar on the standard error of a terminal; nothing elsewhere."""
+    """A progress bar on standard error if that is a terminal, else nothing."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task
 
     def advance(self, count: int) -> None:
-        """So many more are done."""
+        """Count `count` more records as done."""
         self._progress.advance(self._task, count)
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Steps]:
-    """Shows how many of `total` records are done."""
+    """Show how many of `total` records are done."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:

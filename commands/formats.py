@@ -1,4 +1,4 @@
-"""Formats of an export: how records become lines of JSON, CSV, or Parquet."""
+"""Formats of an export: how records become JSON lines, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from shared.database import Record
 from shared.errors import CoinwireError
 from shared.timestamps import iso_of
 
-_ROW_GROUP = 20_000  # rows of Parquet held before they are packed: some MB of market_data; readers skip by group
+_ROW_GROUP = 20_000  # rows collected per group of a Parquet file: some MB of market_data; readers skip whole groups
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a text may not begin with in a spreadsheet: it would be taken for a formula and run."""
+"""A spreadsheet takes a cell that begins with one of these for a formula and runs it; CSV puts a quote before it."""
 
 _TYPES = {"integer": "int64", "number": "float64", "truth": "bool_", "text": "string", "json": "string"}
-"""Kind of a column: the name of its type in pyarrow."""
+"""Kind of a column to the name of its type in pyarrow."""
 
 
 class MissingPackageError(CoinwireError):
-    """A format needs a package that is not installed; the message says how it is."""
+    """A format needs a package that is not installed. The message says how to install it."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Writer(Protocol):
-    """Writes records into a file, in order; what it holds back is written when it is left."""
+    """Writes records into a file, in order. What it still holds is written at the end of its `with`."""
 
     def __enter__(self) -> Writer: ...
 
@@ -49,7 +49,7 @@ class Writer(Protocol):
     ) -> None: ...
 
     def write(self, records: Sequence[Record]) -> int:
-        """Write some more; returns how many rows they are."""
+        """Write some more records; returns how many rows they became."""
         ...
 
 
@@ -58,11 +58,11 @@ class _Open:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is held back."""
+        """Nothing is left to write."""
 
 
 class JsonLines(_Open):
-    """One object a line: service, epoch, seq, published_at, data."""
+    """One object per line: service, epoch, seq, published_at, data."""
 
     def __init__(self, service: str, file: HashedFile) -> None:
         self._file = file
@@ -78,7 +78,7 @@ class JsonLines(_Open):
 
 
 class Csv(_Open):
-    """Comma-separated, UTF-8, a line of names first, as RFC 4180 has it. Nothing stands for null."""
+    """RFC 4180 in UTF-8, with a header line. An empty cell stands for null."""
 
     def __init__(self, service: str, file: HashedFile) -> None:
         self._file = file
@@ -109,9 +109,9 @@ def _cell(kind: str, value: Any) -> Any:
 
 
 class Parquet:
-    """Typed columns, packed with zstd; `published_at` is a time in UTC, to the millisecond.
+    """Typed columns, compressed with zstd. `published_at` is a time in UTC, to the millisecond.
 
-    Raises MissingPackageError where pyarrow is not installed: it is an extra, for its size.
+    Raises MissingPackageError if pyarrow is not installed; it is an extra because of its size.
     """
 
     def __init__(self, service: str, file: HashedFile) -> None:
@@ -137,7 +137,7 @@ class Parquet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what is left, unless something went wrong: then the file is thrown away."""
+        """Write what is left. After an error nothing is written, because the file is thrown away."""
         if kind is None:
             self._flush()
         self._writer.close()
@@ -167,4 +167,4 @@ def _type_of(column: Column, pa: Any) -> Any:
 
 
 FORMATS: dict[str, Callable[[str, HashedFile], Writer]] = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}
-"""By the name that people give, which is the file's ending too."""
+"""By the name that people give, which is also the ending of the file's name."""

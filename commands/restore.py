@@ -1,4 +1,4 @@
-"""`python -m commands.restore FILE`: what a backup holds, back into the database. See commands.backup for the file."""
+"""`coinwire restore FILE`: what a backup holds, back into the database. `commands.backup` describes the file."""
 
 from __future__ import annotations
 
@@ -9,28 +9,22 @@ from typing import Annotated
 import typer
 
 from commands.backup import restore_backup, verify
-from commands.records import opened, told
+from commands.history import open_history
+from commands.options import StateFolder
 from launcher.state import DEFAULT_FOLDER, State
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-
-@app.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="what `make backup` wrote")],
-    replace: Annotated[bool, typer.Option(help="delete what the database has first")] = False,
-    merge: Annotated[bool, typer.Option(help="add what the database does not have")] = False,
-    state: Annotated[Path, typer.Option(help="folder of the cluster to restore into")] = DEFAULT_FOLDER,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `coinwire backup` wrote.")],
+    replace: Annotated[bool, typer.Option("--replace", help="First delete what the database has.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Keep what the database has and add the rest.")] = False,
+    state: StateFolder = DEFAULT_FOLDER,
 ) -> None:
-    """Verify a backup, then insert its records. Of a file that is damaged nothing is restored."""
-
-    async def run() -> str:
-        trailer = await asyncio.to_thread(verify, file)  # before the database is touched
-        async with opened(State(state), make=True) as database:
-            return await restore_backup(database, file, trailer, replace=replace, merge=merge)
-
-    told(run)
+    """Verify a backup, then insert its records. Nothing is restored from a damaged file."""
+    typer.echo(asyncio.run(_restore(State(state), file, replace=replace, merge=merge)))
 
 
-if __name__ == "__main__":
-    app()
+async def _restore(state: State, file: Path, *, replace: bool, merge: bool) -> str:
+    trailer = await asyncio.to_thread(verify, file)  # before the database is touched
+    async with open_history(state, create=True) as database:
+        return await restore_backup(database, file, trailer, replace=replace, merge=merge)

@@ -1,8 +1,8 @@
-"""Table: a service's records as rows and columns, from its payload type.
+"""A service's records as rows and columns, which follow from its payload type.
 
-`market_data` has one row a coin and update: its maps have the same keys. Every other service has one row an update, a
-column a figure; what is a list or a map is JSON text. Columns follow the payload type, so that a file of today and
-one of last year have the same.
+`market_data` has one row per coin and update, because its maps share their keys. Every other service has one row per
+update and one column per figure; lists and maps are JSON text. As columns follow the payload type, not the data, two
+exports of a service have the same columns.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from shared.timestamps import iso_of
 Kind = Literal["integer", "number", "truth", "text", "json"]
 
 _BY_COIN = {"prices": "price", "volumes": "volume", "market_caps": "market_cap", "price_changes": "price_change_24h"}
-"""Maps of market_data by coin, and what their column is called."""
+"""Maps of market_data by coin, and the names of their columns."""
 _LARGEST_INTEGER = 2**63
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name, what it holds, and where in the payload that is."""
+    """One column: its name, the kind of its values, and their path in the payload."""
 
     name: str
     kind: Kind
@@ -36,7 +36,7 @@ class Column:
 
 
 POSITION = (Column("published_at", "text"), Column("epoch", "text"), Column("seq", "integer"))
-"""What every row begins with; `published_at` is a time in Parquet."""
+"""The first columns of every row. In Parquet, `published_at` is a time."""
 
 
 def columns_of(service: str) -> tuple[Column, ...]:
@@ -51,7 +51,7 @@ def columns_of(service: str) -> tuple[Column, ...]:
 
 
 def rows_of(record: Record, columns: tuple[Column, ...]) -> Iterator[list[Any]]:
-    """The rows of one record: values in the order of POSITION and `columns`; None for what it does not have."""
+    """The rows of one record: values in the order of POSITION and `columns`; None where the record has none."""
     data = msgspec.json.decode(record.data)
     position = [record.published_at, record.epoch, record.seq]
     if columns and columns[0].name != "coin":
@@ -65,7 +65,7 @@ def rows_of(record: Record, columns: tuple[Column, ...]) -> Iterator[list[Any]]:
 
 
 def time_text(milliseconds: int) -> str:
-    """`published_at` as text has it."""
+    """`published_at` (unix milliseconds) as CSV and JSON lines write it."""
     return iso_of(milliseconds)
 
 
@@ -79,7 +79,7 @@ def _columns(kind: inspect.Type, path: tuple[str, ...]) -> Iterator[Column]:
 
 
 def _bare(kind: inspect.Type) -> inspect.Type:
-    """Without what is said about it, and without null."""
+    """The type without its annotations and without null."""
     while True:
         if isinstance(kind, inspect.Metadata):
             kind = kind.type
@@ -112,7 +112,7 @@ def _value(column: Column, data: Any) -> Any:
 
 
 def _typed(kind: Kind, value: Any) -> Any:
-    """`value` as its column holds it; None where it is of another kind, as in a record of another version."""
+    """`value` as its column holds it; None if it is of another kind, as in a record of another version."""
     if value is None:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,60 +1,52 @@
-"""`python -m commands.tail market_data`: prints a service's Redis channel, as an internal tool reads it.
+"""`coinwire tail market_data`: prints the Redis channel of a service, as a tool beside the cluster reads it.
 
-The newest message comes at once, then each new one. docs/how-to/read-a-channel.md has the same in ten lines.
+docs/how-to/read-a-channel.md has the same in ten lines.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from pydantic import SecretStr
+from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
+from commands.options import ServiceName, StateFolder, check_service
 from launcher.state import DEFAULT_FOLDER, State
 from shared.bus import REDIS_FAULTS, open_redis
-from shared.catalog import CHANNEL_NAMES
 from shared.channels import Channels
 from shared.envelope import Envelope
-from shared.errors import CoinwireError, EnvelopeError, SettingsError
+from shared.errors import EnvelopeError, SettingsError
 from shared.settings import Settings, load_settings
 
-_PAUSE = 1.0  # s between attempts while Redis is away: one person's tool, no herd to spread
+WIDTH = 100
+"""Columns of a line where the output is no terminal."""
+
+_PAUSE = 1.0  # s between attempts while Redis is away: one person's tool, so there is no herd to spread
 _QUIET = 5.0  # s without a message after which to ask Redis whether it is still there
-_EXACT = 2.0**53  # beyond it a float has no digits after the point, and some before it are none of its own
+_EXACT = 2.0**53  # a larger float has no digits after the point, and not all digits before it are exact
 _SHOWN = 3  # entries of a map or list in a summary: what fits one line of a terminal
 
 
-class UnknownServiceError(CoinwireError):
-    """There is no such channel."""
-
-
 def tail(
-    service: Annotated[str, typer.Argument(help="a service of the catalogue, or `system`")],
-    raw: Annotated[bool, typer.Option("--json", help="the whole message as JSON, one a line")] = False,
-    state: Annotated[Path, typer.Option(help="folder of the cluster to read from")] = DEFAULT_FOLDER,
+    service: ServiceName = "market_data",
+    raw: Annotated[bool, typer.Option("--json", help="Print whole messages as JSON, one per line.")] = False,
+    state: StateFolder = DEFAULT_FOLDER,
 ) -> None:
-    """Print what is published on a service's channel, until Ctrl-C."""
-    try:
-        if service not in CHANNEL_NAMES:
-            raise UnknownServiceError(f"no service {service!r}; there are {', '.join(CHANNEL_NAMES)}")
-        asyncio.run(_until_interrupted(_print_all(service, load_settings(), State(state), raw=raw)))
-    except CoinwireError as error:
-        typer.echo(f"coinwire: {error}", err=True)
-        raise typer.Exit(2) from None
-    except BrokenPipeError:  # `| head` has seen enough; what is still buffered has nowhere to go
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
+    """Print what is published on the Redis channel of a service, until Ctrl-C.
+
+    Starts with the newest message. Reads from REDIS_URL, else from the cluster that runs on this machine.
+    """
+    check_service(service)
+    asyncio.run(_until_interrupted(_print_all(service, load_settings(), State(state), raw=raw)))
 
 
 async def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:
@@ -73,49 +65,51 @@ async def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:
 
 async def _print_all(service: str, settings: Settings, state: State, *, raw: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    known: Envelope | None = None
+    before: Envelope | None = None
     async for update in updates(service, settings, state):
-        if known is not None and known.epoch == update.epoch and update.seq > known.seq + 1:
-            print(f"({update.seq - known.seq - 1} missed)", file=sys.stderr, flush=True)
-        known = update
+        if before is not None and before.epoch != update.epoch:
+            print(f"(a new epoch, {update.epoch}: numbers start again)", file=sys.stderr, flush=True)
+        elif before is not None and update.seq > before.seq + 1:
+            print(f"({update.seq - before.seq - 1} missed)", file=sys.stderr, flush=True)
+        before = update
         if raw:
             sys.stdout.write(msgspec.json.encode(update).decode() + "\n")
             sys.stdout.flush()
         else:
-            console.print(line_of(update))
+            console.print(line_of(update, console.width if console.is_terminal else WIDTH))
 
 
 async def updates(service: str, settings: Settings, state: State) -> AsyncIterator[Envelope]:
-    """The newest update, then every new one, once each. Says when Redis goes and returns, and waits for it for ever."""
+    """The newest update, then every new one, each once. While Redis is away, says so once and retries for ever."""
     shown: tuple[str, int] = ("", 0)
-    told = False
+    away = False
     url = _address(settings, state)
     if url is None:
         raise SettingsError("no Redis to read: start `make demo` or `make run`, or set REDIS_URL")
     while True:
-        url = _address(settings, state) or url  # a demo that was started again has another port
+        url = _address(settings, state) or url  # a demo that is started again has another port
         try:
             async for raw in _messages(url, service, settings):
-                if told:
+                if away:
                     print("redis is back", file=sys.stderr, flush=True)
-                    told = False
+                    away = False
                 update = _unpack(raw)
                 if update is not None and not (update.epoch == shown[0] and update.seq <= shown[1]):
                     shown = (update.epoch, update.seq)
                     yield update
         except REDIS_FAULTS as error:
-            if not told:
-                print(f"redis is away ({error or type(error).__name__}): trying until it is back", file=sys.stderr)
-                told = True
+            if not away:
+                print(f"redis is away ({error or type(error).__name__}): retrying until it is back", file=sys.stderr)
+                away = True
         await asyncio.sleep(_PAUSE)
 
 
 async def _messages(url: str, service: str, settings: Settings) -> AsyncIterator[bytes]:
-    """`last`, then the channel. Raises one of REDIS_FAULTS once Redis is away."""
+    """The newest message, then those of the channel. Raises one of REDIS_FAULTS when Redis is away."""
     names = Channels(settings.redis_prefix)
     client = open_redis(settings.model_copy(update={"redis_url": SecretStr(url)}))
     async with client, client.pubsub(ignore_subscribe_messages=True) as channel:
-        await channel.subscribe(names.channel(service))  # first: what comes after `last` is then not missed
+        await channel.subscribe(names.channel(service))  # before reading `last`, so that nothing is missed in between
         last = await client.get(names.last(service))
         if isinstance(last, bytes):
             yield last
@@ -139,17 +133,46 @@ def _unpack(raw: bytes) -> Envelope | None:
         return None
 
 
-def line_of(update: Envelope) -> Text:
-    """One readable line: when, which position, and the first figures."""
-    moment = update.timestamp[11:23]
-    position = f"#{update.seq}"
-    text = Text.from_markup(f"[dim]{escape(moment)}[/] [bold]{position}[/] [dim]{escape(update.epoch)}[/] ")
-    return text.append(summary(update.data))
+def line_of(update: Envelope, width: int = WIDTH) -> Text:
+    """One line of at most `width` columns: time of publication, `seq`, and as many figures as fit.
+
+    Of market_data these are coins, each with its price and its change in 24 h. Control characters, which an upstream
+    may have sent, are replaced.
+    """
+    text = Text.assemble((_printable(update.timestamp[11:23]), "dim"), " ", (f"#{update.seq}", "bold"))
+    coins = _coins(update.data)
+    if not coins:
+        text.append("  " + _printable(summary(update.data)))
+    for number, coin in enumerate(coins, start=1):
+        mark = 0 if number == len(coins) else len(" …")
+        if text.cell_len + cell_len("  " + coin) + mark > width:
+            text.append(" …")
+            break
+        text.append("  " + coin)
+    text.truncate(width, overflow="ellipsis")
+    return text
 
 
 def summary(data: dict[str, Any]) -> str:
     """The fields of `data`, each shortened to its first figures."""
     return "  ".join(f"{name}: {_short(value)}" for name, value in data.items() if name != "timestamp")
+
+
+def _coins(data: dict[str, Any]) -> list[str]:
+    """Price and change of each coin in a payload of market_data; nothing for another payload."""
+    prices, changes = data.get("prices"), data.get("price_changes")
+    if not isinstance(prices, dict):
+        return []
+    known = changes if isinstance(changes, dict) else {}
+    return [_printable(f"{coin} {_short(price)}{_change(known.get(coin))}") for coin, price in prices.items()]
+
+
+def _change(percent: Any) -> str:
+    return f" ({percent:+.1f} %)" if isinstance(percent, int | float) else ""
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _short(value: Any) -> str:
@@ -163,7 +186,3 @@ def _short(value: Any) -> str:
         return "–" if value is None else str(value)
     more = f" … {len(value)} in all" if len(value) > _SHOWN else ""
     return f"[{', '.join(shown)}{more}]"
-
-
-if __name__ == "__main__":
-    typer.run(tail)

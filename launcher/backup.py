@@ -1,8 +1,8 @@
-"""The address of `backup` for tools outside of this repository; the command is in `commands.backup`."""
+"""The address of `coinwire backup` for tools outside of this repository: `python -m launcher.backup`."""
 
-from commands.backup import app
+import sys
 
-__all__ = ["app"]
+from commands.__main__ import main
 
 if __name__ == "__main__":
-    app()
+    main(["backup", *sys.argv[1:]])

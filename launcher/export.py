@@ -1,8 +1,8 @@
-"""The address of `export` for tools outside of this repository; the command is in `commands.export`."""
+"""The address of `coinwire export` for tools outside of this repository: `python -m launcher.export`."""
 
-from commands.export import app
+import sys
 
-__all__ = ["app"]
+from commands.__main__ import main
 
 if __name__ == "__main__":
-    app()
+    main(["export", *sys.argv[1:]])

@@ -1,8 +1,8 @@
-"""The address of `restore` for tools outside of this repository; the command is in `commands.restore`."""
+"""The address of `coinwire restore` for tools outside of this repository: `python -m launcher.restore`."""
 
-from commands.restore import app
+import sys
 
-__all__ = ["app"]
+from commands.__main__ import main
 
 if __name__ == "__main__":
-    app()
+    main(["restore", *sys.argv[1:]])

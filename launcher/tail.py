@@ -1,10 +1,11 @@
-"""The address of `tail` for tools outside of this repository; the command is in `commands.tail`."""
+"""The address of `coinwire tail` for tools outside of this repository: `python -m launcher.tail`."""
 
-import typer
+import sys
 
+from commands.__main__ import main
 from commands.tail import line_of, tail
 
 __all__ = ["line_of", "tail"]
 
 if __name__ == "__main__":
-    typer.run(tail)
+    main(["tail", *sys.argv[1:]])

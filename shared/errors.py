@@ -27,6 +27,10 @@ class DatabaseError(CoinwireError):
     """The database could not be reached, or refused. The message names it without its password."""
 
 
+class NothingRecordedError(DatabaseError):
+    """The database has no tables of ours yet: nothing was ever recorded there."""
+
+
 class ProviderError(CoinwireError):
     """One upstream did not give a usable answer.
 

@@ -15,9 +15,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.docs import asyncapi, guides, openapi, page
 from gateway.history import archive
 from gateway.http import rest, snapshot
-
-VERSION = "2.0.0"
-"""Of both APIs: the project's."""
+from shared.version import VERSION
 
 _BRIEFLY = {"Cache-Control": "no-cache"}  # after an upgrade nobody should read about the version before
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with the content
@@ -57,7 +55,7 @@ def guide(request: Request) -> Response:
     """A document of the repository: a how-to, a reference, a decision."""
     path = "/".join(request.path_params.values())
     if path not in guides.guides():
-        return rest.nothing_at(request)
+        return rest.failure(404, f"Nothing at {request.url.path}", documentation="/docs")
     return HTMLResponse(page.render_guide(path), headers=_BRIEFLY | page.SECURITY)
 
 
@@ -65,7 +63,7 @@ def asset(request: Request) -> Response:
     """A style sheet or script of the page."""
     name = request.path_params["name"]
     if name not in page.ASSETS:
-        return rest.nothing_at(request)
+        return rest.failure(404, f"Nothing at {request.url.path}", documentation="/docs")
     current = request.query_params.get("v") == page.fingerprint(name)
     return FileResponse(page.ASSETS[name], headers=(_FOR_EVER if current else _BRIEFLY) | page.NO_SNIFFING)
 

@@ -19,7 +19,7 @@ from shared.database import schema
 from shared.database.engine import DATABASE_FAULTS, fault_text, location_of, open_engine, url_of
 from shared.database.record import Place, Record
 from shared.database.tables import totals, updates
-from shared.errors import DatabaseError
+from shared.errors import DatabaseError, NothingRecordedError
 from shared.settings import Settings
 
 _ROWS = 100  # read at once while a page's bytes are counted: a page ends at most so many rows late, about 1 MB
@@ -86,8 +86,10 @@ class Database:
         """Raise DatabaseError where the database can't be reached, or its tables are not those of this version."""
         async with self._begun() as connection:
             found = await connection.run_sync(schema.revision_of)
+        if found is None:
+            raise NothingRecordedError(f"{self.location}: its tables are at nothing, not at {schema.head()}")
         if found != schema.head():
-            raise DatabaseError(f"{self.location}: its tables are at {found or 'nothing'}, not at {schema.head()}")
+            raise DatabaseError(f"{self.location}: its tables are at {found}, not at {schema.head()}")
 
     async def aclose(self) -> None:
         """Close its connections."""
@@ -259,7 +261,9 @@ class Database:
     @asynccontextmanager
     async def _connected(self, *, making: bool, patient: bool) -> AsyncIterator[AsyncConnection]:
         if self._file is not None and not making and not self._file.exists():
-            raise DatabaseError(f"{self.location}: nothing has been recorded there yet")  # opening it would make it
+            raise NothingRecordedError(
+                f"{self.location}: nothing has been recorded there yet"
+            )  # opening it would make it
         try:
             async with asyncio.timeout(None if patient else self._deadline), self._engine.connect() as connection:
                 yield connection

@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from commands import backup, restore
+from commands.app import app
 from commands.backup import DIGEST, MAGIC, verify, write_backup
 from commands.files import FileError
 from shared.database import Database, Record, open_database
@@ -32,11 +32,11 @@ Command = Callable[..., Awaitable[Result]]
 def command(database_settings: Settings, tmp_path: Path) -> Command:
     """The commands, on the test's database unless `url` is another's."""
 
-    async def run(app: object, *arguments: object, url: str = "") -> Result:
+    async def run(*arguments: object, url: str = "") -> Result:
         env = {"DATABASE_URL": url or database_settings.database_url.get_secret_value()}
         words = [*map(str, arguments), "--state", str(tmp_path / "state")]
         # In a thread: the command brings an event loop of its own.
-        return await asyncio.to_thread(CliRunner().invoke, app, words, env=env)  # type: ignore[arg-type]
+        return await asyncio.to_thread(CliRunner().invoke, app, words, env=env)
 
     return run
 
@@ -63,17 +63,17 @@ async def test_a_restore_equals_the_original_row_by_row(
     """Every column of every row, and the totals; into the same kind of database or into another."""
     await database.insert(records(1200))
     original = await everything(database)
-    done = await command(backup.app, tmp_path / "b")
+    done = await command("backup", tmp_path / "b")
     assert (done.exit_code, "2400 records of 2 services" in done.stdout) == (0, True), done.stderr
     if target == "the same":
         await database.clear()
-        done = await command(restore.app, tmp_path / "b")
+        done = await command("restore", tmp_path / "b")
         assert done.exit_code == 0, done.stderr
         assert await everything(database) == original
         assert await database.totals() == {"market_data": 1200, "news": 1200}
         return
     url = f"sqlite:///{tmp_path}/other/history.db"
-    done = await command(restore.app, tmp_path / "b", url=url)
+    done = await command("restore", tmp_path / "b", url=url)
     assert "2400 records restored" in done.stdout
     other = open_database(Settings(_env_file=None, database_url=url))
     assert await everything(other) == original
@@ -86,17 +86,17 @@ async def test_a_database_with_records_is_not_overwritten_by_accident(
 ) -> None:
     """Without a word nothing happens; merged, what is there stays; replaced, it goes."""
     await database.insert(records(20))
-    await command(backup.app, tmp_path / "b")
+    await command("backup", tmp_path / "b")
     mine = Record("news", "e1", 1, NOON + 9, '"mine"')
     await database.clear()
     await database.insert([mine])
-    done = await command(restore.app, tmp_path / "b")
+    done = await command("restore", tmp_path / "b")
     assert (done.exit_code, await database.count()) == (2, 1)
     assert "MERGE=1" in done.stderr
-    done = await command(restore.app, tmp_path / "b", "--merge")
+    done = await command("restore", tmp_path / "b", "--merge")
     assert "39 records restored" in done.stdout
     assert mine in await everything(database)
-    done = await command(restore.app, tmp_path / "b", "--replace")
+    done = await command("restore", tmp_path / "b", "--replace")
     assert "40 records restored" in done.stdout
     assert mine not in await everything(database)
     assert await database.totals() == {"market_data": 20, "news": 20}
@@ -128,8 +128,8 @@ async def test_a_backup_ends_while_a_recorder_goes_on(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_an_empty_database_makes_a_backup_too(database: Database, command: Command, tmp_path: Path) -> None:
     """Of nothing; it restores to nothing."""
-    assert (await command(backup.app, tmp_path / "b")).exit_code == 0
-    assert "0 records restored" in (await command(restore.app, tmp_path / "b")).stdout
+    assert (await command("backup", tmp_path / "b")).exit_code == 0
+    assert "0 records restored" in (await command("restore", tmp_path / "b")).stdout
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ async def test_what_is_no_whole_backup_changes_nothing(
     """One line, status 2, and the database as it was, even where it was to be replaced."""
     await database.insert(records(3))
     (tmp_path / "b").write_bytes(content)
-    done = await command(restore.app, tmp_path / "b", "--replace")
+    done = await command("restore", tmp_path / "b", "--replace")
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert said in done.stderr
     assert await database.count() == 6
@@ -217,7 +217,7 @@ async def test_a_file_that_is_not_there_is_named_and_no_database_made(
     command: Command, tmp_path: Path, database_settings: Settings
 ) -> None:
     """Restoring from a slip of the keyboard touches nothing."""
-    done = await command(restore.app, tmp_path / "nothing")
+    done = await command("restore", tmp_path / "nothing")
     assert (done.exit_code, os.listdir(tmp_path)) == (2, [])
     assert f"{tmp_path}/nothing: No such file or directory" in done.stderr
 

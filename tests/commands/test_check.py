@@ -1,110 +1,133 @@
-"""The command that health checks run."""
+"""`coinwire check`: what is wrong, in plain lines without secrets."""
 
 from __future__ import annotations
 
-import http.server
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
-from commands.check import check, main
-from launcher.redis_server import free_port
+from commands.app import app
+from commands.check import unknown_names
+from launcher.redis_server import RedisServer
+from shared.database import Database
+from shared.settings import Settings
+from simulator.app import Simulator
+from simulator.server import running
+from tests.places import ROOT
 
-
-class Pages(http.server.BaseHTTPRequestHandler):
-    """Answers with the status that the path names."""
-
-    def do_GET(self) -> None:
-        """One request."""
-        self.send_response(int(self.path.strip("/").partition("?")[0]))
-        self.send_header("Location", "/200")
-        self.end_headers()
-        self.wfile.write(b'{"reasons": ["draining"]}')
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
+Check = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
-    """Where the pages are."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
-        thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+def check(redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Runs the command in an empty folder, with a Redis that answers."""
+    monkeypatch.chdir(tmp_path)
+
+    async def run(**env: str) -> Result:
+        own = {"REDIS_URL": redis_server.url, "DATABASE_URL": f"sqlite:///{tmp_path}/history.db"}
+        # In a thread: the command brings an event loop of its own.
+        return await asyncio.to_thread(CliRunner().invoke, app, ["check"], env={**own, **env})
+
+    return run
 
 
-@pytest.mark.parametrize(("path", "status"), [("/200", 0), ("/201?x=1", 0), ("/503", 1), ("/302", 1), ("/404", 1)])
-def test_its_status_says_whether_it_went_well(
-    url: str, path: str, status: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """0 for a 2xx, 1 for anything else, a redirect included; the body is printed either way, a failure is one line."""
-    assert main([url + path]) == status
-    printed = capsys.readouterr()
-    assert printed.out == '{"reasons": ["draining"]}\n'
-    told = [line.startswith(f"{url}{path}: {path[1:]} ") for line in printed.err.splitlines()]
-    assert told == [True] * status
+def wrong(done: Result) -> list[str]:
+    """The findings that say what is wrong."""
+    return [line for line in done.stdout.splitlines() if line.startswith("wrong ")]
 
 
-def test_nobody_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Status 1, and where nobody answered."""
-    port = free_port()
-    assert main([f"http://127.0.0.1:{port}/health/ready"]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert f":{port}/health/ready: no answer" in line
+async def test_with_nothing_wrong_its_status_is_0(check: Check) -> None:
+    """Settings, Redis, database and upstreams each have a line, and none says that something is wrong."""
+    done = await check()
+    assert done.exit_code == 0, done.stdout
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["ok", part] for part in ("settings", "redis", "database", "upstreams")
+    ]
 
 
-def test_who_does_not_answer_is_given_up(url: str) -> None:
-    """A server that accepts and says nothing costs the timeout, not for ever."""
-    silent = http.server.HTTPServer(("127.0.0.1", 0), Pages)  # nobody runs it
-    with silent:
-        body, wrong = check(f"http://127.0.0.1:{silent.server_address[1]}/200", 0.2)
-        assert main([f"http://127.0.0.1:{silent.server_address[1]}/200", "--timeout", "0.1"]) == 1
-    assert (body, wrong) == ("", "no answer (timed out)")
+async def test_each_wrong_setting_has_a_line(check: Check) -> None:
+    """Two settings that can't be used are two lines with status 1; their values are not printed."""
+    done = await check(PORT="secret-one", HISTORY_LENGTH="secret-two")
+    assert done.exit_code == 1
+    first, second = wrong(done)
+    assert "HISTORY_LENGTH: " in first
+    assert "PORT: " in second
+    assert "secret" not in done.output
 
 
-def test_a_name_that_no_host_can_have_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """No traceback for what DNS could not even be asked."""
-    assert main([f"http://{'x' * 70}/"]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert ": no answer (" in line
+async def test_a_redis_that_does_not_answer_is_named(check: Check) -> None:
+    """Nobody listens there: one line says so, and the password is not printed."""
+    done = await check(REDIS_URL="redis://:sesame@127.0.0.1:1/0")
+    (line,) = wrong(done)
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (1, "1 thing is wrong")
+    assert "REDIS_URL: ConnectionError" in line
+    assert "sesame" not in done.output
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["a", "b"],
-        ["ftp://x/"],
-        ["https://x/"],
-        ["http:///x"],
-        ["http://x:99999/"],
-        ["http://x:0/"],
-        ["http://name:secret@x/"],
-        ["http://x/ä"],
-        ["http://x/", "--timeout"],
-        ["http://x/", "--timeout", "soon"],
-        ["http://x/", "--timeout", "0"],
-        ["http://x/", "--timeout", "nan"],
-    ],
-)
-def test_what_can_not_be_asked_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """With how to ask, and without what was asked: there may be a password in it."""
-    assert main(arguments) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("usage: ")
-    assert "secret" not in told
+async def test_a_password_that_redis_refuses_is_named(check: Check, redis_server: RedisServer) -> None:
+    """Redis answers and refuses the password: the line says so without it."""
+    address = redis_server.url.rpartition("@")[2].removeprefix("redis://")
+    done = await check(REDIS_URL=f"redis://somebody:sesame@{address}")
+    (line,) = wrong(done)
+    assert "REDIS_URL: " in line
+    assert "sesame" not in done.output
 
 
-def test_it_starts_fast_enough_to_be_run_every_few_seconds() -> None:
-    """It imports none of the libraries that the rest is made of."""
-    program = "import sys, commands.check; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
-    assert not {"typer", "redis", "pydantic", "httpx", "asyncio", "msgspec"} & {
-        name.partition(".")[0] for name in loaded
-    }
+async def test_a_database_that_does_not_answer_is_named(check: Check) -> None:
+    """A PostgreSQL that is not there is one line with its address, without the password."""
+    done = await check(DATABASE_URL="postgresql://writer:sesame@127.0.0.1:1/history")
+    (line,) = wrong(done)
+    assert "127.0.0.1:1/history" in line
+    assert "sesame" not in done.output
+
+
+async def test_a_database_says_how_much_it_holds(check: Check, database: Database, database_settings: Settings) -> None:
+    """Where something was recorded, the line has the number of records."""
+    done = await check(DATABASE_URL=database_settings.database_url.get_secret_value())
+    assert done.exit_code == 0, done.stdout
+    assert "0 records" in done.stdout
+
+
+async def test_upstreams_are_asked_with_their_keys(check: Check) -> None:
+    """Each provider that has a key is asked once; one that refuses is a line with its reason, without the key."""
+    simulator = Simulator(seed=1)
+    async with running(simulator, "127.0.0.1", 0) as server:
+        keys = {"COINGECKO_DEMO_KEY": "sesame-one", "BLOCKCHAIR_KEY": "sesame-two"}
+        done = await check(SIMULATOR_URL=server.url, **keys)
+        assert done.exit_code == 0, done.stdout
+        assert "coingecko (simulated) answers with its key" in done.stdout
+        assert "blockchair (simulated) answers with its key" in done.stdout
+    done = await check(SIMULATOR_URL=server.url, **keys)
+    assert [line.split()[2] for line in wrong(done)] == ["coingecko", "blockchair"]
+    assert "sesame" not in done.output
+
+
+async def test_a_half_of_a_pair_is_named(check: Check) -> None:
+    """Reddit needs both its id and its secret."""
+    (line,) = wrong(await check(REDDIT_CLIENT_ID="id"))
+    assert "REDDIT_CLIENT_SECRET" in line
+
+
+async def test_a_name_in_env_that_no_setting_has_is_named(check: Check, tmp_path: Path) -> None:
+    """A misspelled name in .env is one line with the name that was probably meant, and without its value."""
+    (tmp_path / ".env").write_text("RETENTION_DAY=sesame\n# COMMENT=1\nREDIS_PREFIX=mine\n")
+    done = await check()
+    (line,) = wrong(done)
+    assert "no setting is called RETENTION_DAY; did you mean RETENTION_DAYS?" in line
+    assert "sesame" not in done.output
+
+
+def test_names_that_compose_reads_are_known(tmp_path: Path) -> None:
+    """.env also configures Docker Compose: what the compose files use is no mistake."""
+    for file in ROOT.glob("docker-compose*.yml"):
+        (tmp_path / file.name).write_text(file.read_text())
+    env = tmp_path / ".env"
+    env.write_text(
+        "GATEWAYS=5\nPOSTGRES_PASSWORD=x\nCOMPOSE_FILE=x\nexport BACKUP_FOLDER=x\nlog_level=info\nGATEWAY=5\n"
+    )
+    assert unknown_names(env) == {"GATEWAY": "GATEWAYS"}
+    assert unknown_names(tmp_path / "absent") == {}

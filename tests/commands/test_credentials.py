@@ -11,9 +11,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from click.testing import Result
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
-from commands.credentials import LOGINS, UID, CredentialsError, main, make
+from commands.app import app
+from commands.credentials import LOGINS, UID, CredentialsError, make
 from shared.settings import Settings, load_settings
 
 FILES = {
@@ -24,6 +27,11 @@ FILES = {
     *(f"{part}/{setting}" for part in ("worker", "gateway", "tools") for setting in ("redis_url", "database_url")),
 }
 ODD = " päss:w@rd/with?all&the #'\"`$signs%41 "
+
+
+def run(*arguments: object) -> Result:
+    """`coinwire credentials …`, as the deployment runs it."""
+    return CliRunner().invoke(app, ["credentials", *map(str, arguments)])
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -58,7 +66,7 @@ def test_a_later_start_changes_nothing(tmp_path: Path) -> None:
 
 def test_two_at_once_agree(tmp_path: Path) -> None:
     """`make credentials` while `docker compose up` runs the same: one waits for the other, and changes nothing."""
-    command = [sys.executable, "-m", "commands.credentials", str(tmp_path)]
+    command = [sys.executable, "-m", "commands", "credentials", str(tmp_path)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(6)]
     said = sorted(process.communicate()[0] for process in started)
     assert [line.partition(": ")[2].split()[0] for line in said] == ["nothing"] * 5 + ["wrote"], said
@@ -158,7 +166,7 @@ def test_hosts_of_other_names_are_options(tmp_path: Path) -> None:
     """Redis and PostgreSQL are found where the options say; passwords stay as they were."""
     make(tmp_path, {})
     was = password((tmp_path / "gateway/redis_url").read_text())
-    assert main([str(tmp_path), "--redis-host", "bus.internal", "--postgres-host", "10.0.0.9"]) == 0
+    assert run(tmp_path, "--redis-host", "bus.internal", "--postgres-host", "10.0.0.9").exit_code == 0
     assert (tmp_path / "gateway/redis_url").read_text() == f"redis://gateway:{was}@bus.internal:6379/0"
     assert (tmp_path / "worker/database_url").read_text().endswith("@10.0.0.9:5432/coinwire")
 
@@ -226,17 +234,18 @@ def test_what_can_not_be_used_is_refused_without_being_shown(
     assert texts(tmp_path) == {}
 
 
-def test_its_output_names_files_and_shows_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line a start; how to call it, where it is called wrongly."""
-    assert main([str(tmp_path)]) == 0
-    assert main([str(tmp_path)]) == 0
-    first, second = capsys.readouterr().out.splitlines()
+def test_its_output_names_files_and_shows_none(tmp_path: Path) -> None:
+    """Each start prints one line; without a folder it prints how to call it."""
+    done, again = run(tmp_path), run(tmp_path)
+    assert done.exit_code == again.exit_code == 0
+    first, second = (done.stdout + again.stdout).splitlines()
     assert first.startswith("credentials: wrote ")
     assert second == "credentials: nothing to change"
     assert not any(text in first for text in texts(tmp_path).values())
-    with pytest.raises(SystemExit, match="2"):
-        main([])
-    assert "usage" in capsys.readouterr().err
+    wrong = run()
+    assert wrong.exit_code == 2
+    assert "Usage" in wrong.stderr
     (tmp_path / "file").write_text("")
-    assert main([str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    refused = run(tmp_path / "file")
+    assert refused.exit_code == 2
+    assert refused.stderr.count("\n") == 1

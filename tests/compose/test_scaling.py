@@ -17,7 +17,7 @@ CLIENTS = 200
 
 async def connections(stack: Stack, gateway: Container) -> int:
     """Open WebSocket connections of one replica."""
-    text = await stack.exec(gateway, "python", "-m", "commands.check", "http://127.0.0.1:7860/metrics")
+    text = await stack.exec(gateway, "coinwire", "probe", "http://127.0.0.1:7860/metrics")
     found = re.search(r"^coinwire_gateway_connections (\d+)", text, re.MULTILINE)
     assert found, text
     return int(found[1])

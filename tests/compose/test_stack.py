@@ -118,10 +118,10 @@ async def test_metrics_are_not_for_clients(stack: Stack) -> None:
     async with httpx.AsyncClient() as http:
         assert (await http.get(stack.http("/health/ready"))).status_code == 200
     gateway = (await stack.containers("gateway"))[0]
-    inside = await stack.exec(gateway, "python", "-m", "commands.check", "http://127.0.0.1:7860/metrics")
+    inside = await stack.exec(gateway, "coinwire", "probe", "http://127.0.0.1:7860/metrics")
     assert "coinwire_gateway_connections" in inside
     worker = await stack.container("worker-data-collection")
-    inside = await stack.exec(worker, "python", "-m", "commands.check", "http://127.0.0.1:9100/metrics")
+    inside = await stack.exec(worker, "coinwire", "probe", "http://127.0.0.1:9100/metrics")
     assert "coinwire_worker_leading 1.0" in inside
 
 
@@ -181,14 +181,12 @@ for message in channel.listen():
 
 
 async def test_an_internal_tool_reads_a_channel(stack: Stack) -> None:
-    """README's ten lines, in a container with the read-only user's credentials; `commands.tail` as well."""
+    """README's ten lines, in a container with the read-only user's credentials; `coinwire tail` as well."""
     seq, timestamp, price = (await stack.tools("python", "-c", README_TOOL)).split()
     assert int(seq) > 0
     assert timestamp.endswith("Z")
     assert float(price) > 0
-    tailed = await stack.tools(
-        "timeout", "-s", "INT", "20", "python", "-m", "commands.tail", "market_data", check=False
-    )
+    tailed = await stack.tools("timeout", "-s", "INT", "20", "coinwire", "tail", "market_data", check=False)
     assert "bitcoin" in tailed
 
 
@@ -220,10 +218,10 @@ async def test_an_internal_tool_is_refused_a_write(stack: Stack, command: tuple[
 async def test_a_backup_is_made_and_restored_by_the_tools(
     stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """`docker compose run --rm tools python -m commands.backup` leaves one file in the operator's folder, and it can be
+    """`docker compose run --rm tools coinwire backup` leaves one file in the operator's folder, and it can be
     merged back."""
     folder = tmp_path_factory.mktemp("backups")
-    await stack.tools("python", "-m", "commands.backup", "all.backup", folder=folder)
+    await stack.tools("coinwire", "backup", "backups/all.backup", folder=folder)
     assert (folder / "all.backup").stat().st_size > 1000
-    restored = await stack.tools("python", "-m", "commands.restore", "all.backup", "--merge", folder=folder)
+    restored = await stack.tools("coinwire", "restore", "backups/all.backup", "--merge", folder=folder)
     assert "0 new" in restored or "restored" in restored

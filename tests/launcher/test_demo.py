@@ -1,4 +1,4 @@
-"""`python -m launcher demo` as a person uses it: start, look, kill things, Ctrl-C."""
+"""`coinwire demo` as a person uses it: start, look, kill things, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def demo(start: Start, tmp_path: Path) -> Command:
     """A demo on free ports that says it is ready."""
-    cluster = start("launcher", "demo", "--state", tmp_path / "state", PORT="0", REDIS_URL="", SIMULATOR_URL="")
+    cluster = start("commands", "demo", "--state", tmp_path / "state", PORT="0", REDIS_URL="", SIMULATOR_URL="")
     cluster.line("ready. What to open")
     cluster.line("Ctrl-C stops all of it")
     return cluster
@@ -110,8 +110,8 @@ def test_a_killed_redis_comes_back_under_its_clients(demo: Command, tmp_path: Pa
 
 def test_make_tail_prints_the_channel(demo: Command, start: Start, tmp_path: Path) -> None:
     """`make tail` finds the demo's Redis by itself and prints its updates."""
-    tail = start("commands.tail", "market_data", "--state", tmp_path / "state", REDIS_URL="")
-    tail.line(r"#\d+ [0-9a-f]+ prices: \[.*bitcoin [\d,.]+")
+    tail = start("commands", "tail", "market_data", "--state", tmp_path / "state", REDIS_URL="")
+    tail.line(r"#\d+  bitcoin [\d,.]+ \([+-]\d+\.\d %\)")
     tail.signal(signal.SIGINT)
     assert tail.wait() == 0
 
@@ -133,7 +133,7 @@ def test_nobody_else_learns_the_password_of_its_redis(demo: Command, tmp_path: P
 
 def test_two_demos_do_not_share_a_folder(demo: Command, start: Start, tmp_path: Path) -> None:
     """A second cluster on the same folder is refused in one line with status 2; the first is not disturbed."""
-    second = start("launcher", "demo", "--state", tmp_path / "state", PORT="0", REDIS_URL="")
+    second = start("commands", "demo", "--state", tmp_path / "state", PORT="0", REDIS_URL="")
     assert second.wait() == 2
     (line,) = second.lines
     assert "another `make demo` or `make run`" in line

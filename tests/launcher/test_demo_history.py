@@ -40,7 +40,7 @@ async def test_two_demos_one_after_the_other_share_a_history(start: Start, tmp_p
     env = {"PORT": "0", "REDIS_URL": "", "SIMULATOR_URL": "", "DATABASE_URL": ""}
     state = State(tmp_path / "state")
     async with httpx.AsyncClient() as http:
-        demo = start("launcher", "demo", "--state", state.folder, **env)
+        demo = start("commands", "demo", "--state", state.folder, **env)
         demo.line("Ctrl-C stops all of it")
         demo.line(f"database +sqlite:///{state.database_file('demo')}")
         left, right = gateways(demo)
@@ -55,6 +55,6 @@ async def test_two_demos_one_after_the_other_share_a_history(start: Start, tmp_p
         database = open_database(settings_here(Settings(_env_file=None), state))  # type: ignore[call-arg]
         assert (await database.totals())["market_data"] >= 2
         await database.aclose()
-        demo = start("launcher", "demo", "--state", state.folder, **env)
+        demo = start("commands", "demo", "--state", state.folder, **env)
         demo.line("Ctrl-C stops all of it")
         assert (await recorded(http, gateways(demo)[0]))[:2] == before

@@ -12,7 +12,12 @@ from tests.places import ROOT
 
 pytestmark = pytest.mark.slow
 
-ENTRY_POINTS = ("gateway", "workers data_collection", "launcher demo", "launcher run", "commands.tail market_data")
+ENTRY_POINTS = (
+    "gateway",
+    "workers data_collection",
+    *(f"commands {words}" for words in ("demo", "run", "gateway", "worker data_collection", "tail")),
+    "launcher.tail market_data",
+)
 
 
 def run(command: str, **env: str) -> subprocess.CompletedProcess[str]:

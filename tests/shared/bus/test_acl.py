@@ -238,12 +238,12 @@ async def test_gateways_count_their_clients(cluster: Cluster) -> None:
 
 
 async def test_an_internal_tool_tails_a_channel(cluster: Cluster, tmp_path: Path) -> None:
-    """`commands.tail` works as `reader`: the newest, then each new one."""
+    """`coinwire tail` works as `reader`: the newest, then each new one."""
     env = {"REDIS_URL": cluster.url_of("reader"), "REDIS_PREFIX": cluster.prefix, "PYTHONPATH": str(ROOT)}
     async with cluster.client("worker") as redis:
         bus = Bus(redis, cluster.channels, 10)
         await bus.publish(SERVICE, {"n": 1})
-        command = (sys.executable, "-m", "commands.tail", SERVICE, "--json")
+        command = (sys.executable, "-m", "commands", "tail", SERVICE, "--json")
         tail = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=env, stdout=asyncio.subprocess.PIPE)
         assert tail.stdout is not None
         async with asyncio.timeout(20):
