@@ -1,8 +1,8 @@
 """tone: how a headline about the market sounds. VADER, and the words of this field that it has not, or takes amiss.
 
-VADER (Hutto & Gilbert 2014, https://github.com/cjhutto/vaderSentiment) sums the valences of a text's words, from -4 to
-4, minding negation ("not"), degree ("very") and "but". It splits at spaces and strips ASCII punctuation, so that only
-single tokens count: phrases are joined to one before it sees them.
+VADER (Hutto & Gilbert 2014, in `vader/`) sums the valences of a text's words, from -4 to 4, minding negation ("not"),
+degree ("very") and "but". It splits at spaces and strips ASCII punctuation, so that only single tokens count: phrases
+are joined to one before it sees them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Any
 
-from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+from workers.services.sentiment.vader.analyzer import Analyzer
 
 _LONGEST = 300  # characters that are read: three times a headline; what a feed puts beyond them can't cost us time
 
@@ -86,14 +85,13 @@ def tone(title: str) -> float:
     """From -1, as bad as news gets, to 1; 0 where no word says anything."""
     text = title[:_LONGEST].translate(_PLAIN)
     text = _PHRASE.sub(lambda match: _JOINED[(match.lastindex or 1) - 1], text)
-    compound: float = _analyzer().polarity_scores(text)["compound"]
-    return compound
+    return _analyzer().compound(text)
 
 
 @cache
-def _analyzer() -> Any:
+def _analyzer() -> Analyzer:
     """VADER with our words; it reads its lexicon (half a megabyte) when it is made, so not before it is needed."""
-    analyzer = SentimentIntensityAnalyzer()
+    analyzer = Analyzer()
     for word in EVERYDAY:
         # Not zero: VADER would still let degree and capitals act upon it.
         analyzer.lexicon.pop(word, None)
