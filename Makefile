@@ -119,6 +119,10 @@ format: $(STAMP) ## format the sources with ruff, and apply its safe fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+.PHONY: docs
+docs: $(STAMP) ## write what documents and compose files list of the settings
+	@$(BIN)/python .ci/docs.py
+
 .PHONY: install
 install: $(STAMP) ## install coinwire and all tools into .venv: .venv/bin/coinwire
 

@@ -18,6 +18,7 @@ from gateway import docs
 from gateway.endpoints import ENDPOINTS
 from gateway.history import archive
 from gateway.http import rest, snapshot
+from gateway.messages.http import FailureData
 from gateway.session import Session
 from gateway.transport.ws_protocol import EXTENSION, FrameProtocol
 
@@ -77,7 +78,7 @@ async def connect(websocket: WebSocket) -> None:
     if number is None:
         reason = reason or "not ready"
         node.metrics.refused.labels(reason).inc()
-        response = rest.failure(503, f"This gateway takes no new connections: {reason}")
+        response = rest.failure(503, FailureData(message=f"This gateway takes no new connections: {reason}"))
         response.headers["Retry-After"] = "1"
         await websocket.send_denial_response(response)
         return
@@ -105,18 +106,20 @@ async def refuse_unknown(websocket: WebSocket) -> None:
     """Refuse a WebSocket on a path that does not exist, at the handshake."""
     node: Node = websocket.state.node
     node.metrics.refused.labels("unknown path").inc()
+    message = f"No WebSocket endpoint {websocket.scope['path']}"
     await websocket.send_denial_response(
-        rest.failure(404, f"No WebSocket endpoint {websocket.scope['path']}", available_endpoints=list(ENDPOINTS))
+        rest.failure(404, FailureData(message=message, available_endpoints=list(ENDPOINTS)))
     )
 
 
 async def not_found(request: Request, _error: Exception) -> Response:
     """A page that does not exist."""
-    return rest.failure(404, f"Nothing at {request.url.path}", documentation="/docs")
+    return rest.nothing_at(request)
 
 
 async def method_not_allowed(request: Request, error: Exception) -> Response:
     """Anything but reading."""
-    response = rest.failure(405, f"{request.method} is not allowed here: this API is read-only")
+    message = f"{request.method} is not allowed here: this API is read-only"
+    response = rest.failure(405, FailureData(message=message))
     response.headers.update(getattr(error, "headers", None) or {})  # Allow
     return response

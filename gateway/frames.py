@@ -9,7 +9,8 @@ from typing import Any
 import msgpack
 import msgspec
 
-from gateway.protocol import Fault
+from gateway.messages.faults import Fault
+from gateway.messages.message import Message, UpdateMeta
 from shared.bus import Position
 from shared.envelope import Envelope
 
@@ -46,12 +47,21 @@ class Frame:
         return self.wire[self._header :]
 
 
-def encode(message: dict[str, Any], *, binary: bool) -> Frame:
+def encode(message: Any, *, binary: bool) -> Frame:
     """A message as a frame. Raises Fault where it echoes something that has no such form (an integer over 64 bits)."""
     try:
-        return Frame(msgpack.packb(message) if binary else _to_json(message), binary=binary)
+        return Frame(msgpack.packb(message, default=_as_map) if binary else _to_json(message), binary=binary)
     except (OverflowError, ValueError, TypeError, RecursionError) as error:
         raise Fault("invalid_message", f"Can't be echoed: {error}") from None
+
+
+def _as_map(value: object) -> dict[str, Any]:
+    """A Struct as msgpack packs it: unlike msgspec's encoder, that also has a form for whatever else it has read."""
+    if not isinstance(value, msgspec.Struct):
+        raise TypeError(f"{type(value).__name__} has no form in MessagePack")
+    names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+    fields = {encoded: getattr(value, name) for name, encoded in names}
+    return {name: field for name, field in fields.items() if field is not msgspec.UNSET}
 
 
 def decode_text(text: str) -> Any:
@@ -129,13 +139,16 @@ class Update:
     def _build(self, form: Form) -> Frame:
         envelope = self._envelope or Envelope.unpack(self._raw)
         binary, says = form.value
-        message = {
-            "service": envelope.service,
-            "type": envelope.type,
-            "data": envelope.data,
-            "timestamp": envelope.timestamp,
-        }
+        meta: UpdateMeta | msgspec.UnsetType = msgspec.UNSET
         if says is not None:
-            position = {"epoch": envelope.epoch, "seq": envelope.seq, "published_at": envelope.timestamp}
-            message["meta"] = position | dict.fromkeys(says, True)
+            meta = UpdateMeta(
+                epoch=envelope.epoch,
+                seq=envelope.seq,
+                published_at=envelope.timestamp,
+                snapshot=True if "snapshot" in says else msgspec.UNSET,
+                recovered=True if "recovered" in says else msgspec.UNSET,
+            )
+        message = Message(
+            service=envelope.service, type=envelope.type, data=envelope.data, timestamp=envelope.timestamp, meta=meta
+        )
         return encode(message, binary=binary)

@@ -5,20 +5,35 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_never
 
 import structlog
+from msgspec import UNSET, UnsetType
 from starlette.websockets import WebSocket
 
 from gateway.endpoints import Endpoint, expand
 from gateway.frames import Form, decode_binary, decode_text, encode
 from gateway.hub import Hub
+from gateway.messages.actions import (
+    AnyCommand,
+    ConnectionStatus,
+    GetStatus,
+    Ping,
+    Pong,
+    Since,
+    Subscribe,
+    SubscriptionConfirmed,
+    Unsubscribe,
+    UnsubscriptionConfirmed,
+)
+from gateway.messages.faults import CloseCode, Fault
+from gateway.messages.message import Notice
+from gateway.messages.notices import WELCOMES, ConnectionEstablished, ErrorData, Statistics
 from gateway.outbox import Outbox
-from gateway.protocol import CloseCode, Command, CommandRate, Fault, id_of, notice, parse_command
+from gateway.protocol import CommandRate, id_of, notice, parse_command
 from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Position
 from shared.bus.presence import ClientRecord, Presence
-from shared.catalog import ALL, CATEGORIES, SYSTEM, of_category
 from shared.metrics import GatewayMetrics
 from shared.timestamps import now_iso
 
@@ -107,29 +122,31 @@ class Session:
             ClientRecord(self._number, self.client_id, self._connected_at, self._last_activity, subscriptions)
         )
 
-    # What is said without being asked.
+    # What is sent without a command.
 
     def _greet(self) -> None:
         endpoint = self._endpoint
         automatic = expand((endpoint.subscribes,)) if endpoint.subscribes else ()
-        self._say(
-            "connection_established",
-            {
-                "client_id": self.client_id,
-                "connected_at": self._connected_at,
-                "message": f"Connected to {endpoint.path}",
-                "endpoint": endpoint.path,
-                "subscriptions": sorted(automatic),
-                "available_services": list(endpoint.lists),
-            },
+        self._send(
+            ConnectionEstablished(
+                client_id=self.client_id,
+                connected_at=self._connected_at,
+                message=f"Connected to {endpoint.path}",
+                endpoint=endpoint.path,
+                subscriptions=sorted(automatic),
+                available_services=list(endpoint.lists),
+            )
         )
-        welcome = _WELCOMES.get(endpoint.path)
+        welcome = WELCOMES.get(endpoint.path)
         if welcome is not None:
-            self._say("welcome", welcome(self._presence))
+            counts = self._presence.subscription_counts
+            self._send(
+                welcome.of(Statistics(total_connections=self._presence.total_clients, subscription_counts=counts))
+            )
         if endpoint.subscribes:
-            self._subscribe(Command("subscribe", services=(endpoint.subscribes,), asked=endpoint.subscribes))
+            self._subscribe(Subscribe(asked=endpoint.subscribes))
 
-    # What is answered.
+    # Commands and their replies.
 
     async def _answer(self, event: Any) -> None:
         message = None
@@ -143,7 +160,8 @@ class Session:
             await self._carry_out(command)
         except Fault as fault:
             self._metrics.errors.labels(fault.code).inc()
-            self._say("error", fault.data, id_of(message))
+            command_id = id_of(message)
+            self._send(ErrorData(**fault.data, id=UNSET if command_id is None else command_id))
             if self._rate.hopeless:
                 log.info("client kept on although rate limited", client_id=self.client_id, address=self._address)
                 self.close(CloseCode.POLICY, "rate limited, and kept on")
@@ -158,42 +176,49 @@ class Session:
             raise Fault("binary_not_supported", "This connection speaks JSON: send text frames")
         return decode_text(text)
 
-    async def _carry_out(self, command: Command) -> None:
-        if command.action == "ping":
-            self._say("pong", command.data, command.id)
-        elif command.action == "get_status":
-            self._say("status", self._status(), command.id)
-        elif command.action == "unsubscribe":
-            self._unsubscribe(command)
-        elif command.since is None:
-            self._subscribe(command)
-        else:
-            await self._recover(command, command.since)
+    async def _carry_out(self, command: AnyCommand) -> None:
+        match command:
+            case Subscribe(since=Since(epoch=epoch, seq=seq)):
+                await self._recover(command, Position(epoch, seq))
+            case Subscribe():
+                self._subscribe(command)
+            case Unsubscribe():
+                self._unsubscribe(command)
+            case GetStatus():
+                self._report_status(command)
+            case Ping():
+                self._send(Pong(echo=command.data, id=command.id))
+            case _:
+                assert_never(command)
 
-    def _status(self) -> dict[str, Any]:
-        return {
-            "client_id": self.client_id,
-            "connected_at": self._connected_at,
-            "last_activity": self._last_activity,
-            "subscriptions": sorted(self.subscriptions),
-            "total_clients": self._presence.total_clients,
-        }
+    def _report_status(self, command: GetStatus) -> None:
+        self._send(
+            ConnectionStatus(
+                client_id=self.client_id,
+                connected_at=self._connected_at,
+                last_activity=self._last_activity,
+                subscriptions=sorted(self.subscriptions),
+                total_clients=self._presence.total_clients,
+                id=command.id,
+            )
+        )
 
-    def _subscribe(self, command: Command) -> None:
+    def _subscribe(self, command: Subscribe) -> None:
         services = expand(command.services)
         self.subscriptions.update(services)
-        self._confirm("subscription_confirmed", command)
+        self._confirm(command)
         for service in services:
             self._hub.subscribe(self, service)
             self._offer_latest(service)
 
-    def _unsubscribe(self, command: Command) -> None:
+    def _unsubscribe(self, command: Unsubscribe) -> None:
         for service in expand(command.services):
             self.subscriptions.discard(service)
             self._hub.unsubscribe(self, service)
-        self._confirm("unsubscription_confirmed", command)
+        left = sorted(self.subscriptions)
+        self._send(UnsubscriptionConfirmed(service=command.asked, subscriptions=left, id=command.id))
 
-    async def _recover(self, command: Command, since: Position) -> None:
+    async def _recover(self, command: Subscribe, since: Position) -> None:
         """Replay what was missed since a position, then go live; a snapshot where continuity can't be proven."""
         self._show_meta()
         (service,) = command.services
@@ -203,7 +228,7 @@ class Session:
         await recent.reach(since, _AHEAD)
         missed = recent.since(since)
         self._metrics.recoveries.labels(str(missed is not None).lower()).inc()
-        self._confirm("subscription_confirmed", command, recovered=missed is not None)
+        self._confirm(command, recovered=missed is not None)
         if missed is None:
             self._offer_latest(service)
         while missed:
@@ -239,39 +264,11 @@ class Session:
         if latest is not None:
             self.outbox.offer(latest.frame(self.form.as_snapshot()))
 
-    def _confirm(self, kind: str, command: Command, **more: Any) -> None:
-        self._say(kind, {"service": command.asked, "subscriptions": sorted(self.subscriptions), **more}, command.id)
+    def _confirm(self, command: Subscribe, recovered: bool | UnsetType = UNSET) -> None:
+        subscribed = sorted(self.subscriptions)
+        self._send(
+            SubscriptionConfirmed(service=command.asked, subscriptions=subscribed, recovered=recovered, id=command.id)
+        )
 
-    def _say(self, kind: str, data: Any, command_id: str | int | None = None) -> None:
-        if command_id is not None:
-            data = data | {"id": command_id}
-        self.outbox.offer(encode(notice(kind, data), binary=self._binary))
-
-
-def _welcome(_presence: Presence) -> dict[str, Any]:
-    return {
-        "message": "Connected to default WebSocket endpoint",
-        "hint": "Send subscription messages to receive updates",
-        "example": {"action": "subscribe", "service": "market_data"},
-    }
-
-
-def _welcome_master(presence: Presence) -> dict[str, Any]:
-    return {
-        "message": "Connected to master WebSocket endpoint",
-        "available_services": {category: list(of_category(category)) for category in CATEGORIES}
-        | {SYSTEM: [SYSTEM, ALL]},
-        "usage": {
-            "subscribe": {"action": "subscribe", "service": "service_name"},
-            "unsubscribe": {"action": "unsubscribe", "service": "service_name"},
-            "get_status": {"action": "get_status"},
-            "ping": {"action": "ping", "data": {"custom": "data"}},
-        },
-        "statistics": {
-            "total_connections": presence.total_clients,
-            "subscription_counts": presence.subscription_counts,
-        },
-    }
-
-
-_WELCOMES: dict[str, Callable[[Presence], dict[str, Any]]] = {"/ws": _welcome, "/ws/master": _welcome_master}
+    def _send(self, message: Notice) -> None:
+        self.outbox.offer(encode(notice(message.type, message.data), binary=self._binary))

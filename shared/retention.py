@@ -22,6 +22,10 @@ class Retention:
         """Days for which updates of `service` are kept."""
         return self.by_service.get(service, self.days)
 
+    def __str__(self) -> str:
+        """In the form that `parse` reads."""
+        return ",".join([f"{self.days:g}", *(f"{service}={days:g}" for service, days in self.by_service.items())])
+
     @classmethod
     def parse(cls, text: str) -> Retention:
         """What `7,news=90,market_data=2` says. Raises ValueError with a line for the operator."""

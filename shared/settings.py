@@ -6,6 +6,7 @@ Each comes from the environment, else from `.env`, else from a file named like i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,117 +22,152 @@ SECRET_FOLDERS = (Path("/run/coinwire"), Path("/run/secrets"))
 the first, which has those that the deployment made for itself."""
 
 
+class Group(Enum):
+    """Who reads a setting. Compose passes it on to these containers; the tables have a heading for each group."""
+
+    ALL = "Every process"
+    GATEWAY = "Gateways"
+    WORKER = "Workers"
+    PROVIDERS = "Workers: providers and models"
+
+
+def _setting(default: Any, group: Group, description: str, *, unit: str = "", **limits: Any) -> Any:
+    """A field of Settings with all that is known of it. `make docs` writes `.env.example` and the tables from it."""
+    extra: dict[str, Any] = {"group": group.name, "unit": unit}
+    return Field(default=default, description=description, json_schema_extra=extra, **limits)
+
+
 class Settings(BaseSettings):
     """Everything that an operator may set. Durations are seconds."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
-    redis_url: SecretStr | None = Field(default=None, description="redis://, rediss:// or unix:// address of the bus")
-    redis_prefix: str = Field(default="coinwire", pattern=r"^[A-Za-z0-9_.-]+$", description="first part of every key")
-    host: str = Field(default="127.0.0.1", description="address that a gateway listens on; 0.0.0.0 in a container")
-    port: int = Field(default=7860, ge=0, le=65535, description="port that a gateway listens on; 0 picks a free one")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="lowest level that is logged"
+    redis_url: SecretStr | None = _setting(None, Group.ALL, "redis://, rediss:// or unix:// address of the bus")
+    redis_prefix: str = _setting("coinwire", Group.ALL, "first part of every key", pattern=r"^[A-Za-z0-9_.-]+$")
+    database_url: SecretStr = _setting(
+        SecretStr("sqlite:///.coinwire/history.db"),
+        Group.ALL,
+        "stores updates: sqlite:///file or postgresql://user:password@host/name",
     )
-    log_format: Literal["console", "json"] = Field(
-        default="console", description="console for people, json for log collectors"
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", Group.ALL, "lowest level that is logged")
+    log_format: Literal["console", "json"] = _setting(
+        "console", Group.ALL, "console for people, json for log collectors"
     )
-
-    history_length: int = Field(
-        default=1000,
+    history_length: int = _setting(
+        1000,
+        Group.ALL,
+        "updates kept per service for recovery, in Redis and in each gateway",
+        unit="updates",
         ge=1,
         le=1_000_000,
-        description="updates kept per service for recovery, in Redis and in each gateway",
     )
-    delivery_deadline: float = Field(
-        default=6.0,
+    retention_days: Annotated[Retention, NoDecode] = _setting(
+        Retention(7.0),
+        Group.ALL,
+        "days that updates are kept: 7, or per service 7,news=90,market_data=2",
+        unit="days",
+    )
+
+    host: str = _setting("127.0.0.1", Group.GATEWAY, "address that a gateway listens on; 0.0.0.0 in a container")
+    port: int = _setting(7860, Group.GATEWAY, "port that a gateway listens on; 0 picks a free one", ge=0, le=65535)
+    forwarded_allow_ips: str = _setting(
+        "127.0.0.1", Group.GATEWAY, "proxies whose X-Forwarded-For is trusted: addresses, networks, host names"
+    )
+    delivery_deadline: float = _setting(
+        6.0,
+        Group.GATEWAY,
+        "seconds of silence from Redis before a subscriber reconnects and is not ready",
+        unit="s",
         gt=0.2,
         le=300,
-        description="seconds of silence from Redis before a subscriber reconnects and is not ready",
     )
-
-    max_connections: int = Field(
-        default=9000, ge=1, description="WebSocket connections per gateway; more are refused with HTTP 503"
+    max_connections: int = _setting(
+        9000,
+        Group.GATEWAY,
+        "WebSocket connections per gateway; more are refused with HTTP 503",
+        unit="connections",
+        ge=1,
     )
-    outbox_messages: int = Field(
-        default=512, ge=16, description="messages that a slow client may lag behind before close 4008"
+    outbox_messages: int = _setting(
+        512, Group.GATEWAY, "messages that a slow client may lag behind before close 4008", unit="messages", ge=16
     )
-    outbox_bytes: int = Field(
-        default=4_194_304, ge=65536, description="bytes that a slow client may lag behind before close 4008"
+    outbox_bytes: int = _setting(
+        4_194_304, Group.GATEWAY, "bytes that a slow client may lag behind before close 4008", unit="bytes", ge=65536
     )
-    ws_compression: bool = Field(default=False, description="offer permessage-deflate to WebSocket clients")
-    ws_ping_interval: float = Field(default=20.0, gt=0, description="seconds between WebSocket pings to a client")
-    ws_ping_timeout: float = Field(
-        default=20.0, gt=0, description="seconds without a pong before the connection is closed"
+    ws_compression: bool = _setting(False, Group.GATEWAY, "offer permessage-deflate to WebSocket clients")
+    ws_ping_interval: float = _setting(
+        20.0, Group.GATEWAY, "seconds between WebSocket pings to a client", unit="s", gt=0
     )
-    drain_seconds: float = Field(
-        default=1.0,
+    ws_ping_timeout: float = _setting(
+        20.0, Group.GATEWAY, "seconds without a pong before the connection is closed", unit="s", gt=0
+    )
+    drain_seconds: float = _setting(
+        1.0,
+        Group.GATEWAY,
+        "seconds that a stopping gateway reports not ready before it closes its clients",
+        unit="s",
         ge=0,
         le=3600,
-        description="seconds that a stopping gateway reports not ready before it closes its clients",
-    )
-    forwarded_allow_ips: str = Field(
-        default="127.0.0.1", description="proxies whose X-Forwarded-For is trusted: addresses, networks, host names"
     )
 
-    lease_seconds: float = Field(
-        default=10.0,
+    lease_seconds: float = _setting(
+        10.0,
+        Group.WORKER,
+        "seconds after which another worker takes over the category of a dead one",
+        unit="s",
         ge=1,
         le=300,
-        description="seconds after which another worker takes over the category of a dead one",
     )
-    worker_metrics_port: int = Field(
-        default=0, ge=0, le=65535, description="port of a worker's /metrics and /health; 0 opens none"
+    worker_metrics_port: int = _setting(
+        0, Group.WORKER, "port of a worker's /metrics and /health; 0 opens none", ge=0, le=65535
     )
-    coins: Annotated[int | tuple[str, ...], NoDecode] = Field(
-        default=100, description="number of coins by market value, or CoinGecko ids separated by commas"
+    coins: Annotated[int | tuple[str, ...], NoDecode] = _setting(
+        100, Group.WORKER, "number of coins by market value, or CoinGecko ids separated by commas", unit="coins"
     )
-    simulator_url: str | None = Field(
-        default=None,
+    simulator_url: str | None = _setting(
+        None,
+        Group.WORKER,
+        "address that gets every provider request instead; figures are labelled as simulated",
         pattern=r"^https?://",
-        description="address that gets every provider request instead; figures are labelled as simulated",
     )
-    whale_threshold_usd: float = Field(
-        default=1_000_000, ge=1000, le=1e12, description="USD from which a transfer counts as large"
+    whale_threshold_usd: float = _setting(
+        1_000_000, Group.WORKER, "USD from which a transfer counts as large", unit="USD", ge=1000, le=1e12
     )
-    rpc_nodes: SecretStr | None = Field(
-        default=None, description="chain/name=https://... per JSON-RPC node, separated by commas; default: public nodes"
+    rpc_nodes: SecretStr | None = _setting(
+        None,
+        Group.WORKER,
+        "chain/name=https://... per JSON-RPC node, separated by commas; default: public nodes",
     )
-    coingecko_demo_key: SecretStr | None = Field(default=None, description="free CoinGecko key: raises its limit")
-    coinmarketcap_key: SecretStr | None = Field(
-        default=None, description="CoinMarketCap key: raises its limit and adds its list"
-    )
-    etherscan_key: SecretStr | None = Field(
-        default=None, description="Etherscan V2 key: adds it as a source for Ethereum"
-    )
-    blockchair_key: SecretStr | None = Field(default=None, description="Blockchair key: raises its limit")
-    whale_alert_key: SecretStr | None = Field(
-        default=None, description="Whale Alert key: adds transfers on other chains"
-    )
-    cryptopanic_key: SecretStr | None = Field(default=None, description="CryptoPanic auth_token: adds its news")
-    reddit_client_id: str | None = Field(
-        default=None, description="client id of a Reddit app: adds the tone of its posts"
-    )
-    reddit_client_secret: SecretStr | None = Field(default=None, description="secret of the same Reddit app")
 
-    database_url: SecretStr = Field(
-        default=SecretStr("sqlite:///.coinwire/history.db"),
-        description="where updates are stored: sqlite:///file or postgresql://user:password@host/name",
+    coingecko_demo_key: SecretStr | None = _setting(None, Group.PROVIDERS, "free CoinGecko key: raises its limit")
+    coinmarketcap_key: SecretStr | None = _setting(
+        None, Group.PROVIDERS, "CoinMarketCap key: raises its limit and adds its list"
     )
-    retention_days: Annotated[Retention, NoDecode] = Field(
-        default=Retention(7.0), description="days that updates are kept: 7, or per service 7,news=90,market_data=2"
+    etherscan_key: SecretStr | None = _setting(
+        None, Group.PROVIDERS, "Etherscan V2 key: adds it as a source for Ethereum"
     )
-    huggingface_token: SecretStr | None = Field(
-        default=None, description="Hugging Face token: raises the limit, and lets a hub model read headlines"
+    blockchair_key: SecretStr | None = _setting(None, Group.PROVIDERS, "Blockchair key: raises its limit")
+    whale_alert_key: SecretStr | None = _setting(
+        None, Group.PROVIDERS, "Whale Alert key: adds transfers on other chains"
     )
-    huggingface_model: str = Field(
-        default="ProsusAI/finbert",
+    cryptopanic_key: SecretStr | None = _setting(None, Group.PROVIDERS, "CryptoPanic auth_token: adds its news")
+    reddit_client_id: str | None = _setting(
+        None, Group.PROVIDERS, "client id of a Reddit app: adds the tone of its posts"
+    )
+    reddit_client_secret: SecretStr | None = _setting(None, Group.PROVIDERS, "secret of the same Reddit app")
+    huggingface_token: SecretStr | None = _setting(
+        None, Group.PROVIDERS, "Hugging Face token: raises the limit, and lets a hub model read headlines"
+    )
+    huggingface_model: str = _setting(
+        "ProsusAI/finbert",
+        Group.PROVIDERS,
+        "hub model for text classification that reads headlines; needs the token",
         pattern=r"^[\w.-]+/[\w.-]+$",
-        description="hub model for text classification that reads headlines; needs the token",
     )
-    model_folder: Path | None = Field(
-        default=None,
-        description="folder with model.onnx, tokenizer.json and config.json of a model that reads headlines",
+    model_folder: Path | None = _setting(
+        None,
+        Group.PROVIDERS,
+        "folder with model.onnx, tokenizer.json and config.json of a model that reads headlines",
     )
 
     @classmethod

@@ -55,7 +55,7 @@ def guide(request: Request) -> Response:
     """A document of the repository: a how-to, a reference, a decision."""
     path = "/".join(request.path_params.values())
     if path not in guides.guides():
-        return rest.failure(404, f"Nothing at {request.url.path}", documentation="/docs")
+        return rest.nothing_at(request)
     return HTMLResponse(page.render_guide(path), headers=_BRIEFLY | page.SECURITY)
 
 
@@ -63,7 +63,7 @@ def asset(request: Request) -> Response:
     """A style sheet or script of the page."""
     name = request.path_params["name"]
     if name not in page.ASSETS:
-        return rest.failure(404, f"Nothing at {request.url.path}", documentation="/docs")
+        return rest.nothing_at(request)
     current = request.query_params.get("v") == page.fingerprint(name)
     return FileResponse(page.ASSETS[name], headers=(_FOR_EVER if current else _BRIEFLY) | page.NO_SNIFFING)
 

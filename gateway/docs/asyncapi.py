@@ -5,54 +5,28 @@
 
 from __future__ import annotations
 
+from functools import cache
+from inspect import getdoc
 from typing import Any
 
 import msgspec
 
-from gateway.docs import shapes
-from gateway.docs.answers import PAYLOADS
-from gateway.docs.commands import COMMANDS, ID, SINCE
-from gateway.docs.examples import MOMENT, example_of, notice_examples
-from gateway.endpoints import ENDPOINTS, MASTER, SUBSCRIBABLE, Endpoint
-from gateway.protocol import MAX_MESSAGE_BYTES, CloseCode, ErrorCode
+from gateway.docs.examples import example_of
+from gateway.endpoints import ENDPOINTS, MASTER, Endpoint
+from gateway.messages.actions import COMMANDS, Subscribe
+from gateway.messages.faults import ERRORS, CloseCode
+from gateway.messages.fields import EXAMPLE_TIME, CommandId, ServiceName
+from gateway.messages.http import PAYLOADS
+from gateway.messages.message import Message, Notice
+from gateway.messages.notices import GREETINGS, NOTICES, WELCOMES, ErrorData
 from shared.catalog import CHANNEL_NAMES, SERVICES, SYSTEM
-from shared.payloads.fields import UtcTime
+from shared.envelope import UPDATE
 from shared.settings import Settings
 
 _SCHEMA = "#/components/schemas/{name}"
-_NAMES = {name: f"update_{name}" for name in CHANNEL_NAMES}
-
-NOTICES: dict[str, tuple[str, type]] = {
-    "connection_established": ("connection_established", shapes.ConnectionEstablished),
-    "welcome": ("welcome", shapes.Welcome),
-    "welcome_master": ("welcome", shapes.WelcomeMaster),
-    "subscription_confirmed": ("subscription_confirmed", shapes.SubscriptionConfirmed),
-    "unsubscription_confirmed": ("unsubscription_confirmed", shapes.UnsubscriptionConfirmed),
-    "status": ("status", shapes.ConnectionStatus),
-    "error": ("error", shapes.ErrorData),
-}
-"""Messages of the gateway itself but `pong`, whose `data` is the client's: name, `type`, and what `data` is."""
-
-WELCOMES = {"/ws": "welcome", "/ws/master": "welcome_master"}
-
-ERRORS: dict[ErrorCode, str] = {
-    "invalid_json": "The text frame is not JSON.",
-    "invalid_msgpack": "The binary frame of a `msgpack` connection is not MessagePack.",
-    "invalid_message": "It could be read, but is not a command: not an object, or a field of the wrong type.",
-    "binary_not_supported": "A binary frame on a text connection.",
-    "text_not_supported": "A text frame on a `msgpack` connection.",
-    "unknown_action": "`action` is missing or none of `supported_actions`.",
-    "missing_service": "`subscribe` and `unsubscribe` need `service`.",
-    "invalid_service": "`service` is none of `available_services`; nothing was changed.",
-    "rate_limited": "Too many commands; the next is taken after `retry_after_ms`.",
-}
-
-CLOSES: dict[CloseCode, str] = {
-    CloseCode.POLICY: "You kept sending commands although each was refused as `rate_limited`.",
-    CloseCode.TOO_BIG: f"A message was larger than {MAX_MESSAGE_BYTES // 1024} KiB.",
-    CloseCode.RESTART: "This gateway stops. Reconnect; with `since` nothing is lost.",
-    CloseCode.SLOW: "You read more slowly than updates came. Reconnect; with `since` nothing is lost.",
-}
+_UPDATES = {name: f"update_{name}" for name in CHANNEL_NAMES}
+_NAMED = {"ServiceName": ServiceName, "CommandId": CommandId}
+"""Types that get a name of their own in the document, for generated clients to use."""
 
 
 def document(version: str) -> dict[str, Any]:
@@ -78,7 +52,7 @@ def document(version: str) -> dict[str, Any]:
         },
         "components": {"messages": messages, "schemas": _schemas()},
         "x-error-codes": dict(ERRORS),
-        "x-close-codes": {str(code.value): text for code, text in CLOSES.items()},
+        "x-close-codes": {str(code.value): code.text for code in CloseCode},
     }
 
 
@@ -87,43 +61,61 @@ def _server(protocol: str) -> dict[str, Any]:
     return {"host": "{host}", "protocol": protocol, "variables": {"host": host}, "security": []}
 
 
-# What is said.
+# The messages.
 
 
-def _types() -> dict[str, type]:
-    return PAYLOADS | {name: kind for name, (_, kind) in NOTICES.items()} | {"meta": shapes.UpdateMeta}
+def name_of(notice: type[Notice]) -> str:
+    """The name of a notice among the document's messages."""
+    return notice.name or notice.type
 
 
-def _references() -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    types = _types()
-    found, components = msgspec.json.schema_components(types.values(), ref_template=_SCHEMA)
+def _data_of(notice: type[Notice]) -> Any:
+    return notice if notice.schema is None else notice.schema
+
+
+@cache
+def _schema_components() -> tuple[dict[Any, dict[str, Any]], dict[str, Any]]:
+    """The schema of each type that a message is made of, and the schemas that they refer to."""
+    types = [Message, *PAYLOADS.values(), *(_data_of(notice) for notice in NOTICES), *COMMANDS.values()]
+    found, components = msgspec.json.schema_components(types, ref_template=_SCHEMA)
     return dict(zip(types, found, strict=True)), components
 
 
 def _schemas() -> dict[str, Any]:
-    own = {
-        "ServiceName": {"type": "string", "enum": list(SUBSCRIBABLE), "description": "`all` is each of the twelve"},
-        "Timestamp": {"description": "when it was sent"} | msgspec.json.schema(UtcTime),
-        "Since": SINCE,
-        "CommandId": ID,
-    }
-    return own | _references()[1]
+    """What messages refer to; the messages themselves and the commands are described where they are used."""
+    inline = {Message.__name__, *(command.__name__ for command in COMMANDS.values())}
+    components = {name: schema for name, schema in _schema_components()[1].items() if name not in inline}
+    named = {name: msgspec.json.schema(kind) for name, kind in _NAMED.items()}
+    timestamp = {"Timestamp": _inlined(Message)["properties"]["timestamp"]}
+    return named | timestamp | components
 
 
-def _envelope(title: str, service: str, kind: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _inlined(kind: type) -> dict[str, Any]:
+    """The schema of a type, with references to `_NAMED` where their schemas are."""
+    schema = _schema_components()[1][kind.__name__]
+    found: dict[str, Any] = _referring(schema, {name: msgspec.json.schema(each) for name, each in _NAMED.items()})
+    return found
+
+
+def _referring(schema: Any, named: dict[str, Any]) -> Any:
+    for name, each in named.items():
+        if schema == each:
+            return {"$ref": _SCHEMA.format(name=name)}
+    if isinstance(schema, dict):
+        return {key: _referring(value, named) for key, value in schema.items()}
+    return [_referring(value, named) for value in schema] if isinstance(schema, list) else schema
+
+
+def _envelope(title: str, service: str, kind: str, data: dict[str, Any]) -> dict[str, Any]:
     """A server message. `title` is unique: generated clients name their types after it."""
-    return {
+    schema = _inlined(Message)
+    fixed = {"service": {"const": service}, "type": {"const": kind}, "data": data}
+    properties = schema["properties"] | fixed | {"timestamp": {"$ref": _SCHEMA.format(name="Timestamp")}}
+    if kind != UPDATE:
+        del properties["meta"]
+    return {key: value for key, value in schema.items() if key != "description"} | {
         "title": title,
-        "type": "object",
-        "properties": {
-            "service": {"const": service},
-            "type": {"const": kind},
-            "data": data,
-            "timestamp": {"$ref": "#/components/schemas/Timestamp"},
-            **more,
-        },
-        "required": ["service", "type", "data", "timestamp"],
-        "additionalProperties": False,
+        "properties": properties,
     }
 
 
@@ -138,6 +130,10 @@ def _message(name: str, title: str, summary: str, payload: dict[str, Any], examp
     }
 
 
+def _sample(service: str, kind: str, data: Any) -> Any:
+    return msgspec.to_builtins(Message(service=service, type=kind, data=data, timestamp=EXAMPLE_TIME))
+
+
 def _words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
@@ -147,34 +143,26 @@ def _type_name(name: str) -> str:
 
 
 def _notices() -> dict[str, Any]:
-    references, components = _references()
-    samples = notice_examples()
     found = {}
-    for name, (kind, struct) in NOTICES.items():
-        text = components[struct.__name__]["description"]
-        payload = _envelope(f"{_type_name(name)}Message", SYSTEM, kind, references[name])
-        found[name] = _message(kind, _words(name), text, payload, [samples[name]])
-    anything = {"description": "the command's `data` as it came; `{}` if it had none. With an `id`, it is in here"}
-    pong = _envelope("PongMessage", SYSTEM, "pong", anything)
-    found["pong"] = _message("pong", "Pong", "Answer to `ping`.", pong, [samples["pong"]])
+    for notice in NOTICES:
+        name = name_of(notice)
+        data = _schema_components()[0][_data_of(notice)]
+        payload = _envelope(f"{_type_name(name)}Message", SYSTEM, notice.type, data)
+        examples = [_sample(SYSTEM, notice.type, example.data) for example in notice.examples()]
+        found[name] = _message(notice.type, _words(name), getdoc(notice) or "", payload, examples)
     return found
 
 
 def _updates() -> dict[str, Any]:
-    references, components = _references()
-    meta = references["meta"]
+    references, components = _schema_components()
     found = {}
-    for service, name in _NAMES.items():
-        spec = SERVICES.get(service)
-        sample = {
-            "service": service,
-            "type": "update",
-            "data": example_of(service, references[service], components),
-            "timestamp": MOMENT,
-        }
+    for service, name in _UPDATES.items():
+        spec, kind = SERVICES.get(service), PAYLOADS[service]
+        data = references[kind]
         title, summary = (spec.title, spec.description) if spec else ("System", "Notices about the cluster itself")
-        payload = _envelope(f"{PAYLOADS[service].__name__}Update", service, "update", references[service], meta=meta)
-        found[name] = _message("update", f"{title} update", summary, payload, [sample])
+        payload = _envelope(f"{kind.__name__}Update", service, UPDATE, data)
+        example = _sample(service, UPDATE, example_of(service, data, components))
+        found[name] = _message(UPDATE, f"{title} update", summary, payload, [example])
         found[name]["x-service"] = service
         found[name]["x-interval-seconds"] = spec.interval if spec else None
         found[name]["x-category"] = spec.category if spec else SYSTEM
@@ -182,19 +170,16 @@ def _updates() -> dict[str, Any]:
 
 
 def _commands() -> dict[str, Any]:
-    return {
-        action: _message(
-            action,
-            f"{_words(action)} command",
-            command.summary,
-            {"title": f"{_type_name(action)}Command", **command.schema(action)},
-            list(command.examples),
-        )
-        for action, command in COMMANDS.items()
-    }
+    found = {}
+    for action, command in COMMANDS.items():
+        schema = {key: value for key, value in _inlined(command).items() if key != "description"}
+        payload = schema | {"title": f"{_type_name(action)}Command"}
+        examples = [msgspec.to_builtins(example) for example in command.examples()]
+        found[action] = _message(action, f"{_words(action)} command", getdoc(command) or "", payload, examples)
+    return found
 
 
-# Where it is said.
+# The channels.
 
 
 def _key(endpoint: Endpoint) -> str:
@@ -202,9 +187,8 @@ def _key(endpoint: Endpoint) -> str:
 
 
 def _channel(endpoint: Endpoint) -> dict[str, Any]:
-    welcome = WELCOMES.get(endpoint.path)
-    names = ["connection_established", *([welcome] if welcome else []), "subscription_confirmed"]
-    names += ["unsubscription_confirmed", "status", "pong", "error", *_NAMES.values(), *COMMANDS]
+    others = set(WELCOMES.values()) - {WELCOMES.get(endpoint.path)}
+    names = [*(name_of(notice) for notice in NOTICES if notice not in others), *_UPDATES.values(), *COMMANDS]
     return {
         "address": endpoint.path,
         "title": endpoint.description,
@@ -255,17 +239,17 @@ def _operations(endpoint: Endpoint, messages: dict[str, Any]) -> dict[str, Any]:
         f"{key}.{action}": {
             "action": "receive",
             "channel": channel,
-            "summary": command.summary,
+            "summary": getdoc(command),
             "messages": named(action),
-            "reply": {"channel": channel, "messages": named(command.reply, "error")},
+            "reply": {"channel": channel, "messages": named(name_of(command.reply), name_of(ErrorData))},
         }
         for action, command in COMMANDS.items()
     }
-    unasked = [name for name in messages if name not in COMMANDS and name not in {"status", "pong", "error"}]
+    unasked = {*(name_of(notice) for notice in GREETINGS), name_of(Subscribe.reply), *_UPDATES.values()}
     found[f"{key}.stream"] = {
         "action": "send",
         "channel": channel,
         "summary": "Greeting, automatic subscription and updates",
-        "messages": named(*(name for name in unasked if name != "unsubscription_confirmed")),
+        "messages": named(*(name for name in messages if name in unasked)),
     }
     return found

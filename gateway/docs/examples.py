@@ -1,4 +1,4 @@
-"""Examples of messages. A service without one in `examples.json` gets one made from its schema."""
+"""Examples of updates and of HTTP answers. A service without one in `examples.json` gets one made from its schema."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import json
 from importlib import resources
 from typing import Any
 
-from gateway.docs.commands import COMMANDS
-from gateway.endpoints import ENDPOINTS
-from gateway.history import archive
-from gateway.protocol import ACTIONS
-from shared.catalog import ALL, CATEGORIES, SYSTEM, of_category
+import msgspec
 
-MOMENT = "2025-11-11T10:30:00.000Z"
-_CLIENT = "client_1_1762857000"  # that moment
-_POSITION = {"epoch": "9f86d081884c7d65", "seq": 41, "published_at": MOMENT}
+from gateway.history import archive
+from gateway.messages.fields import EXAMPLE_TIME
+from gateway.messages.http import HISTORIES, SNAPSHOTS, HistoryLimits, HistoryRecord, SnapshotMeta, Success
+
 _BLANKS: dict[str, Any] = {"string": "…", "integer": 1, "number": 1.5, "boolean": True}
 
 
@@ -44,89 +41,35 @@ def from_schema(schema: dict[str, Any], components: dict[str, Any]) -> Any:
     return _BLANKS.get(schema.get("type", "")) if low is None else low
 
 
-def notice_examples() -> dict[str, dict[str, Any]]:
-    """One of each message of the gateway itself."""
-    subscribe = COMMANDS["subscribe"].examples[0]
-    connected = {"client_id": _CLIENT, "connected_at": MOMENT}
-    data: dict[str, tuple[str, Any]] = {
-        "connection_established": (
-            "connection_established",
-            {
-                **connected,
-                "message": "Connected to /ws/market_data",
-                "endpoint": "/ws/market_data",
-                "subscriptions": ["market_data"],
-                "available_services": list(ENDPOINTS["/ws/market_data"].lists),
-            },
-        ),
-        "welcome": (
-            "welcome",
-            {
-                "message": "Connected to default WebSocket endpoint",
-                "hint": "Send subscription messages to receive updates",
-                "example": subscribe,
-            },
-        ),
-        "welcome_master": (
-            "welcome",
-            {
-                "message": "Connected to master WebSocket endpoint",
-                "available_services": {name: list(of_category(name)) for name in CATEGORIES} | {SYSTEM: [SYSTEM, ALL]},
-                "usage": {action: command.examples[0] for action, command in COMMANDS.items()},
-                "statistics": {"total_connections": 5, "subscription_counts": {"market_data": 4}},
-            },
-        ),
-        "subscription_confirmed": (
-            "subscription_confirmed",
-            {"service": "market_data", "subscriptions": ["market_data", "news"], "id": 7},
-        ),
-        "unsubscription_confirmed": (
-            "unsubscription_confirmed",
-            {"service": "market_data", "subscriptions": ["news"]},
-        ),
-        "status": (
-            "status",
-            {
-                **connected,
-                "last_activity": "2025-11-11T10:30:05.000Z",
-                "subscriptions": ["market_data", "whale_tracking"],
-                "total_clients": 5,
-            },
-        ),
-        "pong": ("pong", {"custom": "data"}),
-        "error": (
-            "error",
-            {
-                "message": "Unknown action: buy",
-                "code": "unknown_action",
-                "supported_actions": list(ACTIONS),
-            },
-        ),
-    }
-    return {
-        name: {"service": SYSTEM, "type": kind, "data": value, "timestamp": MOMENT}
-        for name, (kind, value) in data.items()
-    }
+_EXAMPLE = "market_data"
+_POSITION = {"epoch": "9f86d081884c7d65", "seq": 41, "published_at": EXAMPLE_TIME}
 
 
-def snapshot_example() -> dict[str, Any]:
+def snapshot_example() -> Any:
     """What `/api/v1/snapshot/market_data` answers."""
-    update = {"service": "market_data", "type": "update", "data": example_of("market_data", {}, {})}
-    return _answered(update | {"timestamp": MOMENT, "meta": _POSITION})
+    snapshot = SNAPSHOTS[_EXAMPLE](
+        type="update",
+        data=example_of(_EXAMPLE, {}, {}),
+        timestamp=EXAMPLE_TIME,
+        meta=msgspec.convert(_POSITION, SnapshotMeta),
+    )
+    return _answered(snapshot)
 
 
-def history_example() -> dict[str, Any]:
+def history_example() -> Any:
     """What `/api/v1/history/market_data?limit=1` answers."""
-    page = {"service": "market_data", "from": "2025-11-11T09:30:00.000Z", "to": MOMENT, "limit": 1}
-    limits = {
-        "default_limit": archive.DEFAULT_LIMIT,
-        "largest_limit": archive.LARGEST_LIMIT,
-        "page_bytes": archive.PAGE_BYTES,
-        "retention_days": 7.0,
-    }
-    record = {**_POSITION, "data": example_of("market_data", {}, {})}
-    return _answered(page | {"records": [record], "limits": limits})
+    limits = HistoryLimits(
+        default_limit=archive.DEFAULT_LIMIT,
+        largest_limit=archive.LARGEST_LIMIT,
+        page_bytes=archive.PAGE_BYTES,
+        retention_days=7.0,
+    )
+    record = msgspec.convert(_POSITION | {"data": example_of(_EXAMPLE, {}, {})}, HistoryRecord[Any])
+    history = HISTORIES[_EXAMPLE](
+        first="2025-11-11T09:30:00.000Z", last=EXAMPLE_TIME, limit=1, records=[record], limits=limits
+    )
+    return _answered(history)
 
 
-def _answered(data: dict[str, Any]) -> dict[str, Any]:
-    return {"status": "success", "data": data, "timestamp": MOMENT}
+def _answered(data: msgspec.Struct) -> Any:
+    return msgspec.to_builtins(Success(status="success", data=data, timestamp=EXAMPLE_TIME))

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 from starlette.routing import Route
 
-from gateway.docs import shapes
-from gateway.docs.answers import HISTORIES, SNAPSHOTS, success
 from gateway.docs.examples import history_example, snapshot_example
 from gateway.endpoints import ENDPOINTS
 from gateway.history import archive
 from gateway.http import rest
+from gateway.messages import http as bodies
+from gateway.messages.http import Failure, success
 from shared.catalog import CHANNEL_NAMES
 
 _SCHEMA = "#/components/schemas/{name}"
@@ -62,13 +62,13 @@ _MOMENT = (
 _RETRY = {"Retry-After": "seconds"}
 
 _BAD, _AWAY = "A parameter is not what it must be", "Redis can't be reached"
-_GUIDE = {200: Answer("The document as a page", str, "text/html"), 404: Answer("There is none", shapes.Failure)}
+_GUIDE = {200: Answer("The document as a page", str, "text/html"), 404: Answer("There is none", Failure)}
 _HANDSHAKE = Operation(
     "WebSocket handshakes",
     {
         101: Answer("The connection is a WebSocket from here on: see `/asyncapi.json`"),
-        426: Answer("Asked for as a page, not as a WebSocket", shapes.Failure),
-        503: Answer("This gateway takes no new connections: it is full or about to stop", shapes.Failure),
+        426: Answer("Asked for as a page, not as a WebSocket", Failure),
+        503: Answer("This gateway takes no new connections: it is full or about to stop", Failure),
     },
     headers={426: {"Upgrade": "`websocket`"}, 503: {"Retry-After": "seconds"}},
 )
@@ -77,28 +77,28 @@ OPERATIONS: dict[str, Operation] = {
     "/ws/stats": Operation(
         "Cluster",
         {
-            200: Answer("Counts of the whole cluster, and a page of its clients", success("Stats", shapes.Stats)),
-            400: Answer(_BAD, shapes.Failure),
-            503: Answer(_AWAY, shapes.Failure),
+            200: Answer("Counts of the whole cluster, and a page of its clients", success("Stats", bodies.Stats)),
+            400: Answer(_BAD, Failure),
+            503: Answer(_AWAY, Failure),
         },
         (
             _query("limit", "Clients listed", minimum=0, maximum=rest.LARGEST_PAGE, default=rest.DEFAULT_PAGE),
             _query("cursor", "`next_cursor` of the page before", minimum=0, maximum=2**53, default=0),
         ),
     ),
-    "/ws/services": Operation("Catalogue", {200: Answer("The catalogue", success("Catalogue", shapes.Catalogue))}),
-    "/ws/endpoints": Operation("Catalogue", {200: Answer("The paths", success("EndpointList", shapes.EndpointList))}),
+    "/ws/services": Operation("Catalogue", {200: Answer("The catalogue", success("Catalogue", bodies.Catalogue))}),
+    "/ws/endpoints": Operation("Catalogue", {200: Answer("The paths", success("EndpointList", bodies.EndpointList))}),
     "/api/v1/snapshot/{service}": Operation(
         "Data",
         {
             200: Answer(
                 "The newest update. One ETag stands for the same bytes",
-                success("Snapshot", SNAPSHOTS),
+                success("Snapshot", bodies.any_of(bodies.SNAPSHOTS)),
                 example=snapshot_example,
             ),
             304: Answer("It is still the one that If-None-Match names"),
-            404: Answer("No such service, or (`no_update`) nothing of it has been published yet", shapes.Failure),
-            503: Answer("This gateway has just started and heard nothing from Redis yet", shapes.Failure),
+            404: Answer("No such service, or (`no_update`) nothing of it has been published yet", Failure),
+            503: Answer("This gateway has just started and heard nothing from Redis yet", Failure),
         },
         (
             _SERVICE,
@@ -120,14 +120,12 @@ OPERATIONS: dict[str, Operation] = {
         {
             200: Answer(
                 "One page, oldest first, and where the next one begins",
-                success("History", HISTORIES),
+                success("History", bodies.any_of(bodies.HISTORIES)),
                 example=history_example,
             ),
-            400: Answer(_BAD, shapes.Failure),
-            404: Answer("No such service", shapes.Failure),
-            503: Answer(
-                "The database is away (`unavailable`), or too many pages are under way (`busy`)", shapes.Failure
-            ),
+            400: Answer(_BAD, Failure),
+            404: Answer("No such service", Failure),
+            503: Answer("The database is away (`unavailable`), or too many pages are under way (`busy`)", Failure),
         },
         (
             _SERVICE,
@@ -144,16 +142,16 @@ OPERATIONS: dict[str, Operation] = {
         ),
         headers={503: _RETRY},
     ),
-    "/health/live": Operation("Operation", {200: Answer("It does", shapes.Live)}),
+    "/health/live": Operation("Operation", {200: Answer("It does", bodies.Live)}),
     "/health/ready": Operation(
         "Operation",
-        {200: Answer("They should", shapes.Readiness), 503: Answer("They should go elsewhere", shapes.Readiness)},
+        {200: Answer("They should", bodies.Readiness), 503: Answer("They should go elsewhere", bodies.Readiness)},
     ),
     "/metrics": Operation("Operation", {200: Answer("Prometheus text format", str, "text/plain")}),
     "/docs": Operation("Documentation", {200: Answer("A page for people", str, "text/html")}),
     "/docs/assets/{name}": Operation(
         "Documentation",
-        {200: Answer("The file"), 404: Answer("There is no such file", shapes.Failure)},
+        {200: Answer("The file"), 404: Answer("There is no such file", Failure)},
         (_path("name", "A style sheet or script that `/docs` names"),),
     ),
     "/docs/{name}": Operation("Documentation", _GUIDE, (_path("name", "A file of `docs/`"),)),

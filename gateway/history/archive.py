@@ -11,7 +11,6 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Literal
 
 import msgspec
 from starlette.requests import Request
@@ -21,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.history.query import Range, encode_cursor, range_of
 from gateway.http.rest import failure, integer, invalid_service
+from gateway.messages.http import HISTORIES, FailureData, HistoryLimits, HistoryRecord, HttpCode, Success
 from shared.catalog import CHANNEL_NAMES
 from shared.database import Database, Record
 from shared.errors import CoinwireError, DatabaseError
@@ -40,35 +40,6 @@ UNDER_WAY = 16  # pages asked for and not sent yet: 64 MiB at most; beyond it 50
 _PATIENCE = 10.0  # s for a page, its turn included: then 503. A page takes milliseconds where the database is well
 _AWAY_SECONDS, _BUSY_SECONDS = 5, 1  # of Retry-After: a database that restarts; a page or two
 _CHUNK = 65_536  # bytes handed to the transport at once, which is what it holds before it says to wait
-
-
-class HistoryRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One update as the database has it; `data` is JSON text that is passed on as it is."""
-
-    epoch: str
-    seq: int
-    published_at: str
-    data: msgspec.Raw
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True, rename={"first": "from", "last": "to"}, omit_defaults=True):
-    """`data` of one answer."""
-
-    service: str
-    first: str
-    last: str
-    limit: int
-    records: list[HistoryRecord]
-    limits: dict[str, float]
-    next_cursor: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole of it."""
-
-    status: Literal["success"] = "success"
-    data: Page
-    timestamp: str
 
 
 class BusyError(CoinwireError):
@@ -117,14 +88,14 @@ class Archive:
             "database lost: no history is served", "database back", clock=clock, database=database.location
         )
 
-    def limits(self, service: str) -> dict[str, float]:
+    def limits(self, service: str) -> HistoryLimits:
         """What may be asked for and what there is, as stated in every answer."""
-        return {
-            "default_limit": DEFAULT_LIMIT,
-            "largest_limit": LARGEST_LIMIT,
-            "page_bytes": PAGE_BYTES,
-            "retention_days": self._retention.of(service),
-        }
+        return HistoryLimits(
+            default_limit=DEFAULT_LIMIT,
+            largest_limit=LARGEST_LIMIT,
+            page_bytes=PAGE_BYTES,
+            retention_days=self._retention.of(service),
+        )
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -173,7 +144,7 @@ class Archive:
         await self._database.aclose()
 
 
-def _told(record: Record) -> HistoryRecord:
+def _sent(record: Record) -> HistoryRecord[msgspec.Raw]:
     return HistoryRecord(
         epoch=record.epoch,
         seq=record.seq,
@@ -182,8 +153,8 @@ def _told(record: Record) -> HistoryRecord:
     )
 
 
-def _later(message: str, code: str, seconds: int) -> Response:
-    response = failure(503, message, code=code)
+def _later(message: str, code: HttpCode, seconds: int) -> Response:
+    response = failure(503, FailureData(message=message, code=code))
     response.headers["Retry-After"] = str(seconds)
     return response
 
@@ -197,7 +168,7 @@ async def history(request: Request) -> Response:
         limit = integer(request, "limit", DEFAULT_LIMIT, 1, LARGEST_LIMIT)
         asked = range_of(service, request.query_params, time.time())
     except ValueError as error:
-        return failure(400, str(error), code="invalid_parameter")
+        return failure(400, FailureData(message=str(error), code="invalid_parameter"))
     held: ExitStack[None] = ExitStack()
     with held:
         try:
@@ -207,16 +178,15 @@ async def history(request: Request) -> Response:
             return _later("Too many pages are being made: try again", "busy", _BUSY_SECONDS)
         except DatabaseError:  # its reason is in the log: it names hosts
             return _later("The history is not available: its database can't be read", "unavailable", _AWAY_SECONDS)
-        page = Page(
-            service=service,
+        page = HISTORIES[service](
             first=iso_of(asked.first),
             last=iso_of(asked.last),
             limit=limit,
-            records=[_told(record) for record in records],
+            records=[_sent(record) for record in records],
             next_cursor=encode_cursor(asked, records[-1]) if more else msgspec.UNSET,
             limits=archive.limits(service),
         )
-        return PageResponse(_to_json(Answer(data=page, timestamp=now_iso())), held.pop_all())
+        return PageResponse(_to_json(Success(status="success", data=page, timestamp=now_iso())), held.pop_all())
 
 
 ROUTES = [Route("/api/v1/history/{service}", history)]

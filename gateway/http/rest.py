@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.endpoints import ENDPOINTS, MASTER
+from gateway.messages.http import (
+    Catalogue,
+    CatalogueEntry,
+    Client,
+    EndpointList,
+    Failure,
+    FailureData,
+    Live,
+    Readiness,
+    Stats,
+    Success,
+)
 from shared.catalog import ALL, CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_category
 from shared.errors import BusError
 from shared.timestamps import now_iso
@@ -18,22 +29,33 @@ DEFAULT_PAGE = 100  # clients listed by /ws/stats unless asked otherwise: one sc
 LARGEST_PAGE = 1000  # more would hold the event loop for milliseconds
 
 
-def success(data: dict[str, Any]) -> JSONResponse:
-    """An answer as the document has them."""
-    return JSONResponse({"status": "success", "data": data, "timestamp": now_iso()})
+_to_json = msgspec.json.Encoder().encode
 
 
-def failure(status: int, message: str, **helps: Any) -> JSONResponse:
+def respond(body: msgspec.Struct, status: int = 200) -> Response:
+    """`body` as a JSON response."""
+    return Response(_to_json(body), status, media_type="application/json")
+
+
+def success(data: msgspec.Struct) -> Response:
+    """A successful answer that carries `data`."""
+    return respond(Success(status="success", data=data, timestamp=now_iso()))
+
+
+def failure(status: int, data: FailureData) -> Response:
     """An error in the same form."""
-    return JSONResponse(
-        {"status": "error", "data": {"message": message, **helps}, "timestamp": now_iso()}, status_code=status
-    )
+    return respond(Failure(status="error", data=data, timestamp=now_iso()), status)
 
 
-def invalid_service(name: str) -> JSONResponse:
+def nothing_at(request: Request) -> Response:
+    """404 for a path that does not exist."""
+    return failure(404, FailureData(message=f"Nothing at {request.url.path}", documentation="/docs"))
+
+
+def invalid_service(name: str) -> Response:
     """404 for a name that has no updates, with those that have."""
-    known = list(CHANNEL_NAMES)
-    return failure(404, f"Invalid service: {name}", code="invalid_service", available_services=known)
+    message, known = f"Invalid service: {name}", list(CHANNEL_NAMES)
+    return failure(404, FailureData(message=message, code="invalid_service", available_services=known))
 
 
 async def stats(request: Request) -> Response:
@@ -42,27 +64,28 @@ async def stats(request: Request) -> Response:
         limit = integer(request, "limit", DEFAULT_PAGE, 0, LARGEST_PAGE)
         after = integer(request, "cursor", 0, 0, 2**53)
     except ValueError as error:
-        return failure(400, str(error))
+        return failure(400, FailureData(message=str(error)))
     try:
         found = await request.state.node.presence.stats(after, max(limit, 1))
     except BusError:
-        return failure(503, "Presence is not available: Redis can't be reached")
-    data = {
-        "total_connections": found.total,
-        "clients": [
-            {
-                "client_id": client.client_id,
-                "connected_at": client.connected_at,
-                "last_activity": client.last_activity,
-                "subscriptions": list(client.subscriptions),
-            }
-            for client in found.clients[:limit]  # of limit=0: the counts alone
-        ],
-        "subscription_counts": found.subscription_counts,
-    }
-    if limit and found.next_cursor is not None:
-        data["next_cursor"] = str(found.next_cursor)
-    return success(data)
+        return failure(503, FailureData(message="Presence is not available: Redis can't be reached"))
+    clients = [
+        Client(
+            client_id=client.client_id,
+            connected_at=client.connected_at,
+            last_activity=client.last_activity,
+            subscriptions=list(client.subscriptions),
+        )
+        for client in found.clients[:limit]  # of limit=0: the counts alone
+    ]
+    return success(
+        Stats(
+            total_connections=found.total,
+            clients=clients,
+            subscription_counts=found.subscription_counts,
+            next_cursor=str(found.next_cursor) if limit and found.next_cursor is not None else msgspec.UNSET,
+        )
+    )
 
 
 def integer(request: Request, name: str, default: int, least: int, most: int) -> int:
@@ -77,38 +100,37 @@ def integer(request: Request, name: str, default: int, least: int, most: int) ->
 
 async def services(_request: Request) -> Response:
     """The catalogue, by group."""
-    groups: dict[str, Any] = {
-        category: {
-            name: {
-                "name": SERVICES[name].title,
-                "description": SERVICES[name].description,
-                "update_interval": f"{SERVICES[name].interval:g} seconds",
-                "endpoints": list(SERVICES[name].endpoints),
-            }
-            for name in of_category(category)
-        }
-        for category in CATEGORIES
-    }
+    groups = {category: {name: _entry(name) for name in of_category(category)} for category in CATEGORIES}
     groups[SYSTEM] = {
-        SYSTEM: {
-            "name": "System",
-            "description": "Notices about the cluster itself",
-            "update_interval": "when something happens",
-            "endpoints": list(ENDPOINTS),
-        },
-        ALL: {
-            "name": "All Services",
-            "description": "Subscribe to all services at once",
-            "update_interval": "each service's own",
-            "endpoints": ["/ws/all"],
-        },
+        SYSTEM: CatalogueEntry(
+            name="System",
+            description="Notices about the cluster itself",
+            update_interval="when something happens",
+            endpoints=list(ENDPOINTS),
+        ),
+        ALL: CatalogueEntry(
+            name="All Services",
+            description="Subscribe to all services at once",
+            update_interval="each service's own",
+            endpoints=["/ws/all"],
+        ),
     }
-    return success({"services": groups, "master_endpoints": _of_group(MASTER)})
+    return success(Catalogue(services=groups, master_endpoints=_of_group(MASTER)))
+
+
+def _entry(name: str) -> CatalogueEntry:
+    spec = SERVICES[name]
+    return CatalogueEntry(
+        name=spec.title,
+        description=spec.description,
+        update_interval=f"{spec.interval:g} seconds",
+        endpoints=list(spec.endpoints),
+    )
 
 
 async def endpoints(_request: Request) -> Response:
-    """Every WebSocket path with a line of description, grouped as in the document."""
-    return success({f"{group}_endpoints": _of_group(group) for group in (MASTER, *CATEGORIES)})
+    """Every WebSocket path with a line of description, by category."""
+    return success(EndpointList(**{f"{group}_endpoints": _of_group(group) for group in (MASTER, *CATEGORIES)}))
 
 
 def _of_group(group: str) -> dict[str, str]:
@@ -117,14 +139,13 @@ def _of_group(group: str) -> dict[str, str]:
 
 async def live(_request: Request) -> Response:
     """Whether the process runs its event loop."""
-    return JSONResponse({"status": "live"})
+    return respond(Live(status="live"))
 
 
 async def ready(request: Request) -> Response:
     """Whether new clients should come here: delivery from Redis proven lately, ids at hand, not draining."""
     reasons = request.state.node.unready
-    status = "ready" if not reasons else "not ready"
-    return JSONResponse({"status": status, "reasons": reasons}, status_code=503 if reasons else 200)
+    return respond(Readiness(status="not ready" if reasons else "ready", reasons=reasons), 503 if reasons else 200)
 
 
 async def metrics(request: Request) -> Response:
@@ -134,7 +155,8 @@ async def metrics(request: Request) -> Response:
 
 async def upgrade_required(request: Request) -> Response:
     """A WebSocket path asked for as a page."""
-    response = failure(426, f"{request.url.path} is a WebSocket endpoint", documentation="/docs")
+    message = f"{request.url.path} is a WebSocket endpoint"
+    response = failure(426, FailureData(message=message, documentation="/docs"))
     response.headers["Upgrade"] = "websocket"
     return response
 

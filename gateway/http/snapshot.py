@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from gateway.frames import Form, Update
 from gateway.http.rest import failure, invalid_service
+from gateway.messages.http import FailureData
 from shared.bus import Position
 
 RETRY_SECONDS = 1
@@ -49,11 +50,11 @@ async def snapshot(request: Request) -> Response:
         return invalid_service(service)
     update: Update | None = recent.latest
     if update is None and not node.relay.proven:
-        response = failure(503, "This gateway has not heard from Redis yet", code="not_ready")
+        response = failure(503, FailureData(message="This gateway has not heard from Redis yet", code="not_ready"))
         response.headers["Retry-After"] = str(RETRY_SECONDS)
         return response
     if update is None:
-        return failure(404, f"No update of {service} has been published yet", code="no_update")
+        return failure(404, FailureData(message=f"No update of {service} has been published yet", code="no_update"))
     etag = etag_of(update.position)
     headers = {"ETag": etag, "Cache-Control": _CACHING}
     if matches(", ".join(request.headers.getlist("If-None-Match")), etag):

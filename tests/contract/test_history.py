@@ -24,6 +24,7 @@ PATH = "/api/v1/history/news"
 Query = dict[str, str | int]
 BEGIN = 1_762_857_000_000  # 2025-11-11T10:30:00Z, in ms
 ALL_OF_IT: Query = {"from": "2025-01-01", "to": "2026-01-01"}
+NEWS = '{"articles": [], "sources": [], "categories": [], "timestamp": "2025-11-11T10:30:00.000Z", "n": 1.50}'
 WRONG = [
     ("limit=0", "limit must be an integer from 1 to 1000"),
     ("limit=1001", "limit must be an integer"),
@@ -46,7 +47,7 @@ on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """For what doesn't depend on which database it is."""
 
 
-def record(seq: int, *, at: int = 0, epoch: str = "e1", service: str = "news", data: str = '{"n": 1.50}') -> Record:
+def record(seq: int, *, at: int = 0, epoch: str = "e1", service: str = "news", data: str = NEWS) -> Record:
     """A record `at` ms after BEGIN."""
     return Record(service=service, epoch=epoch, seq=seq, published_at=BEGIN + at, data=data)
 
@@ -98,7 +99,7 @@ async def test_records_are_those_of_the_range_in_order(gateways: Cluster, databa
         "epoch": "e1",
         "seq": 2,
         "published_at": "2025-11-11T10:30:02.000Z",
-        "data": {"n": 1.5},
+        "data": json.loads(NEWS),
     }
     assert (data["service"], data["limit"]) == ("news", 10)
     assert (data["from"], data["to"]) == ("2025-11-11T10:30:02.000Z", "2025-11-11T10:30:05.000Z")

@@ -32,9 +32,11 @@ async def documented(cluster: Cluster, answer: httpx.Response) -> dict[str, Any]
 async def test_it_is_the_newest_update_with_its_position(cluster: Cluster) -> None:
     """What a WebSocket client with `meta` hears, in the envelope of the HTTP answers, from either gateway."""
     client = await cluster.connect("/ws/data?meta=1")
+    messages = (await cluster.http.get(cluster.url("/asyncapi.json"))).json()["components"]["messages"]
     for service in ("market_data", "persistence", "system"):
         await client.say(action="subscribe", service=service)
-        await cluster.publish(service, 2, price=1.5, text="Bitcoin – ₿")
+        data = messages[f"update_{service}"]["examples"][0]["payload"]["data"]
+        await cluster.publish(service, 2, **data, price=1.5, text="Bitcoin – ₿")
         heard = (await client.take(2))[-1]
         for node in (0, 1):
             answer = await cluster.http.get(cluster.url(f"/api/v1/snapshot/{service}", node))

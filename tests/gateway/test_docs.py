@@ -19,10 +19,11 @@ from starlette.routing import Route
 
 from gateway.app import create_app
 from gateway.docs import VERSION, asyncapi, guides, page
-from gateway.docs.commands import COMMANDS
 from gateway.docs.examples import from_schema
 from gateway.docs.openapi import OPERATIONS
 from gateway.endpoints import ENDPOINTS
+from gateway.messages.actions import COMMANDS
+from gateway.messages.notices import WELCOMES
 from gateway.node import Node
 from gateway.protocol import ACTIONS, ERROR_CODES, MESSAGE_TYPES, CloseCode, parse_command
 from shared.catalog import CHANNEL_NAMES, SERVICES
@@ -181,7 +182,7 @@ async def test_every_message_of_the_asyncapi_document_is_used(gateway: Gateway) 
     messages = document["components"]["messages"]
     for channel in document["channels"].values():
         used = {reference.rpartition("/")[2] for reference in _references(channel["messages"])}
-        welcomes = {"welcome", "welcome_master"} - {asyncapi.WELCOMES.get(channel["address"])}
+        welcomes = {asyncapi.name_of(other) for path, other in WELCOMES.items() if path != channel["address"]}
         assert used == set(messages) - welcomes
     operated = {reference.rpartition("/")[2] for reference in _references(document["operations"])}
     assert set(messages) <= operated
@@ -219,10 +220,13 @@ async def test_every_channel_says_what_it_takes_and_subscribes(gateway: Gateway)
 
 
 def test_documented_commands_are_valid() -> None:
-    """The protocol takes every command that the documentation gives as an example."""
+    """The protocol reads every command that the documentation gives as an example, as what it is."""
     for action, command in COMMANDS.items():
-        for example in command.examples:
-            assert parse_command(example).action == action
+        assert command.examples()
+        for example in command.examples():
+            sent = msgspec.to_builtins(example)
+            assert sent["action"] == action == example.action
+            assert parse_command(sent) == example
 
 
 @pytest.mark.parametrize("service", CHANNEL_NAMES)
@@ -261,7 +265,7 @@ async def test_real_messages_are_as_documented(gateway: Gateway, path: str) -> N
         for message in heard:
             _validate(document, by_kind[message["type"], message["service"]], message)
         kinds = {message["type"] for message in heard}
-        assert kinds == set(MESSAGE_TYPES) - (set() if path in asyncapi.WELCOMES else {"welcome"})
+        assert kinds == set(MESSAGE_TYPES) - (set() if path in WELCOMES else {"welcome"})
         updates = [message for message in heard if message["type"] == "update"]
         assert {message["service"] for message in updates} == set(CHANNEL_NAMES)
         assert any("meta" in message for message in updates)  # the `since` above opts in

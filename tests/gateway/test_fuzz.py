@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import msgpack
+import msgspec
 import pytest
 import websockets
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.endpoints import SUBSCRIBABLE
 from gateway.frames import decode_binary, decode_text, encode
+from gateway.messages.actions import Ping
 from gateway.protocol import ACTIONS, ERROR_CODES, Fault, id_of, notice, parse_command
 from tests.contract.conftest import Cluster
 
@@ -53,7 +55,7 @@ def answer(message: Any, *, binary: bool) -> bytes:
     """What a session would say of a decoded message, in bytes. Only a Fault may come of it."""
     try:
         command = parse_command(message)
-        data: Any = command.data if command.action == "ping" else {"service": command.asked}
+        data: Any = command.data if isinstance(command, Ping) else msgspec.to_builtins(command)
         return encode(notice("pong", data), binary=binary).payload
     except Fault as fault:
         refused = fault

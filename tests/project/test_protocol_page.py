@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from typing import Any, get_args, get_type_hints
 
 import httpx
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from starlette.routing import Route, WebSocketRoute
 
 from gateway.app import create_app
-from gateway.docs import VERSION, shapes
-from gateway.docs.commands import COMMANDS
+from gateway.docs import VERSION
 from gateway.endpoints import ENDPOINTS, SUBSCRIBABLE
 from gateway.history import archive
 from gateway.http import rest
+from gateway.messages.actions import COMMANDS
+from gateway.messages.http import HttpCode
 from gateway.protocol import (
     ACTIONS,
     COMMAND_BURST,
@@ -100,17 +102,19 @@ def test_every_action_is_there_with_its_fields_and_its_reply() -> None:
     documented = rows("action")
     assert list(documented) == list(ACTIONS)
     for action, (takes, reply) in documented.items():
-        command = COMMANDS[action]  # type: ignore[index]
-        assert reply == f"`{command.reply}`"
-        assert set(re.findall(r"`(\w+)`", takes)) == set(command.takes)
-        assert set(re.findall(r"optional `(\w+)`", takes)) == set(command.takes) - set(command.needs)
+        command = COMMANDS[action]
+        assert reply == f"`{command.reply.type}`"
+        fields = {field.encode_name: field.required for field in msgspec.structs.fields(command)}
+        assert fields.pop("id") is False
+        assert set(re.findall(r"`(\w+)`", takes)) == set(fields)
+        assert set(re.findall(r"optional `(\w+)`", takes)) == {name for name, needed in fields.items() if not needed}
         assert f"\n### {action}\n" in PAGE
 
 
 def test_every_error_code_is_there() -> None:
     """Errors of the WebSocket, in the protocol's order, and those of the HTTP API."""
     assert list(rows("error code")) == list(ERROR_CODES)
-    assert list(rows("HTTP code")) == list(get_args(shapes.HttpCode))
+    assert list(rows("HTTP code")) == list(get_args(HttpCode))
 
 
 def test_every_close_code_is_there() -> None:

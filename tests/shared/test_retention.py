@@ -47,3 +47,9 @@ def test_a_service_without_days_of_its_own_has_those_of_all() -> None:
     assert {service: retention.of(service) for service in CHANNEL_NAMES} == {
         service: 90.0 if service == "news" else 3.0 for service in CHANNEL_NAMES
     }
+
+
+@pytest.mark.parametrize("text", ["7", "0.5,news=90", "36500,news=0.25,market_data=1"])
+def test_its_text_is_what_an_operator_would_write(text: str) -> None:
+    """str and parse are each other's inverse."""
+    assert str(Retention.parse(text)) == text

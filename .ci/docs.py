@@ -1,0 +1,117 @@
+"""Writes what documents and compose files list of the settings: `make docs`, in .venv.
+
+Each file of FILES has parts between two comments, `make docs: begin NAME` and `make docs: end`, which are replaced by
+what PARTS makes under that name out of `shared.settings.Settings`. The rest of a file is written by hand.
+`--check` writes nothing, and fails with a line for each file that would change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from shared.settings import Group, Settings  # noqa: E402
+
+FILES = (".env.example", "docker-compose.yml", "docs/reference/settings.md")
+PART = re.compile(
+    r"(?P<begin>^[^\n]*make docs: begin (?P<name>[a-z ]+?)(?: -->)?\n).*?(?P<end>^[^\n]*make docs: end)", re.M | re.S
+)
+FROM_FILES = {"REDIS_URL", "DATABASE_URL"}
+"""Not in the environment of containers: the `credentials` service writes files with them."""
+
+
+def rendered(text: str) -> str:
+    """`text` with every part made anew. Raises KeyError for a part that PARTS does not have."""
+    by_hand = PART.sub("", text)
+    return PART.sub(lambda part: part["begin"] + PARTS[part["name"]](by_hand) + part["end"], text)
+
+
+def env_example(_: str) -> str:
+    """Every setting, commented out at its default."""
+    lines = []
+    for group in Group:
+        lines.append(f"## {group.value}\n")
+        lines += [f"# {field.description}\n#{name}={_default(field)}\n" for name, field in _settings(group)]
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def tables(_: str) -> str:
+    """A table for each group."""
+    lines = []
+    for group in Group:
+        lines += ["", f"## {group.value}", "", "| setting | default | unit | meaning |", "|---|---|---|---|"]
+        for name, field in _settings(group):
+            default = _default(field)
+            cells = (f"`{name}`", f"`{default}`" if default else "", _extra(field)["unit"], field.description)
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n\n"
+
+
+def passed_on(indent: int, *groups: Group) -> Callable[[str], str]:
+    """Names that Compose passes on to containers, but for those that it gives a value of its own."""
+
+    def names(by_hand: str) -> str:
+        own = FROM_FILES | set(re.findall(r"^ +([A-Z_]+): \S", by_hand, re.MULTILINE))
+        found = [name for group in groups for name, _ in _settings(group) if name not in own]
+        return "".join(f"{' ' * indent}{name}:\n" for name in found)
+
+    return names
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "settings": env_example,
+    "tables of settings": tables,
+    "settings of every process": passed_on(2, Group.ALL),
+    "settings of workers": passed_on(4, Group.WORKER, Group.PROVIDERS),
+    "settings of gateways": passed_on(6, Group.GATEWAY),
+}
+
+
+def _settings(group: Group) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in Settings.model_fields.items():
+        if _extra(field)["group"] == group.name:
+            yield name.upper(), field
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    extra: Any = field.json_schema_extra
+    return extra
+
+
+def _default(field: FieldInfo) -> str:
+    """As it would stand in `.env`."""
+    value: Any = field.default
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
+
+
+def main() -> int:
+    """Write the files, or with `--check` only look."""
+    parser = argparse.ArgumentParser(description="write what documents say of the settings")
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file would change")
+    check = parser.parse_args().check
+    stale = [name for name in FILES if rendered((ROOT / name).read_text()) != (ROOT / name).read_text()]
+    for name in stale:
+        print(f"`make docs` would change {name}" if check else f"wrote {name}")
+        if not check:
+            (ROOT / name).write_text(rendered((ROOT / name).read_text()))
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

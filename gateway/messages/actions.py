@@ -1,0 +1,274 @@
+"""Actions: each command that a client can send, and the message that answers it.
+
+A new action is its two types here and a branch in `Session._carry_out`; `AnyCommand` names it, and mypy then reports
+the missing branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Self, get_args
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from gateway.endpoints import SUBSCRIBABLE
+from gateway.messages.faults import Fault, echo, kind_of
+from gateway.messages.fields import (
+    EXAMPLE_CLIENT,
+    EXAMPLE_TIME,
+    Asked,
+    ClientId,
+    CommandId,
+    Count,
+    EchoedId,
+    ServiceNames,
+    Subscriptions,
+)
+from gateway.messages.message import Notice
+from shared.payloads.fields import UtcTime
+
+
+class Command(Struct, frozen=True, kw_only=True, tag_field="action"):
+    """What all commands have in common. The tag is the action, the docstring its description."""
+
+    reply: ClassVar[type[Notice]]
+    """What answers it, unless a Fault does."""
+
+    @property
+    def action(self) -> str:
+        """The name of the action."""
+        return action_of(type(self))
+
+    @classmethod
+    def read(cls, message: dict[Any, Any]) -> Self:
+        """The command in `message`, whose `id` is checked. Raises Fault. Unknown keys are ignored, null is absent."""
+        fields = {name: message[name] for name in cls.__struct_encode_fields__ if message.get(name) is not None}
+        try:
+            return msgspec.convert(fields, cls)
+        except msgspec.ValidationError as error:
+            raise Fault("invalid_message", str(error)) from None
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Some that the API documents show; the first one is the simplest."""
+        return (cls(),)
+
+
+# subscribe
+
+
+class Since(Struct, frozen=True, kw_only=True):
+    """The position of the last update seen, from its `meta`. Goes with one service."""
+
+    epoch: str
+    seq: Count
+
+
+class SubscriptionConfirmed(Notice, frozen=True, kw_only=True):
+    """Reply to `subscribe`, also to an automatic one. The latest update of each service follows at once."""
+
+    type: ClassVar[str] = "subscription_confirmed"
+
+    service: Asked
+    subscriptions: Subscriptions
+    recovered: Annotated[
+        bool | UnsetType,
+        Meta(description="only after `since`: true if all missed updates follow, false if a snapshot does"),
+    ] = UNSET
+    id: EchoedId = UNSET
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        return (cls(service="market_data", subscriptions=["market_data", "news"], id=7),)
+
+
+class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe", rename={"asked": "service"}):
+    """Receive every update of a service from now on, and the latest one at once. Idempotent."""
+
+    reply = SubscriptionConfirmed
+
+    asked: ServiceNames
+    since: Since | UnsetType = UNSET
+    id: CommandId | UnsetType = UNSET
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names asked for."""
+        return _names(self.asked)
+
+    @classmethod
+    def read(cls, message: dict[Any, Any]) -> Self:
+        asked = _read_service("subscribe", message)
+        since = _read_since(message["since"], _names(asked)) if "since" in message else UNSET
+        return cls(asked=asked, since=since, id=_read_id(message))
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        return (
+            cls(asked="market_data"),
+            cls(asked=["news", "sentiment"], id=7),
+            cls(asked="news", since=Since(epoch="9f86d081884c7d65", seq=41)),
+        )
+
+
+# unsubscribe
+
+
+class UnsubscriptionConfirmed(Notice, frozen=True, kw_only=True):
+    """Reply to `unsubscribe`."""
+
+    type: ClassVar[str] = "unsubscription_confirmed"
+
+    service: Asked
+    subscriptions: Subscriptions
+    id: EchoedId = UNSET
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        return (cls(service="market_data", subscriptions=["news"]),)
+
+
+class Unsubscribe(Command, frozen=True, kw_only=True, tag="unsubscribe", rename={"asked": "service"}):
+    """Receive no more updates of a service. `all` ends all twelve. Idempotent."""
+
+    reply = UnsubscriptionConfirmed
+
+    asked: ServiceNames
+    id: CommandId | UnsetType = UNSET
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names asked for."""
+        return _names(self.asked)
+
+    @classmethod
+    def read(cls, message: dict[Any, Any]) -> Self:
+        return cls(asked=_read_service("unsubscribe", message), id=_read_id(message))
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        return (cls(asked="market_data"),)
+
+
+# get_status
+
+
+class ConnectionStatus(Notice, frozen=True, kw_only=True):
+    """Reply to `get_status`."""
+
+    type: ClassVar[str] = "status"
+
+    client_id: ClientId
+    connected_at: UtcTime
+    last_activity: Annotated[UtcTime, Meta(description="when the last message from the client arrived")]
+    subscriptions: Subscriptions
+    total_clients: Annotated[int, Meta(description="of the whole cluster", ge=0)]
+    id: EchoedId = UNSET
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        return (
+            cls(
+                client_id=EXAMPLE_CLIENT,
+                connected_at=EXAMPLE_TIME,
+                last_activity="2025-11-11T10:30:05.000Z",
+                subscriptions=["market_data", "whale_tracking"],
+                total_clients=5,
+            ),
+        )
+
+
+class GetStatus(Command, frozen=True, kw_only=True, tag="get_status"):
+    """Report the state of this connection and its subscriptions."""
+
+    reply = ConnectionStatus
+
+    id: CommandId | UnsetType = UNSET
+
+
+# ping
+
+
+class Pong(Notice, frozen=True, kw_only=True):
+    """Reply to `ping`."""
+
+    type: ClassVar[str] = "pong"
+    schema: ClassVar[Any] = Annotated[
+        Any, Meta(description="`data` of the ping; `{}` if it had none. With an `id`, that is added")
+    ]
+
+    echo: Any
+    id: EchoedId = UNSET
+
+    @property
+    def data(self) -> Any:
+        return self.echo if self.id is UNSET else self.echo | {"id": self.id}
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        return (cls(echo={"custom": "data"}),)
+
+
+class Ping(Command, frozen=True, kw_only=True, tag="ping"):
+    """Get `data` back."""
+
+    reply = Pong
+
+    data: Annotated[Any, Meta(description="anything; with an `id`, an object")] = {}
+    id: CommandId | UnsetType = UNSET
+
+    @classmethod
+    def read(cls, message: dict[Any, Any]) -> Self:
+        data, command_id = message.get("data"), _read_id(message)
+        data = {} if data is None else data
+        if command_id is not UNSET and not isinstance(data, dict):
+            raise Fault("invalid_message", f"With an id, data must be an object, not {kind_of(data)}")
+        return cls(data=data, id=command_id)
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        return (cls(data={"custom": "data"}),)
+
+
+AnyCommand = Subscribe | Unsubscribe | GetStatus | Ping
+"""Every command that there is: a `match` over it that forgets one is a type error."""
+
+
+def action_of(command: type[Command]) -> str:
+    """The name of a command's action."""
+    return str(command.__struct_config__.tag)
+
+
+COMMANDS: dict[str, type[AnyCommand]] = {action_of(command): command for command in get_args(AnyCommand)}
+"""By action, in the protocol's order."""
+ACTIONS = tuple(COMMANDS)
+
+
+def _read_id(message: dict[Any, Any]) -> str | int | UnsetType:
+    found: str | int | None = message.get("id")
+    return UNSET if found is None else found
+
+
+def _names(asked: str | list[str]) -> tuple[str, ...]:
+    return (asked,) if isinstance(asked, str) else tuple(asked)
+
+
+def _read_service(action: str, message: dict[Any, Any]) -> str | list[str]:
+    asked = message.get("service")
+    names: list[Any] = asked if isinstance(asked, list) else [asked]
+    if asked is None or not names:
+        raise Fault("missing_service", f"{action} needs a service", available_services=list(SUBSCRIBABLE))
+    for name in names:
+        if not isinstance(name, str) or name not in SUBSCRIBABLE:
+            raise Fault("invalid_service", f"Invalid service: {echo(name)}", available_services=list(SUBSCRIBABLE))
+    return names if isinstance(asked, list) else str(asked)
+
+
+def _read_since(since: Any, names: tuple[str, ...]) -> Since:
+    if len(names) != 1 or names[0] not in SUBSCRIBABLE[:-1]:
+        raise Fault("invalid_message", "since goes with one service: a position belongs to one")
+    epoch, seq = (since.get("epoch"), since.get("seq")) if isinstance(since, dict) else (None, None)
+    if not isinstance(epoch, str) or not isinstance(seq, int) or isinstance(seq, bool) or seq < 0:
+        raise Fault("invalid_message", 'since must be {"epoch": string, "seq": integer from 0}')
+    return Since(epoch=epoch, seq=seq)
