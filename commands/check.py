@@ -22,8 +22,10 @@ from shared.bus.client import redis_call
 from shared.database import open_database
 from shared.errors import CoinwireError, NothingRecordedError, ProviderError, SettingsError
 from shared.settings import Settings, load_settings
-from workers.asking.fetch import Fetcher, open_client, provider_keys, source_label
-from workers.providers import load_provider
+from workers.asking.client import open_client, source_label
+from workers.asking.fetch import Fetcher
+from workers.asking.keys import key_of
+from workers.providers import PROVIDERS, load_provider, provider_class
 
 _PROVIDER_SECONDS = 10.0  # s a provider has to answer: an answer of so few bytes that takes longer is no answer
 _COMPOSE_OWN = ("COMPOSE_", "DOCKER_", "BUILDKIT_", "BUILDX_")
@@ -138,7 +140,7 @@ async def _database(settings: Settings, state: State) -> Finding:
 
 
 async def _providers(settings: Settings) -> AsyncIterator[Finding]:
-    keys = provider_keys(settings)
+    keys = {name: key for name in PROVIDERS if (key := key_of(provider_class(name), settings)) is not None}
     if not keys:
         yield Finding("upstreams", "no keys are set, and none is needed")
         return
@@ -147,7 +149,7 @@ async def _providers(settings: Settings) -> AsyncIterator[Finding]:
 
         async def ask(name: str) -> Finding:
             label = source_label(name, settings)
-            provider = load_provider(name, keys)
+            provider = load_provider(name, keys[name])
             try:
                 await provider.probe(fetcher.asker(provider, _PROVIDER_SECONDS))
             except ProviderError as error:

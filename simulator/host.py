@@ -37,6 +37,8 @@ class Host:
     routes: Sequence[Route]
     figures: tuple[str, ...]
     """Keys under which its figures are: the first one found is what the fault `wrong_types` spoils."""
+    examples: tuple[str, ...]
+    """GETs that are answered with a figure, as path and query; none where the host wants a POST or a token."""
     not_found: Any
     too_many: Any
     server_error: Any

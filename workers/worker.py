@@ -23,7 +23,8 @@ from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload, SystemNotice
 from shared.settings import Settings
 from shared.timestamps import now_iso
-from workers.asking.fetch import Fetcher, open_client
+from workers.asking.client import open_client
+from workers.asking.fetch import Fetcher
 from workers.asking.jsonrpc import is_limited
 from workers.asking.pool import Outages
 from workers.collector import Collector

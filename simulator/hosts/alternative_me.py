@@ -44,6 +44,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/fng/", fng)],
         figures=("value",),
+        examples=("/fng/?limit=2",),
         not_found=_failed("Not found"),
         too_many=_failed("Too many requests"),
         server_error=_failed("Internal server error"),

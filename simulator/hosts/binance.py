@@ -114,6 +114,10 @@ def host(world: World) -> Host:
             Route("/api/v3/ticker/24hr", day),
         ],
         figures=("lastPrice", "price"),
+        examples=(
+            "/api/v3/ticker/24hr?type=MINI",
+            "/api/v3/ticker/price",
+        ),
         not_found={"code": -1000, "msg": "An unknown error occurred while processing the request."},
         too_many=_TOO_MANY,
         banned={"code": -1003, "msg": "Way too much request weight used; IP banned until 1700000000000."},

@@ -106,6 +106,10 @@ def host(world: World) -> Host:
             Route("/charts/{name}", chart),
         ],
         figures=("hash_rate", "height", "y", "value", "last", "n_tx"),
+        examples=(
+            "/latestblock",
+            "/stats",
+        ),
         not_found={"error": "not-found-or-invalid-arg", "message": "Item not found or argument invalid"},
         too_many={"error": "rate-limited", "message": "Too many requests"},
         server_error={"error": "internal-server-error", "message": "Internal server error"},

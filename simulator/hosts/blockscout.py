@@ -44,6 +44,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/api/v2/stats", stats)],
         figures=("transactions_today",),
+        examples=("/api/v2/stats",),
         not_found={"message": "Not found"},
         too_many={"message": "Too many requests"},
         server_error={"message": "Internal server error"},

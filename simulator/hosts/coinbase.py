@@ -57,6 +57,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/products/{id}/ticker", ticker), Route("/products/{id}/stats", stats)],
         figures=("price", "last"),
+        examples=("/products/BTC-USD/ticker",),
         not_found=_NOT_FOUND,
         too_many={"message": "Public rate limit exceeded"},
         server_error={"message": "Internal server error"},

@@ -30,6 +30,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route(PATH, feed_of(world, "coindesk", _render)), Route(f"{PATH}/", without_slash)],
         figures=("pubDate",),
+        examples=("/arc/outboundfeeds/rss",),
         not_found=page("Page not found"),
         too_many=page("Too Many Requests"),
         server_error=page("Internal Server Error"),

@@ -137,6 +137,7 @@ def host(world: World) -> Host:
             Route("/api/v3/coins/{id}", one_coin),  # after /markets, which is no coin
         ],
         figures=("sentiment_votes_up_percentage", "coins", "current_price", "usd", "active_cryptocurrencies"),
+        examples=("/api/v3/coins/markets?vs_currency=usd",),
         not_found={"error": "Incorrect path. Please check https://docs.coingecko.com/"},
         too_many={"status": {"error_code": 429, "error_message": _LIMITED}},
         server_error={"status": 500, "error": "Internal Server Error"},

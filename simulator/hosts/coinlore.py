@@ -71,6 +71,7 @@ def host(world: World) -> Host:
             Route("/api/global/", global_figures),
         ],
         figures=("price_usd", "total_mcap"),
+        examples=("/api/tickers/",),
         not_found={"error": "not found"},
         too_many={"error": "too many requests"},
         server_error={"error": "internal server error"},

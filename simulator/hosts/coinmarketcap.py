@@ -57,6 +57,7 @@ def host(world: World) -> Host:
             Route("/v3/fear-and-greed/latest", with_key),
         ],
         figures=("value", "price"),
+        examples=("/public-api/v3/fear-and-greed/latest",),
         not_found={"statusCode": 404, "error": "Not Found", "message": "Not Found"},
         too_many={"status": _status(clock, 1011, "You've hit an IP rate limit.")},
         server_error={"status": _status(clock, 500, "An internal server error occurred")},

@@ -64,6 +64,7 @@ def host(world: World) -> Host:
             Route("/v1/global", global_figures),
         ],
         figures=("price", "market_cap_usd"),
+        examples=("/v1/tickers?quotes=USD",),
         not_found={"error": "not found"},
         too_many={"error": "too many requests"},
         server_error={"error": "internal server error"},

@@ -29,6 +29,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/rss", for_those_who_say_who_they_are)],
         figures=("pubDate",),
+        examples=("/rss",),
         not_found=page("Page Not Found"),
         too_many=page("Error 1015: You are being rate limited"),
         server_error=page("500: Internal server error"),

@@ -33,6 +33,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/api/developer/v2/posts/", posts)],
         figures=("published_at",),
+        examples=("/api/developer/v2/posts/?auth_token=any",),
         not_found={"status": "api_error", "info": "Not found"},
         too_many={"status": "api_error", "info": "Rate limit exceeded"},
         server_error="<h1>Server Error (500)</h1>",

@@ -17,6 +17,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/feed", feed_of(world, "decrypt", _render))],
         figures=("pubDate",),
+        examples=("/feed",),
         not_found=page("404 - Decrypt"),
         too_many=page("Too Many Requests"),
         server_error=page("Application error"),

@@ -133,6 +133,7 @@ def host(world: World) -> Host:
             Route("/summary/fees/{slug}", summary),
         ],
         figures=("tvl", "total24h"),
+        examples=("/v2/chains",),
         not_found={"message": "Not Found"},
         too_many={"message": "Too Many Requests"},
         server_error={"message": "Internal server error"},

@@ -31,6 +31,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/prices/current/{coins:path}", current)],
         figures=("price",),
+        examples=("/prices/current/coingecko:bitcoin",),
         not_found={"message": "Not Found"},
         too_many={"message": "Too Many Requests"},
         server_error={"message": "Internal server error"},

@@ -72,6 +72,7 @@ def rpc_host(methods: Callable[[str], Methods]) -> Host:
     return Host(
         routes=[Route("/", serve, methods=["POST"])],
         figures=("number", "result"),
+        examples=(),
         not_found={"jsonrpc": "2.0", "id": None, "error": {"code": -32601, "message": "not found"}},
         too_many={"jsonrpc": "2.0", "id": 1, "error": {"code": -32005, "message": "rate limit exceeded"}},
         server_error={"jsonrpc": "2.0", "id": 1, "error": {"code": -32603, "message": "internal error"}},

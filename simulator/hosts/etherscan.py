@@ -33,6 +33,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/v2/api", api)],
         figures=("result",),
+        examples=("/v2/api?chainid=1&module=proxy&action=eth_blockNumber&apikey=any",),
         not_found=_error("Error! Missing Or invalid Module name"),
         too_many=limit,
         server_error=_error("Unexpected error"),

@@ -69,6 +69,7 @@ def host(world: World) -> Host:
             Route("/api/models/{name:path}", model),
         ],
         figures=("downloads",),
+        examples=("/api/models?search=crypto",),
         not_found={"error": "Sorry, we can't find the page you are looking for."},
         too_many={"error": "We had to rate limit you, you hit the quota of 500 api requests per 5 minutes period."},
         server_error={"error": "Internal Error - We're working hard to fix this as soon as possible!"},

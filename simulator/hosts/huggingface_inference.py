@@ -56,6 +56,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/hf-inference/models/{name:path}", classify, methods=["POST"])],
         figures=("score",),
+        examples=(),
         not_found={"error": "Not Found"},
         too_many={"error": "You have exceeded your monthly included credits for Inference Providers."},
         server_error={"error": "Internal Server Error"},

@@ -48,6 +48,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/0/public/Ticker", ticker), Route("/0/public/SystemStatus", status)],
         figures=("c",),
+        examples=("/0/public/Ticker?assetVersion=1",),
         not_found={"error": ["EGeneral:Unknown method"]},
         too_many={"error": ["EGeneral:Too many requests"]},
         server_error={"error": ["EService:Unavailable"]},

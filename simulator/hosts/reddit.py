@@ -49,6 +49,7 @@ def host(world: World) -> Host:
             Route("/{path:path}", blocked),
         ],
         figures=("expires_in",),
+        examples=(),
         not_found={"message": "Not Found", "error": 404},
         too_many={"message": "Too Many Requests", "error": 429},
         server_error={"message": "Internal Server Error", "error": 500},

@@ -48,6 +48,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/r/{subreddit}/new", new)],
         figures=("created_utc",),
+        examples=(),
         not_found={"message": "Not Found", "error": 404},
         too_many={"message": "Too Many Requests", "error": 429},
         server_error={"message": "Internal Server Error", "error": 500},

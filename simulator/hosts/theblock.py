@@ -22,6 +22,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/rss.xml", feed_of(world, "theblock", _render))],
         figures=("pubDate",),
+        examples=("/rss.xml",),
         not_found=page("404 | The Block"),
         too_many=page("Access denied | www.theblock.co used Cloudflare to restrict access"),
         server_error=page("500 | The Block"),

@@ -61,6 +61,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/v1/status", status), Route("/v1/transactions", transactions)],
         figures=("amount_usd", "count"),
+        examples=("/v1/transactions?api_key=any&start=9999999999",),
         not_found={"result": "error", "message": "not found"},
         too_many={"result": "error", "message": "usage limit reached"},
         server_error={"result": "error", "message": "internal server error"},

@@ -11,7 +11,6 @@ import pytest
 
 from simulator.app import Simulator
 from simulator.faults import FAULT_NAMES, Fault
-from simulator.hosts import HOSTS
 from simulator.server import Server, running
 from simulator.wire import SPOIL
 from tests.simulator.conftest import NO_TLS, Ask
@@ -19,49 +18,20 @@ from tests.simulator.conftest import NO_TLS, Ask
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GECKO = "api.coingecko.com"
-REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
-    GECKO: ("/api/v3/coins/markets", {"vs_currency": "usd"}),
-    "api.coinpaprika.com": ("/v1/tickers", {"quotes": "USD"}),
-    "api.coinlore.net": ("/api/tickers/", {}),
-    "data-api.binance.vision": ("/api/v3/ticker/24hr", {"type": "MINI"}),
-    "api.binance.com": ("/api/v3/ticker/price", {}),
-    "api.kraken.com": ("/0/public/Ticker", {"assetVersion": "1"}),
-    "api.exchange.coinbase.com": ("/products/BTC-USD/ticker", {}),
-    "coins.llama.fi": ("/prices/current/coingecko:bitcoin", {}),
-    "mempool.space": ("/api/v1/fees/recommended", {}),
-    "blockstream.info": ("/api/fee-estimates", {}),
-    "blockchain.info": ("/latestblock", {}),
-    "api.blockchain.info": ("/stats", {}),
-    "api.blockchair.com": ("/bitcoin/stats", {}),
-    "eth.blockscout.com": ("/api/v2/stats", {}),
-    "api.llama.fi": ("/v2/chains", {}),
-    "www.coindesk.com": ("/arc/outboundfeeds/rss", {}),
-    "cointelegraph.com": ("/rss", {}),
-    "decrypt.co": ("/feed", {}),
-    "www.theblock.co": ("/rss.xml", {}),
-    "api.whale-alert.io": ("/v1/transactions", {"api_key": "any", "start": "9999999999"}),
-    "cryptopanic.com": ("/api/developer/v2/posts/", {"auth_token": "any"}),
-    "api.alternative.me": ("/fng/", {"limit": "2"}),
-    "pro-api.coinmarketcap.com": ("/public-api/v3/fear-and-greed/latest", {}),
-    "api.etherscan.io": ("/v2/api", {"chainid": "1", "module": "proxy", "action": "eth_blockNumber", "apikey": "any"}),
-    "huggingface.co": ("/api/models", {"search": "crypto"}),
-}
-"""A request of each host that tells a price or another figure."""
-FEEDS = ("www.coindesk.com", "cointelegraph.com", "decrypt.co", "www.theblock.co")
+HOSTS = Simulator().hosts
+EXAMPLES = [(name, example) for name, host in HOSTS.items() for example in host.examples]
+"""A request of each host that tells a price or another figure. Those that want a POST or a token have none: their
+faults are in test_crowd, test_huggingface and test_rpc_hosts."""
+FEEDS = [name for name, host in HOSTS.items() if isinstance(host.too_many, str)]
 """Hosts that answer in XML and refuse in HTML; what becomes of their figures is in test_newsroom."""
 
-WITH_TOKEN = ("www.reddit.com", "oauth.reddit.com", "router.huggingface.co")
-"""Hosts that want a POST or a token; their faults are in test_crowd and test_huggingface."""
-RPC = ("simulator.hosts.ethereum_rpc", "simulator.hosts.solana_rpc")
-"""Modules of nodes, which take a POST only; their faults are in test_rpc_hosts."""
-OPEN = [host for host, module in HOSTS.items() if host not in WITH_TOKEN and module not in RPC]
 
-
-async def spoilt(simulator: Simulator, ask: Ask, fault: str, host: str = GECKO, **more: Any) -> httpx.Response:
-    """The host's answer with the fault."""
+async def spoilt(
+    simulator: Simulator, ask: Ask, fault: str, host: str = GECKO, example: str | None = None, **more: Any
+) -> httpx.Response:
+    """The host's answer to one of its examples with the fault."""
     simulator.faults.set(Fault(host=host, fault=fault, **more))
-    path, params = REQUESTS[host]
-    return await ask(host, path, **params)
+    return await ask(host, example or HOSTS[host].examples[0])
 
 
 async def test_every_fault_has_a_form() -> None:
@@ -69,10 +39,10 @@ async def test_every_fault_has_a_form() -> None:
     assert set(SPOIL) == set(FAULT_NAMES)
 
 
-@pytest.mark.parametrize("host", OPEN)
-async def test_429(simulator: Simulator, ask: Ask, host: str) -> None:
+@pytest.mark.parametrize(("host", "example"), EXAMPLES)
+async def test_429(simulator: Simulator, ask: Ask, host: str, example: str) -> None:
     """`429` is the provider's own refusal, with the pause that was asked for."""
-    answer = await spoilt(simulator, ask, "429", host, retry_after=17)
+    answer = await spoilt(simulator, ask, "429", host, example, retry_after=17)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "17")
     assert answer.text.startswith("<!DOCTYPE html>") if host in FEEDS else answer.json()
 
@@ -150,11 +120,11 @@ async def test_html(simulator: Simulator, ask: Ask) -> None:
     assert answer.text.startswith("<!DOCTYPE html>")
 
 
-@pytest.mark.parametrize("host", OPEN)
-async def test_truncated(simulator: Simulator, ask: Ask, host: str) -> None:
+@pytest.mark.parametrize(("host", "example"), EXAMPLES)
+async def test_truncated(simulator: Simulator, ask: Ask, host: str, example: str) -> None:
     """`truncated` announces the whole body and closes in the middle of it."""
     with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
-        await spoilt(simulator, ask, "truncated", host)
+        await spoilt(simulator, ask, "truncated", host, example)
 
 
 async def test_truncated_bytes_are_the_beginning_of_the_body(simulator: Simulator, client: httpx.AsyncClient) -> None:
@@ -178,12 +148,11 @@ async def test_truncated_json(simulator: Simulator, ask: Ask) -> None:
         answer.json()
 
 
-@pytest.mark.parametrize("host", [host for host in OPEN if host not in FEEDS])
-async def test_wrong_types(simulator: Simulator, ask: Ask, host: str) -> None:
+@pytest.mark.parametrize(("host", "example"), [pair for pair in EXAMPLES if pair[0] not in FEEDS])
+async def test_wrong_types(simulator: Simulator, ask: Ask, host: str, example: str) -> None:
     """`wrong_types` is the real answer but for one figure, which is an object."""
-    path, params = REQUESTS[host]
-    real = (await ask(host, path, **params)).json()
-    answer = await spoilt(simulator, ask, "wrong_types", host)
+    real = (await ask(host, example)).json()
+    answer = await spoilt(simulator, ask, "wrong_types", host, example)
     assert answer.status_code == 200
     spoilt_ones: list[object] = []
 

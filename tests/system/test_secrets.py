@@ -15,20 +15,16 @@ from shared.settings import Settings
 from simulator.hosts import HOSTS
 from tests.system.processes import Cluster
 from tests.waiting import until
+from workers.providers import PROVIDERS, provider_class
 
 pytestmark = pytest.mark.slow
 
 KEYS = {
-    "COINGECKO_DEMO_KEY": "CG-key-kept-to-itself",
-    "COINMARKETCAP_KEY": "cmc-key-kept-to-itself",
-    "ETHERSCAN_KEY": "etherscan-key-kept-to-itself",
-    "BLOCKCHAIR_KEY": "blockchair-key-kept-to-itself",
-    "WHALE_ALERT_KEY": "whale-alert-key-kept-to-itself",
-    "CRYPTOPANIC_KEY": "cryptopanic-key-kept-to-itself",
-    "HUGGINGFACE_TOKEN": "hf-token-kept-to-itself",
-    "REDDIT_CLIENT_ID": "reddit-app-id",
-    "REDDIT_CLIENT_SECRET": "reddit-secret-kept-to-itself",
-}
+    setting.upper(): f"{setting.replace('_', '-')}-kept-to-itself"
+    for name in PROVIDERS
+    for setting in provider_class(name).key_settings
+    if setting not in ("huggingface_model", "reddit_client_id")  # no secrets
+} | {"REDDIT_CLIENT_ID": "reddit-app-id"}
 PATH_KEY, QUERY_KEY = "v3/node-key-kept-to-itself", "other-node-key-kept-to-itself"
 NODES = (
     f"ethereum/one=https://ethereum-rpc.publicnode.com/{PATH_KEY}, ethereum/two=https://eth.drpc.org/?dkey={QUERY_KEY}"

@@ -14,7 +14,8 @@ from shared.channels import Channels
 from shared.settings import Settings
 from tests.workers.stage import Stage, open_stage
 from tests.workers.upstream import Upstream
-from workers.asking.fetch import Fetcher, open_client
+from workers.asking.client import open_client
+from workers.asking.fetch import Fetcher
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
@@ -20,8 +21,11 @@ from simulator.app import Simulator
 from simulator.faults import Fault, FaultName
 from simulator.server import running
 from simulator.world.clock import Clock
-from workers.asking.fetch import Fetcher, open_client
+from workers.asking.client import open_client
+from workers.asking.fetch import Fetcher
+from workers.asking.ports import ChainNode
 from workers.asking.provider import Ask, Provider, Request
+from workers.providers import provider_class
 from workers.services import load_service
 from workers.services.service import Service, ServiceContext
 
@@ -35,6 +39,21 @@ FAULTS: tuple[FaultName, ...] = (
     *("empty", "error_in_200", "refuse"),
 )
 """All that must fail over at once; `hang` takes part of a cycle's time."""
+
+
+def host_of(url: str) -> str:
+    """The host of an address."""
+    return urlsplit(url).hostname or ""
+
+
+def hosts_of(provider: Provider) -> tuple[str, ...]:
+    """Every host that a provider asks."""
+    return tuple(map(host_of, (provider.base_url, *provider.other_urls)))
+
+
+def is_node(name: str) -> bool:
+    """Whether the provider `name` is there once for each node, at the node's own address."""
+    return hasattr(provider_class(name), ChainNode.identity.__name__)
 
 
 @dataclass
@@ -79,6 +98,8 @@ class Stage:
 
         async def ask(request: Request[T]) -> T:
             self.asked[provider.name] += 1
+            host = host_of(request.base_url or provider.base_url)
+            assert host in (*self.simulator.hosts, "127.0.0.1"), f"the simulator does not answer for {host}"
             return await inner(request)
 
         return ask

@@ -12,7 +12,8 @@ from shared.channels import Channels
 from shared.errors import ProviderError
 from shared.payloads import HealthChecker
 from tests.workers.stage import Stage
-from workers.asking.fetch import Fetcher, open_client
+from workers.asking.client import open_client
+from workers.asking.fetch import Fetcher
 from workers.asking.provider import Ask, Provider
 from workers.jobs import Jobs
 from workers.providers import load_provider

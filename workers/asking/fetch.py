@@ -18,7 +18,6 @@ import httpx
 
 from shared.bus.budgets import Budgets
 from shared.errors import BusError, ProviderError, RateBudgetError
-from shared.settings import Settings
 from workers.asking.provider import Ask, Provider, Request, StatusError
 
 T = TypeVar("T")
@@ -34,9 +33,6 @@ _MAX_PAUSE = {429: 3600.0, 418: 3 * 86400.0}
 """Seconds of Retry-After that we obey at most: a 429 that asks for more is an error of theirs, while Binance's bans
 (418) last up to three days. Beyond it the provider is simply asked again."""
 _USED_UP, _RESET = re.compile(r";\s*r=0\s*(?:;|$)"), re.compile(r";\s*t=(\d{1,9})\s*(?:;|$)")
-_KEEP_OPEN = 30.0  # s an idle connection is kept: longer than the 5 s between two cycles, so that each needs no new TLS
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_BACKSTOP = 60.0  # s a socket may be silent: never reached, as every ask has a nearer deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,74 +210,3 @@ def _followed(name: str, target: httpx.Request, origin: httpx.Request) -> httpx.
     if (target.url.scheme, target.url.netloc) != (origin.url.scheme, origin.url.netloc):
         raise ProviderError(name, "redirect to another host")
     return target
-
-
-class SimulatorTransport(httpx.AsyncBaseTransport):
-    """Sends every request to the simulator, which tells providers apart by the Host header it finds unchanged.
-
-    What is for this machine already (an operator's own node in RPC_NODES) goes where it says.
-    """
-
-    def __init__(self, address: str) -> None:
-        """`address` is the simulator's, like `http://127.0.0.1:7870`."""
-        self._address = httpx.URL(address)
-        # No proxy and no .netrc: the simulator is on this machine or in this compose network.
-        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(keepalive_expiry=_KEEP_OPEN))
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """As httpx has it."""
-        if request.url.host in _LOOPBACK:
-            return await self._inner.handle_async_request(request)
-        address = self._address
-        url = request.url.copy_with(scheme=address.scheme, host=address.host, port=address.port)
-        return await self._inner.handle_async_request(
-            httpx.Request(
-                request.method, url, headers=request.headers, stream=request.stream, extensions=request.extensions
-            )
-        )
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._inner.aclose()
-
-
-def open_client(settings: Settings) -> httpx.AsyncClient:
-    """The HTTP client of a worker: to the upstreams, or to the simulator where one is set. The caller closes it."""
-    timeout = httpx.Timeout(_BACKSTOP)
-    if settings.simulator_url is not None:
-        transport = SimulatorTransport(settings.simulator_url)
-        return httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
-    return httpx.AsyncClient(timeout=timeout, limits=httpx.Limits(max_connections=100, keepalive_expiry=_KEEP_OPEN))
-
-
-def source_label(name: str, settings: Settings) -> str:
-    """How a payload's `source` calls a provider: what the simulator produced says so."""
-    simulated = settings.simulator_url is not None and name not in _own_nodes(settings)
-    return f"{name} (simulated)" if simulated else name
-
-
-def _own_nodes(settings: Settings) -> set[str]:
-    """Names of the operator's nodes on this machine, which SimulatorTransport lets through."""
-    if settings.rpc_nodes is None:
-        return set()
-    entries = (entry.partition("=") for entry in re.split(r"[\s,]+", settings.rpc_nodes.get_secret_value()))
-    return {name for name, _, url in entries if httpx.URL(url).host in _LOOPBACK}
-
-
-def provider_keys(settings: Settings) -> dict[str, str]:
-    """The operator's API keys by provider, for `load_provider`."""
-    keys = {
-        "coingecko": settings.coingecko_demo_key,
-        "coinmarketcap": settings.coinmarketcap_key,
-        "etherscan": settings.etherscan_key,
-        "whale_alert": settings.whale_alert_key,
-        "cryptopanic": settings.cryptopanic_key,
-        "blockchair": settings.blockchair_key,
-        "huggingface": settings.huggingface_token,
-    }
-    found = {name: key.get_secret_value() for name, key in keys.items() if key is not None}
-    if settings.huggingface_token is not None:
-        found["huggingface_inference"] = f"{settings.huggingface_model}:{found['huggingface']}"
-    if settings.reddit_client_id is not None and settings.reddit_client_secret is not None:
-        found["reddit"] = f"{settings.reddit_client_id}:{settings.reddit_client_secret.get_secret_value()}"
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
@@ -13,7 +14,6 @@ from msgspec import Meta
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.answers import ListedCoin, Ticker
 
 T = TypeVar("T")
 
@@ -69,10 +69,22 @@ class Ask(Protocol):
         ...
 
 
-class Provider(Protocol):
-    """One upstream. One file, one class, one line in `PROVIDERS`.
+@dataclass(frozen=True, slots=True)
+class ProbePlan:
+    """When health_checker probes a provider, where its budget alone does not say."""
 
-    One that only works with a key has the class attribute `needs_key = True` and takes the key when it is made.
+    after: float
+    """Seconds without a call."""
+    reserve: int | None = None
+    """Units of the budget that a probe must leave; None for half of it."""
+    insists: float = float("inf")
+    """Seconds without a call after which a probe need only leave one unit."""
+
+
+class Provider(Protocol):
+    """One upstream, with everything that is known of it: one file, one class, one line in `PROVIDERS`.
+
+    One with a key takes it when it is made. Providers are stateless but for what saves calls.
     """
 
     name: str
@@ -80,46 +92,25 @@ class Provider(Protocol):
     budget: Budget
     parsers: ClassVar[Parsers]
     """Every `parse` of this provider by the name its recordings have in `tests/recorded/<name>/`."""
+    other_urls: ClassVar[tuple[str, ...]] = ()
+    """Its further hosts, for requests with a `base_url` of their own."""
+    key_settings: ClassVar[tuple[str, ...]] = ()
+    """The settings that make up its key, joined by `:`. Without one of them it has no key."""
+    needs_key: ClassVar[bool] = False
+    """Whether it answers nothing without a key."""
+    probe_plan: ClassVar[ProbePlan | None] = None
+    """When it is probed; None for what its budget allows."""
 
     def headers(self) -> Mapping[str, str]:
         """Headers of every request, keys among them; they are never logged."""
-        ...
+        return {}
 
+    @abstractmethod
     async def probe(self, ask: Ask) -> None:
         """Ask for as little as shows that it answers us, one call where nothing else is said.
 
         Raises ProviderError, also for an answer of another shape.
         """
-        ...
-
-
-class Aggregator(Provider, Protocol):
-    """A provider that lists coins with their market values, over all exchanges."""
-
-    refresh: float
-    """Seconds after which it is worth asking again: its own cache, or what its limit allows around the clock."""
-
-    async def listing(self, ask: Ask, wanted: int | tuple[str, ...]) -> tuple[ListedCoin, ...]:
-        """The `wanted` first coins by market value, or those with these CoinGecko ids; more where it can't choose.
-
-        Best market value first. Raises ProviderError.
-        """
-        ...
-
-
-class Exchange(Provider, Protocol):
-    """A provider that has the prices of its own trades."""
-
-    async def tickers(self, ask: Ask, symbols: tuple[str, ...]) -> tuple[Ticker, ...]:
-        """Dollar pairs of those of `symbols` (upper case) that it trades, and of USDT. Raises ProviderError."""
-        ...
-
-
-class PriceList(Provider, Protocol):
-    """A provider that has prices by CoinGecko id."""
-
-    async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, float]:
-        """USD of those of `ids` that it knows. Raises ProviderError, also where it knows none."""
         ...
 
 

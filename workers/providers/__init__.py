@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -39,19 +38,18 @@ PROVIDERS: dict[str, str] = {
 """Name → "module:Class"."""
 
 
-def load_provider(name: str, keys: Mapping[str, str] | None = None) -> Provider:
-    """A new provider `name`; `keys` are the operator's API keys by provider. KeyError for a name not in the table,
-    or where the provider needs a key and there is none."""
-    kind, known = _kind(name), keys or {}
-    provider: Provider = kind(known[name]) if needs_key(name) or name in known else kind()
-    return provider
-
-
-def needs_key(name: str) -> bool:
-    """Whether the provider `name` can't be asked without a key. KeyError for a name not in the table."""
-    return bool(getattr(_kind(name), "needs_key", False))
-
-
-def _kind(name: str) -> Any:
+def provider_class(name: str) -> type[Provider]:
+    """The class of provider `name`. KeyError for a name not in the table."""
     module, _, attribute = PROVIDERS[name].partition(":")
-    return getattr(import_module(module), attribute)
+    kind: type[Provider] = getattr(import_module(module), attribute)
+    return kind
+
+
+def load_provider(name: str, key: str | None = None) -> Provider:
+    """A new provider `name`, with the operator's `key`.
+
+    KeyError for a name not in the table; TypeError where the provider needs a key and there is none.
+    """
+    kind: Any = provider_class(name)
+    provider: Provider = kind() if key is None else kind(key)
+    return provider

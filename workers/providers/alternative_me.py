@@ -6,7 +6,6 @@ HTTP 200 in `metadata.error`. `format=csv` gives neither CSV nor JSON: never ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
@@ -14,6 +13,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import FearAndGreed
+from workers.asking.ports import FearAndGreedSource
 from workers.asking.provider import Ask, Count, Parsers, Request, decode
 
 NAME = "alternative_me"
@@ -45,17 +45,13 @@ def parse_fng(body: bytes) -> FearAndGreed:
     return FearAndGreed(value=newest.value, as_of=newest.timestamp)
 
 
-class AlternativeMe:
+class AlternativeMe(FearAndGreedSource):
     """The index that everybody quotes."""
 
     name = NAME
     base_url = "https://api.alternative.me"
     budget = Budget(10, 60.0)  # 60 a minute are said to be allowed; we need one in 15 minutes, more after failures
     parsers: ClassVar[Parsers] = {"fng": parse_fng}
-
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. The index of today."""

@@ -7,7 +7,7 @@ Numbers are strings, times milliseconds. Symbols that are no longer traded stay 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
@@ -16,6 +16,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Ticker
+from workers.asking.ports import Exchange
 from workers.asking.provider import Amount, Ask, Count, Parsers, Request, StatusError, decode, known
 
 NAME = "binance"
@@ -73,7 +74,7 @@ def parse_time(body: bytes) -> int:
     return decode(NAME, body, _Time).serverTime
 
 
-class Binance:
+class Binance(Exchange):
     """The exchange whose prices move every cycle."""
 
     name = NAME
@@ -85,10 +86,6 @@ class Binance:
         self._clock = clock
         self._listed: frozenset[str] | None = None
         self._listed_at = 0.0
-
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. Its clock, of weight 1 like /ping, whose `{}` any upstream of any kind could answer."""

@@ -7,7 +7,6 @@ negative), so that they are not read here at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from msgspec import Struct
@@ -15,6 +14,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
+from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip
 from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, decode, known
 from workers.providers.esplora import Hash, Sats
 
@@ -111,11 +111,12 @@ def parse_chart(body: bytes) -> tuple[float, float]:
     return float(newest.x), newest.y
 
 
-class BlockchainCom:
+class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay):
     """Whole blocks in one call, the count of a day's transactions, and charts."""
 
     name = NAME
     base_url = "https://api.blockchain.info"
+    other_urls = (_CHAIN,)
     # Nothing is published but one call in 10 s for /q, which we don't use. As a fallback, both explorers and
     # whale_tracking ask for the newest block, twice and four times a minute; the rest is for blocks and charts.
     budget = Budget(10, 60.0)
@@ -126,13 +127,21 @@ class BlockchainCom:
         "chart": parse_chart,
     }
 
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
     async def probe(self, ask: Ask) -> None:
         """See Provider. The statistics, of one kB."""
         await self.stats(ask)
+
+    async def tip(self, ask: Ask) -> BitcoinStats:
+        """See BitcoinTip. The height alone."""
+        return BitcoinStats(latest_block=(await self.latest(ask)).height)
+
+    async def mining(self, ask: Ask) -> BitcoinStats:
+        """See BitcoinMining."""
+        return await self.stats(ask)
+
+    async def day(self, ask: Ask) -> BitcoinStats:
+        """See BitcoinDay."""
+        return await self.stats(ask)
 
     async def latest(self, ask: Ask) -> BtcHeader:
         """The newest block. One call. Raises ProviderError."""

@@ -7,7 +7,7 @@ numbers are strings. Where a call failed, `data` is null and `context.error` say
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ClassVar, Generic, TypeVar
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import BitcoinStats, EthereumStats
+from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip, EthereumDay
 from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
 
 T = TypeVar("T")
@@ -81,11 +82,12 @@ def parse_ethereum(body: bytes) -> EthereumStats:
     )
 
 
-class Blockchair:
+class Blockchair(BitcoinTip, BitcoinMining, BitcoinDay, EthereumDay):
     """The last fallback: all figures of a chain in one call, about a minute old."""
 
     name = NAME
     base_url = "https://api.blockchair.com"
+    key_settings = ("blockchair_key",)
     parsers: ClassVar[Parsers] = {"bitcoin": parse_bitcoin, "ethereum": parse_ethereum}
 
     def __init__(self, key: str | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -95,13 +97,21 @@ class Blockchair:
         self._clock = clock
         self._bitcoin: tuple[float, BitcoinStats] | None = None
 
-    def headers(self) -> Mapping[str, str]:
-        """None: the key goes with the query."""
-        return {}
-
     async def probe(self, ask: Ask) -> None:
         """See Provider. Bitcoin's statistics, never from memory."""
         await ask(Request("/bitcoin/stats", parse_bitcoin, self._params))
+
+    async def tip(self, ask: Ask) -> BitcoinStats:
+        """See BitcoinTip."""
+        return await self.stats(ask)
+
+    async def mining(self, ask: Ask) -> BitcoinStats:
+        """See BitcoinMining."""
+        return await self.stats(ask)
+
+    async def day(self, ask: Ask) -> BitcoinStats:
+        """See BitcoinDay."""
+        return await self.stats(ask)
 
     async def stats(self, ask: Ask) -> BitcoinStats:
         """Of Bitcoin. At most one call in 100 s: what is asked for earlier is answered from memory.
@@ -113,8 +123,8 @@ class Blockchair:
             self._bitcoin = self._clock(), answer
         return self._bitcoin[1]
 
-    async def ethereum(self, ask: Ask) -> EthereumStats:
-        """Of Ethereum. One call. Raises ProviderError."""
+    async def ethereum_day(self, ask: Ask) -> EthereumStats:
+        """See EthereumDay. With the height and the price of gas."""
         return await ask(Request("/ethereum/stats", parse_ethereum, self._params))
 
 

@@ -7,13 +7,13 @@ none (stats_controller.ex).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from msgspec import Struct
 
 from shared.budget import Budget
 from workers.answers import EthereumStats
+from workers.asking.ports import EthereumDay
 from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
 
 NAME = "blockscout"
@@ -39,7 +39,7 @@ def parse_stats(body: bytes) -> EthereumStats:
     )
 
 
-class Blockscout:
+class Blockscout(EthereumDay):
     """The primary for a day's transactions on Ethereum."""
 
     name = NAME
@@ -47,14 +47,10 @@ class Blockscout:
     budget = Budget(3, 1.0)  # its limit for one address without a key
     parsers: ClassVar[Parsers] = {"stats": parse_stats}
 
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
     async def probe(self, ask: Ask) -> None:
         """See Provider. Its only request here."""
-        await self.stats(ask)
+        await self.ethereum_day(ask)
 
-    async def stats(self, ask: Ask) -> EthereumStats:
-        """Of Ethereum, a few minutes old. One call. Raises ProviderError."""
+    async def ethereum_day(self, ask: Ask) -> EthereumStats:
+        """See EthereumDay. A few minutes old, with the price of gas and the share of block space used."""
         return await ask(Request("/stats", parse_stats))

@@ -14,7 +14,8 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
-from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, Request, decode, known
+from workers.asking.ports import Aggregator, PriceList
+from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, ProbePlan, Request, decode, known
 
 NAME = "coingecko"
 _PAGE = 250  # rows an answer may have at most; the settings ask for no more
@@ -118,12 +119,17 @@ def parse_coin(body: bytes) -> float | None:
     return None if up is None or not (up or down) else round(up / 100, 4)
 
 
-class CoinGecko:
+class CoinGecko(Aggregator, PriceList):
     """The primary list: its ids are ours."""
 
     name = NAME
     base_url = "https://api.coingecko.com/api/v3"
     refresh = 60.0
+    key_settings = ("coingecko_demo_key",)
+    # Of 25 calls in five minutes, market_data takes 5 and sentiment 3 at most. Probes may have the rest, for a stop of
+    # the list that others follow is to be known soon. The four that collectors may want at once are left to them; where
+    # they have just had them, waiting for these to come back would leave us blind, and one suffices.
+    probe_plan = ProbePlan(14.0, 4, insists=19.0)
     parsers: ClassVar[Parsers] = {
         "markets": parse_markets,
         "simple_price": parse_simple_price,

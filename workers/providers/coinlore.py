@@ -6,7 +6,6 @@ It does not say when a figure is from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
+from workers.asking.ports import Aggregator
 from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, decode, known
 
 NAME = "coinlore"
@@ -58,7 +58,7 @@ def _coin(row: _Row) -> ListedCoin:
     )
 
 
-class CoinLore:
+class CoinLore(Aggregator):
     """The last fallback for the list."""
 
     name = NAME
@@ -66,10 +66,6 @@ class CoinLore:
     budget = Budget(3, 3.0)  # one a second on average, as nothing is documented; three, as one listing may take three
     refresh = 60.0
     parsers: ClassVar[Parsers] = {"tickers": parse_tickers}
-
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. The first coin of its list."""

@@ -16,7 +16,8 @@ from msgspec import Meta, Struct, field
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import FearAndGreed, ListedCoin
-from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, Request, decode, known
+from workers.asking.ports import Aggregator, FearAndGreedSource
+from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, ProbePlan, Request, decode, known
 
 NAME = "coinmarketcap"
 _PATH = "/v3/fear-and-greed/latest"
@@ -106,11 +107,15 @@ def _check(body: bytes) -> None:
         raise ProviderError(NAME, said, field="$.status.error_code")
 
 
-class CoinMarketCap:
+class CoinMarketCap(Aggregator, FearAndGreedSource):
     """Another list of coins, with a key, and another fear and greed index, without one too."""
 
     name = NAME
     base_url = "https://pro-api.coinmarketcap.com"
+    key_settings = ("coinmarketcap_key",)
+    listing_needs_key = True
+    # Limits are not published without a key, and with one each call costs a credit, of 15,000 a month: this is a fifth.
+    probe_plan = ProbePlan(900.0, 3)
     refresh = (
         300.0  # s: two credits a call at most, and the free plan has 15,000 a month, nearly enough around the clock
     )

@@ -5,7 +5,6 @@ One call lists everything, not in order, some 3 MB of it. A zero is a figure tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from msgspec import Struct
@@ -13,6 +12,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
+from workers.asking.ports import Aggregator
 from workers.asking.provider import Amount, Ask, Change, Count, Moment, Parsers, Request, decode, known
 
 NAME = "coinpaprika"
@@ -71,7 +71,7 @@ def parse_global(body: bytes) -> float:
     return decode(NAME, body, _Global).market_cap_usd
 
 
-class CoinPaprika:
+class CoinPaprika(Aggregator):
     """The first fallback for the list."""
 
     name = NAME
@@ -79,10 +79,6 @@ class CoinPaprika:
     budget = Budget(3, 405.0)  # 20 000 calls a month for one address: one in 134 s around the clock
     refresh = 300.0  # its pages ask not to fetch the whole list more often
     parsers: ClassVar[Parsers] = {"tickers": parse_tickers, "global": parse_global}
-
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. A few figures of the whole market, instead of megabytes."""

@@ -7,7 +7,6 @@ token; of v2, which replaced it, fields are known from programs that read it (`o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
@@ -16,6 +15,7 @@ from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Headline
 from workers.answers.texts import canonical_link, plain
+from workers.asking.ports import NewsSource
 from workers.asking.provider import Ask, Count, Moment, Parsers, Request, decode
 
 NAME = "cryptopanic"
@@ -68,11 +68,12 @@ def _headline(post: _Post) -> Headline | None:
     )
 
 
-class CryptoPanic:
+class CryptoPanic(NewsSource):
     """Headlines of some hundred outlets, for those who have a key."""
 
     name = NAME
     outlet = OUTLET
+    key_settings = ("cryptopanic_key",)
     needs_key = True
     base_url = "https://cryptopanic.com/api/developer/v2"
     budget = Budget(3, 86_400.0)  # the free plan is said to allow 100 calls a month
@@ -82,10 +83,6 @@ class CryptoPanic:
     def __init__(self, key: str) -> None:
         """`key` is the operator's auth_token."""
         self._key = key
-
-    def headers(self) -> Mapping[str, str]:
-        """None: it takes the token in the query only."""
-        return {}
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. Its only request."""

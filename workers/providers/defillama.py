@@ -9,7 +9,6 @@ are what they paid to applications on it, and are not read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -17,7 +16,7 @@ from msgspec import Meta, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.asking.provider import Ask, Parsers, Request, decode
+from workers.asking.provider import Ask, Parsers, Provider, Request, decode
 
 NAME = "defillama"
 _MOST_USD = 1e15  # more than there is on earth: a sum of such figures stays a number
@@ -80,7 +79,7 @@ def parse_fees(body: bytes) -> dict[str, float]:
     return fees
 
 
-class DefiLlama:
+class DefiLlama(Provider):
     """What is locked and paid on all chains, in one call each."""
 
     name = NAME
@@ -89,10 +88,6 @@ class DefiLlama:
     # after failures; beyond it the last answers stand, until they are too old.
     budget = Budget(6, 600.0)
     parsers: ClassVar[Parsers] = {"chains": parse_chains, "fees": parse_fees}
-
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. The smaller of its two lists."""

@@ -5,13 +5,13 @@ Keyless; ids are CoinGecko's with a prefix. What it does not know is absent from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from msgspec import Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
+from workers.asking.ports import PriceList
 from workers.asking.provider import Amount, Ask, Parsers, Request, decode
 
 NAME = "defillama_coins"
@@ -37,17 +37,13 @@ def parse_current(body: bytes) -> dict[str, float]:
     return prices
 
 
-class DefiLlamaCoins:
+class DefiLlamaCoins(PriceList):
     """Prices by CoinGecko's ids, from somebody else."""
 
     name = NAME
     base_url = "https://coins.llama.fi"
     budget = Budget(30, 60.0)  # no limit is published; a tenth of what people report to be allowed
     parsers: ClassVar[Parsers] = {"current": parse_current}
-
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. One price."""

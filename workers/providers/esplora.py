@@ -6,7 +6,7 @@ seconds. An output has no address where it is data, a bare key or bare multisig;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -16,6 +16,7 @@ from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import BitcoinStats, BtcHeader, BtcOutput, BtcTransaction
 from workers.asking.gathering import gather_all
+from workers.asking.ports import BitcoinTip
 from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
 
 NAME = "esplora"
@@ -113,7 +114,7 @@ async def all_of(ask: Ask, requests: Sequence[Request[BitcoinStats]]) -> Bitcoin
     return stats
 
 
-class Esplora:
+class Esplora(BitcoinTip):
     """The first fallback for Bitcoin; it has no hash rate and no count of a day's transactions."""
 
     name = NAME
@@ -128,16 +129,12 @@ class Esplora:
         "transaction": partial(parse_transaction, NAME),
     }
 
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
     async def probe(self, ask: Ask) -> None:
         """See Provider. The fees; the height would be less, but a bare number can't be told from half a number."""
         await ask(Request("/fee-estimates", parse_estimates))
 
-    async def stats(self, ask: Ask) -> BitcoinStats:
-        """Height, difficulty, unconfirmed transactions and fees. Three calls at once. Raises ProviderError."""
+    async def tip(self, ask: Ask) -> BitcoinStats:
+        """See BitcoinTip. Three calls at once."""
         requests = (
             Request("/blocks", self.parsers["tip"]),
             Request("/mempool", self.parsers["mempool"]),

@@ -8,7 +8,6 @@ checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -19,7 +18,8 @@ from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ContractLog, EthBlock, EthHeader, EthTransaction, TokenTransfer
 from workers.asking.jsonrpc import Address, BigQuantity, Hash, Quantity, call, found, opened, unhex
-from workers.asking.provider import Ask, Parsers
+from workers.asking.ports import ChainNode, EthereumHead
+from workers.asking.provider import Ask, Parsers, ProbePlan
 
 NAME = "ethereum_rpc"
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
@@ -182,10 +182,11 @@ def parse_status(body: bytes, provider: str = NAME) -> bool | None:
     return unhex(receipt.status) == 1 if receipt is not None and receipt.status is not None else None
 
 
-class EthereumRpc:
+class EthereumRpc(ChainNode, EthereumHead):
     """One node. Its name stands for it in logs and errors, as its URL may hold a key."""
 
     budget = Budget(300, 60.0)  # for each node: publicnode's and dRPC's users report no limit below 10 a second
+    probe_plan = ProbePlan(30.0)  # rpc_nodes asks each every 20 s
     parsers: ClassVar[Parsers] = {
         "quantity": parse_quantity,
         "wei": parse_wei,
@@ -205,10 +206,6 @@ class EthereumRpc:
         self.base_url = base_url
         self.chain = chain
 
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
     async def probe(self, ask: Ask) -> None:
         """See Provider. The chain's id; whether it is the right one is rpc_nodes' question."""
         await self.chain_id(ask)
@@ -218,12 +215,20 @@ class EthereumRpc:
         return await ask(call("eth_chainId", (), partial(parse_quantity, provider=self.name)))
 
     async def height(self, ask: Ask) -> int:
-        """Number of the newest block it knows. Raises ProviderError."""
+        """See ChainNode."""
         return await ask(call("eth_blockNumber", (), partial(parse_quantity, provider=self.name)))
 
     async def gas_price(self, ask: Ask) -> int:
-        """Wei for one unit of gas that it suggests. Raises ProviderError."""
+        """See EthereumHead. What it suggests."""
         return await ask(call("eth_gasPrice", (), partial(parse_wei, provider=self.name)))
+
+    async def identity(self, ask: Ask) -> int:
+        """See ChainNode. The chain's id, as EIP-155 has it."""
+        return await self.chain_id(ask)
+
+    async def suggested_gas_price(self, ask: Ask) -> int:
+        """See ChainNode."""
+        return await self.gas_price(ask)
 
     async def header(self, ask: Ask, number: int | None = None) -> EthHeader | None:
         """Block `number` without its transactions, or the newest; None if it has none yet. Raises ProviderError."""

@@ -7,7 +7,7 @@ of its own and no status.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.asking.jsonrpc import BigQuantity, Quantity, decode_result, refused, shortened, unhex
+from workers.asking.ports import EthereumHead
 from workers.asking.provider import Ask, Parsers, Request, decode
 
 NAME = "etherscan"
@@ -41,32 +42,29 @@ def parse_wei(body: bytes) -> int:
     return unhex(_proxied(body, BigQuantity))
 
 
-class Etherscan:
+class Etherscan(EthereumHead):
     """Ethereum's head and gas price, from another operator than the public nodes."""
 
     name = NAME
     base_url = "https://api.etherscan.io"
     budget = Budget(2, 2.0)  # two at once are below a free key's 3 a second; at one a second its 100,000 last the day
+    key_settings = ("etherscan_key",)
     needs_key = True
     parsers: ClassVar[Parsers] = {"height": parse_height, "wei": parse_wei}
 
     def __init__(self, key: str) -> None:
         self._key = key
 
-    def headers(self) -> Mapping[str, str]:
-        """None: the key is a parameter."""
-        return {}
-
     async def probe(self, ask: Ask) -> None:
         """See Provider. The newest block's number."""
-        await self.chain_head(ask)
+        await self.height(ask)
 
-    async def chain_head(self, ask: Ask) -> int:
-        """Number of the newest block. Raises ProviderError."""
+    async def height(self, ask: Ask) -> int:
+        """See EthereumHead."""
         return await ask(self._proxy("eth_blockNumber", parse_height))
 
     async def gas_price(self, ask: Ask) -> int:
-        """Wei for one unit of gas that its node suggests. Raises ProviderError."""
+        """See EthereumHead. What its node suggests."""
         return await ask(self._proxy("eth_gasPrice", parse_wei))
 
     def _proxy(self, action: str, parse: Callable[[bytes], T]) -> Request[T]:

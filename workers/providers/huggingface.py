@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Repo, RepoPage
-from workers.asking.provider import Ask, Count, Parsers, Request, decode
+from workers.asking.provider import Ask, Count, Parsers, Provider, Request, decode
 
 NAME = "huggingface"
 MODELS, DATASETS = "/api/models", "/api/datasets"
@@ -73,13 +73,14 @@ def next_page(path: str, page: RepoPage, headers: Mapping[str, str]) -> RepoPage
     return msgspec.structs.replace(page, next=f"{link.path}?{link.query}")
 
 
-class HuggingFace:
+class HuggingFace(Provider):
     """The list of models, and that of datasets."""
 
     name = NAME
     base_url = _HOST
     # Three sweeps of all our terms, at most 40 calls each, in a window of the hub's: less than a third of its 500.
     budget = Budget(150, 300.0)
+    key_settings = ("huggingface_token",)
     parsers: ClassVar[Parsers] = {"models": parse_page, "datasets": parse_page}
 
     def __init__(self, token: str | None = None) -> None:

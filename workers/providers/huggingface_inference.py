@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers.labels import tone_of
-from workers.asking.provider import Ask, Parsers, Request, decode
+from workers.asking.provider import Ask, Parsers, ProbePlan, Provider, Request, decode
 
 NAME = "huggingface_inference"
 MOST_TEXTS = 25
@@ -44,7 +44,7 @@ def parse_classes(body: bytes) -> tuple[dict[str, float], ...]:
     return tuple({found.label: found.score for found in text} for text in texts)
 
 
-class HuggingFaceInference:
+class HuggingFaceInference(Provider):
     """A model on the hub that reads texts."""
 
     name = NAME
@@ -52,7 +52,9 @@ class HuggingFaceInference:
     # Nothing is documented. We need two for all headlines, then one a cycle at most. Probes, which have a fifth of a
     # budget, cost credits as well: so much in half an hour makes it one in five minutes.
     budget = Budget(30, 1800.0)
+    key_settings = ("huggingface_model", "huggingface_token")
     needs_key = True
+    probe_plan = ProbePlan(3600.0, 10)  # each call is paid for from the account's credits
     parsers: ClassVar[Parsers] = {"classes": parse_classes}
 
     def __init__(self, key: str) -> None:

@@ -6,7 +6,6 @@ no 24 h change can be made of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Ticker
+from workers.asking.ports import Exchange
 from workers.asking.provider import Amount, Ask, Parsers, Request, decode, decode_map
 
 NAME = "kraken"
@@ -71,17 +71,13 @@ def parse_status(body: bytes) -> str:
     return answer.result.status
 
 
-class Kraken:
+class Kraken(Exchange):
     """The fallback for prices, in true dollars, and the rate of USDT."""
 
     name = NAME
     base_url = "https://api.kraken.com/0/public"
     budget = Budget(2, 2.0)  # one a second is safe for one address; two units, so that a probe leaves one to collectors
     parsers: ClassVar[Parsers] = {"ticker": parse_ticker, "status": parse_status}
-
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. Whether it is online."""

@@ -5,7 +5,6 @@ Esplora's core (see there) and its own `/v1`. Limits are enforced but not publis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import BitcoinStats, BtcHeader, BtcTransaction
+from workers.asking.ports import BitcoinMining, BitcoinTip
 from workers.asking.provider import Amount, Ask, Parsers, Request, decode, known
 from workers.providers.esplora import (
     Hash,
@@ -68,7 +68,7 @@ def parse_summary(body: bytes) -> tuple[tuple[str, int], ...]:
     return tuple((row.txid, row.value) for row in rows)
 
 
-class Mempool:
+class Mempool(BitcoinTip, BitcoinMining):
     """The primary for Bitcoin."""
 
     name = NAME
@@ -87,16 +87,12 @@ class Mempool:
         "summary": parse_summary,
     }
 
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
     async def probe(self, ask: Ask) -> None:
         """See Provider. The fees: of its smallest answers the one that tells half of itself from all of it."""
         await ask(Request("/v1/fees/recommended", parse_fees))
 
-    async def stats(self, ask: Ask) -> BitcoinStats:
-        """Height, difficulty, unconfirmed transactions and fees. Three calls at once. Raises ProviderError."""
+    async def tip(self, ask: Ask) -> BitcoinStats:
+        """See BitcoinTip. Three calls at once."""
         requests = (
             Request("/v1/blocks", self.parsers["tip"]),
             Request("/mempool", self.parsers["mempool"]),
@@ -104,8 +100,8 @@ class Mempool:
         )
         return await all_of(ask, requests)
 
-    async def hashrate(self, ask: Ask) -> BitcoinStats:
-        """Hash rate and difficulty. One call. Raises ProviderError."""
+    async def mining(self, ask: Ask) -> BitcoinStats:
+        """See BitcoinMining."""
         return await ask(Request("/v1/mining/hashrate/3d", parse_hashrate))
 
     async def blocks(self, ask: Ask) -> tuple[BtcHeader, ...]:

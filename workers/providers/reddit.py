@@ -16,10 +16,11 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Post, PostPage
-from workers.asking.provider import Amount, Ask, Parsers, Request, StatusError, decode
+from workers.asking.provider import Amount, Ask, Parsers, Provider, Request, StatusError, decode
 
 NAME = "reddit"
 _SUBREDDIT = "CryptoCurrency"
+_TOKENS = "https://www.reddit.com"
 _PAGES = 10  # of 100 posts: where Reddit's lists end; more than that in a day are not counted
 _MARGIN = 60.0  # s before its end that a token is renewed: longer than a cycle, so that none ends within one
 _LONGEST = 86_400.0  # s a token is used at most: what Reddit grants today, whatever it says tomorrow
@@ -78,12 +79,14 @@ def parse_listing(body: bytes) -> PostPage:
     return PostPage(posts=posts, after=listing.data.after or None)
 
 
-class Reddit:
+class Reddit(Provider):
     """The newest posts of r/CryptoCurrency."""
 
     name = NAME
     base_url = "https://oauth.reddit.com"
+    other_urls = (_TOKENS,)
     budget = Budget(60, 60.0)  # 100 a minute are allowed to an app, over ten minutes
+    key_settings = ("reddit_client_id", "reddit_client_secret")
     needs_key = True
     parsers: ClassVar[Parsers] = {"token": parse_token, "listing": parse_listing}
 
@@ -93,10 +96,6 @@ class Reddit:
         self._clock = clock
         self._token = ""
         self._token_ends = float("-inf")
-
-    def headers(self) -> Mapping[str, str]:
-        """None: each request has its own."""
-        return {}
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. The newest post, and a token where there is none: two calls once a day, else one."""
@@ -134,7 +133,7 @@ class Reddit:
             request = Request(
                 "/api/v1/access_token",
                 parse_token,
-                base_url="https://www.reddit.com",
+                base_url=_TOKENS,
                 body=b"grant_type=client_credentials",
                 headers={
                     "Authorization": f"Basic {self._credentials}",

@@ -22,7 +22,8 @@ from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Headline
 from workers.answers.texts import canonical_link, plain
-from workers.asking.provider import Ask, Parsers, Request
+from workers.asking.ports import NewsSource
+from workers.asking.provider import Ask, ProbePlan, Request
 
 MAX_FEED = 1 << 20
 """Bytes of a feed: twelve times the largest recorded; beyond it the call fails."""
@@ -58,18 +59,14 @@ _ITS_OWN = (LookupError, ValueError, TypeError, AttributeError, RecursionError)
 documents no errors of its own."""
 
 
-class Feed:
+class Feed(NewsSource):
     """An outlet's feed as a provider: what is the same for all of them."""
 
-    name: ClassVar[str]
-    outlet: ClassVar[str]
-    """Its name as people know it."""
-    base_url: ClassVar[str]
     path: ClassVar[str]
     """Of the feed, below `base_url`."""
     budget = Budget(10, 60.0)  # no limit is known; once a minute is what we need, the rest is for restarts
     refresh = 0.0
-    parsers: ClassVar[Parsers]
+    probe_plan = ProbePlan(90.0, 5)  # made anew every five minutes and later, and news reads it every 60 s anyway
 
     def headers(self) -> Mapping[str, str]:
         """What it may answer with."""

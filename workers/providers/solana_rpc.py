@@ -6,14 +6,14 @@ and 403 for those who go on. Numbers are JSON numbers, not hex.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.asking.jsonrpc import call, opened
-from workers.asking.provider import Ask, Count, Parsers
+from workers.asking.ports import ChainNode
+from workers.asking.provider import Ask, Count, Parsers, ProbePlan
 
 NAME = "solana_rpc"
 GENESIS = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
@@ -43,10 +43,11 @@ def parse_health(body: bytes, provider: str = NAME) -> str:
     return health
 
 
-class SolanaRpc:
+class SolanaRpc(ChainNode):
     """One node."""
 
     budget = Budget(40, 10.0)  # the documented limit for one method, kept for all of them
+    probe_plan = ProbePlan(30.0)  # rpc_nodes asks each every 20 s
     parsers: ClassVar[Parsers] = {"height": parse_height, "genesis": parse_genesis, "health": parse_health}
 
     def __init__(
@@ -57,18 +58,17 @@ class SolanaRpc:
         self.base_url = base_url
         self.chain = chain
 
-    def headers(self) -> Mapping[str, str]:
-        """None."""
-        return {}
-
     async def probe(self, ask: Ask) -> None:
         """See Provider. Whether it keeps up with its cluster."""
         await ask(call("getHealth", (), partial(parse_health, provider=self.name)))
 
     async def height(self, ask: Ask) -> int:
-        """Number of the newest confirmed block; fewer than slots, for some slots have none. Raises ProviderError."""
+        """See ChainNode. Of a confirmed block; fewer than slots, for some slots have none."""
         return await ask(call("getBlockHeight", (_COMMITMENT,), partial(parse_height, provider=self.name)))
 
-    async def genesis(self, ask: Ask) -> str:
-        """Hash of its chain's first block. Raises ProviderError."""
+    async def suggested_gas_price(self, ask: Ask) -> None:
+        """See ChainNode. Solana has none."""
+
+    async def identity(self, ask: Ask) -> str:
+        """See ChainNode. The hash of its chain's first block."""
         return await ask(call("getGenesisHash", (), partial(parse_genesis, provider=self.name)))

@@ -18,7 +18,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ReportedTransfer, TransferPage
-from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode
+from workers.asking.provider import Amount, Ask, Count, Parsers, Provider, Request, decode
 
 NAME = "whale_alert"
 PAGE = 100
@@ -84,11 +84,12 @@ def parse_status(body: bytes) -> dict[str, str]:
     return {chain.name: chain.status for chain in answer.blockchains}
 
 
-class WhaleAlert:
+class WhaleAlert(Provider):
     """Large transfers on chains that coinwire does not scan."""
 
     name = NAME
     base_url = "https://api.whale-alert.io/v1"
+    key_settings = ("whale_alert_key",)
     needs_key = True
     budget = Budget(10, 60.0)  # the free plan
     parsers: ClassVar[Parsers] = {"transactions": parse_transactions, "status": parse_status}

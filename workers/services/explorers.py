@@ -23,19 +23,12 @@ from shared.payloads import Explorers
 from shared.payloads.explorers import BitcoinExplorer, EthereumExplorer, ExplorerChains, Fees
 from shared.timestamps import iso
 from workers.answers import BitcoinStats, EthereumStats
-from workers.asking.fetch import provider_keys
 from workers.asking.gathering import gather_all
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
+from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip, EthereumDay, EthereumHead
 from workers.asking.provider import Ask
-from workers.providers import load_provider
-from workers.providers.blockchain_com import BlockchainCom
 from workers.providers.blockchair import Blockchair
-from workers.providers.blockscout import Blockscout
-from workers.providers.esplora import Esplora
-from workers.providers.ethereum_rpc import EthereumRpc
-from workers.providers.etherscan import Etherscan
-from workers.providers.mempool import Mempool
 from workers.services.rpc_nodes.nodes import ethereum_pool
 from workers.services.service import ServiceContext
 
@@ -73,16 +66,15 @@ class ExplorersService:
     def __init__(self, context: ServiceContext) -> None:
         """Nothing is asked yet."""
         self._context = context
-        keys = provider_keys(context.settings)
         # One for all pools, as it remembers its last answer.
-        blockchair = Blockchair(keys.get("blockchair"), clock=context.clock)
+        blockchair = Blockchair(context.key_of("blockchair"), clock=context.clock)
 
         def pool(name: str, *names: str) -> SourcePool[Any]:
-            return context.pool_of(name, [*(load_provider(other, keys) for other in names), blockchair])
+            return context.pool_of(name, [*map(context.provider, names), blockchair])
 
         bitcoin = context.pool_of(
             "explorers bitcoin",
-            [load_provider("mempool"), load_provider("esplora"), blockchair, load_provider("blockchain_com")],
+            [*map(context.provider, ("mempool", "esplora")), blockchair, context.provider("blockchain_com")],
         )
         self._bitcoin = Part(bitcoin, self._ask_bitcoin, refresh=_BITCOIN_REFRESH, keep=_BITCOIN_KEEP)
         self._hashrate = Part(
@@ -158,39 +150,34 @@ class ExplorersService:
             sources=list(sources),
         )
 
-    async def _ask_bitcoin(self, provider: Mempool | Esplora | Blockchair | BlockchainCom, ask: Ask) -> BitcoinStats:
-        """Height, and with all but the last source also difficulty, mempool and fees."""
-        if isinstance(provider, BlockchainCom):
-            stats = BitcoinStats(latest_block=(await provider.latest(ask)).height)
-        else:
-            stats = await provider.stats(ask)
+    async def _ask_bitcoin(self, provider: BitcoinTip, ask: Ask) -> BitcoinStats:
+        stats = await provider.tip(ask)
         if stats.latest_block is not None:
             self._bitcoin_tip.check(provider.name, stats.latest_block, self._now)
         return stats
 
-    async def _ask_ethereum(self, provider: EthereumRpc | Etherscan, ask: Ask) -> EthereumStats:
-        newest = provider.chain_head(ask) if isinstance(provider, Etherscan) else provider.height(ask)
-        height, price = await gather_all(newest, provider.gas_price(ask))
+    async def _ask_ethereum(self, provider: EthereumHead, ask: Ask) -> EthereumStats:
+        height, price = await gather_all(provider.height(ask), provider.gas_price(ask))
         self._ethereum_tip.check(provider.name, height, self._now)
         return EthereumStats(latest_block=height, gas_price_gwei=price / _GWEI)
 
 
-async def _ask_hashrate(provider: Mempool | BlockchainCom | Blockchair, ask: Ask) -> BitcoinStats:
-    stats = await (provider.hashrate(ask) if isinstance(provider, Mempool) else provider.stats(ask))
+async def _ask_hashrate(provider: BitcoinMining, ask: Ask) -> BitcoinStats:
+    stats = await provider.mining(ask)
     if stats.hashrate is None:
         raise ProviderError(provider.name, "no hash rate")
     return stats
 
 
-async def _ask_bitcoin_day(provider: BlockchainCom | Blockchair, ask: Ask) -> BitcoinStats:
-    stats = await provider.stats(ask)
+async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask) -> BitcoinStats:
+    stats = await provider.day(ask)
     if stats.transactions_count is None:
         raise ProviderError(provider.name, "no count of a day's transactions")
     return stats
 
 
-async def _ask_ethereum_day(provider: Blockscout | Blockchair, ask: Ask) -> EthereumStats:
-    stats = await (provider.stats(ask) if isinstance(provider, Blockscout) else provider.ethereum(ask))
+async def _ask_ethereum_day(provider: EthereumDay, ask: Ask) -> EthereumStats:
+    stats = await provider.ethereum_day(ask)
     if stats.transactions_count is None:
         raise ProviderError(provider.name, "no count of a day's transactions")
     return stats

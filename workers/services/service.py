@@ -15,10 +15,11 @@ from shared.bus.reports import Reports
 from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload
 from shared.settings import Settings
-from workers.asking.fetch import provider_keys, source_label
+from workers.asking.client import source_label
+from workers.asking.keys import key_of
 from workers.asking.pool import Asking, Outages, SourcePool
 from workers.asking.provider import Provider
-from workers.providers import load_provider, needs_key
+from workers.providers import load_provider, provider_class
 
 log = structlog.get_logger()
 
@@ -54,14 +55,20 @@ class ServiceContext:
     tells: bool = True
     """Whether to say which sources are not used; not where services are made only to see whom they would ask."""
 
+    def key_of(self, name: str) -> str | None:
+        """The operator's key of provider `name`, None where there is none. KeyError for a name not in PROVIDERS."""
+        return key_of(provider_class(name), self.settings)
+
+    def provider(self, name: str) -> Any:
+        """A new provider `name`, with the operator's key where there is one. See `load_provider`."""
+        return load_provider(name, self.key_of(name))
+
     def pool(self, name: str, providers: Sequence[str]) -> SourcePool[Any]:
         """A pool of these providers in this order; those whose key the operator has not set are left out, and told."""
-        keys = provider_keys(self.settings)
-        unused = [provider for provider in providers if needs_key(provider) and provider not in keys]
+        unused = [other for other in providers if provider_class(other).needs_key and self.key_of(other) is None]
         if unused and self.tells:
             log.info("sources without a key are not used", pool=name, sources=unused)
-        members = [load_provider(provider, keys) for provider in providers if provider not in unused]
-        return self.pool_of(name, members)
+        return self.pool_of(name, [self.provider(other) for other in providers if other not in unused])
 
     def pool_of(self, name: str, members: Sequence[Provider]) -> SourcePool[Any]:
         """A pool of providers that are made already."""

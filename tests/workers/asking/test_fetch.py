@@ -18,7 +18,8 @@ from shared.channels import Channels
 from shared.errors import BusError, ProviderError, RateBudgetError
 from shared.settings import Settings
 from tests.workers.upstream import OK, SECRET, Upstream, reply
-from workers.asking.fetch import Fetcher, open_client, source_label
+from workers.asking.client import open_client, source_label
+from workers.asking.fetch import Fetcher
 from workers.asking.provider import Request, StatusError
 
 PACKED_TWICE = gzip.compress(gzip.compress(b"[1, 2, 3]", mtime=0), mtime=0)

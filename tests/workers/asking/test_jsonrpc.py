@@ -220,7 +220,7 @@ async def test_the_key_of_etherscan_is_a_parameter() -> None:
         return request.parse(b'{"jsonrpc":"2.0","id":83,"result":"0x10"}')
 
     provider = Etherscan("secret")
-    assert await provider.chain_head(ask) == await provider.gas_price(ask) == 16
+    assert await provider.height(ask) == await provider.gas_price(ask) == 16
     assert [request.params["action"] for request in asked] == ["eth_blockNumber", "eth_gasPrice"]
     assert all(request.params["apikey"] == "secret" for request in asked)
     assert all("secret" not in request.path for request in asked)

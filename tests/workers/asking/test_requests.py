@@ -14,7 +14,8 @@ from shared.channels import Channels
 from shared.errors import ProviderError
 from shared.settings import Settings
 from tests.workers.upstream import OK, Upstream, reply
-from workers.asking.fetch import Fetcher, open_client, source_label
+from workers.asking.client import open_client, source_label
+from workers.asking.fetch import Fetcher
 from workers.asking.provider import Request
 
 FEED = b"<?xml version='1.0'?><rss><channel/></rss>"

@@ -153,7 +153,7 @@ async def test_statistics_are_three_calls(provider: str, paths: dict[str, str]) 
     """Height, difficulty, mempool and fees come together."""
     source: Any = load_provider(provider)
     answers = Answers(source, paths)
-    stats = await source.stats(answers)
+    stats = await source.tip(answers)
     assert {path for _, path, _ in answers.asked} == set(paths)
     assert (stats.latest_block, stats.mempool_size) == (969462, 90420)
     assert stats.fee_fast >= stats.fee_medium >= stats.fee_slow > 0
@@ -189,7 +189,7 @@ async def test_a_key_of_blockchair_goes_with_the_query() -> None:
     source = Blockchair("secret")
     answers = Answers(source, {"/bitcoin/stats": "bitcoin", "/ethereum/stats": "ethereum"})
     await source.stats(answers)
-    await source.ethereum(answers)
+    await source.ethereum_day(answers)
     assert [params for _, _, params in answers.asked] == [{"key": "secret"}] * 2
     assert not source.headers()
     assert source.budget.units / source.budget.seconds > Blockchair().budget.units / Blockchair().budget.seconds

@@ -15,7 +15,8 @@ from shared.errors import ProviderError
 from tests.places import UPSTREAM
 from tests.workers.stage import Stage
 from workers.answers import Repo, RepoPage
-from workers.asking.fetch import Fetcher, open_client
+from workers.asking.client import open_client
+from workers.asking.fetch import Fetcher
 from workers.asking.provider import Request
 from workers.providers.huggingface import MODELS, HuggingFace, next_page, parse_page
 from workers.providers.huggingface_inference import HuggingFaceInference

@@ -61,7 +61,7 @@ async def test_coingecko_asks_for_the_first_coins_in_one_page() -> None:
 
 def test_coingecko_sends_a_key_only_where_there_is_one() -> None:
     """Keyless there is no key header and the small budget; with a demo key both are larger."""
-    keyless, with_key = load_provider("coingecko"), load_provider("coingecko", {"coingecko": "CG-secret"})
+    keyless, with_key = load_provider("coingecko"), load_provider("coingecko", "CG-secret")
     assert keyless.headers() == {}
     assert with_key.headers() == {"x-cg-demo-api-key": "CG-secret"}
     assert with_key.budget.units > keyless.budget.units

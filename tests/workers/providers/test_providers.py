@@ -14,16 +14,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import ProviderError
-from tests.places import RECORDED, UPSTREAM
+from shared.settings import Settings
+from simulator.hosts import HOSTS
+from tests.places import RECORDED, ROOT, UPSTREAM
+from tests.workers.stage import hosts_of, is_node
 from workers.asking.provider import Provider
-from workers.providers import PROVIDERS, load_provider, needs_key
+from workers.providers import PROVIDERS, load_provider, provider_class
 
 
 def load(name: str) -> Provider:
     """A provider, with a key where it needs one."""
-    return load_provider(name, {name: "id:secret"} if needs_key(name) else None)
+    return load_provider(name, "id:secret" if provider_class(name).needs_key else None)
 
 
+REFERENCE = (ROOT / "docs" / "reference" / "services.md").read_text()
 RECORDINGS = sorted(
     path
     for kind in ("json", "xml")
@@ -56,7 +60,11 @@ WRONG_TEXTS = (
 
 def parser_of(path: Path) -> Callable[[bytes], Any]:
     """`markets-nulls.json` belongs to the parser `markets`."""
-    return load(path.parent.name).parsers[path.stem.partition("-")[0]]
+    name, parser = path.parent.name, path.stem.partition("-")[0]
+    assert name in PROVIDERS, f"tests/recorded/{name}/ is of no provider in PROVIDERS"
+    parsers = load(name).parsers
+    assert parser in parsers, f"tests/recorded/{name}/{path.name} is of no parser of {name}"
+    return parsers[parser]
 
 
 def plain(answer: Any) -> Any:
@@ -81,13 +89,39 @@ def test_every_line_of_the_table_loads(name: str) -> None:
 @pytest.mark.parametrize(("name", "parser"), PARSERS)
 def test_every_parser_has_a_recording(name: str, parser: str) -> None:
     """Each parser has at least one recorded answer with its expectation."""
-    assert any(path.parent.name == name and path.stem == parser for path in RECORDINGS)
+    assert (RECORDED / name).is_dir(), f"no recording in tests/recorded/{name}/"
+    recorded = [path for path in RECORDINGS if path.parent.name == name and path.stem == parser]
+    assert recorded, f"no recording {parser}.json in tests/recorded/{name}/ for the parser {parser!r}"
+
+
+@pytest.mark.parametrize("name", [name for name in PROVIDERS if not is_node(name)])
+def test_the_simulator_answers_for_every_provider(name: str) -> None:
+    """Each host that a provider asks is simulated; nodes are in test_nodes."""
+    for host in hosts_of(load(name)):
+        assert host in HOSTS, f"the simulator does not answer for {host}"
+
+
+@pytest.mark.parametrize("name", [name for name in PROVIDERS if not is_node(name)])
+def test_the_reference_names_every_provider(name: str) -> None:
+    """The page of services says of each provider who asks it; which service does is in tests/project/test_reference."""
+    assert f"`{name}`" in REFERENCE, f"docs/reference/services.md does not name {name}"
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_every_key_is_a_setting(name: str) -> None:
+    """What makes up a provider's key are settings, and one that answers nothing without a key says which."""
+    kind = provider_class(name)
+    for setting in kind.key_settings:
+        assert setting in Settings.model_fields, f"shared/settings.py has no {setting}, which is the key of {name}"
+    assert kind.key_settings or not kind.needs_key, f"{name} needs a key and names no setting for it in key_settings"
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=label)
 def test_every_recording_parses_to_its_expectation(path: Path) -> None:
     """A recorded answer gives exactly the values written beside it."""
-    expected = json.loads(path.with_suffix(".expected.json").read_bytes())
+    written = path.with_suffix(".expected.json")
+    assert written.exists(), f"no {written.name} beside {path.name} in tests/recorded/{path.parent.name}/"
+    expected = json.loads(written.read_bytes())
     assert plain(parser_of(path)(path.read_bytes())) == expected
 
 

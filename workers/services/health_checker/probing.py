@@ -17,8 +17,6 @@ from shared.errors import BusError, ProviderError, RateBudgetError
 from shared.outage import Outage
 from workers.asking.pool import Asking
 from workers.asking.provider import Provider
-from workers.providers.ethereum_rpc import EthereumRpc
-from workers.providers.solana_rpc import SolanaRpc
 
 _LOOK_AGAIN = 5.0
 """Seconds between two looks at who is due. The first comes as late, so that collectors that start then go first."""
@@ -69,30 +67,14 @@ class Plan:
         return abs(now - last) >= pause
 
 
-_PLANS: dict[str, Plan] = {
-    # Of 25 calls in five minutes, market_data takes 5 and sentiment 3 at most. Probes may have the rest, for a stop of
-    # the list that others follow is to be known soon. The four that collectors may want at once are left to them; where
-    # they have just had them, waiting for these to come back would leave us blind, and one suffices.
-    "coingecko": Plan(_LATELY, 4, insists=19.0),
-    # Limits are not published without a key, and with one each call costs a credit, of 15,000 a month: this is a fifth.
-    "coinmarketcap": Plan(900.0, 3),
-    # They are made anew every five minutes and later, and news reads them every 60 s: who does is not doubled.
-    **dict.fromkeys(("coindesk", "cointelegraph", "decrypt", "theblock"), Plan(90.0, 5)),
-    # Each call is paid for from the account's credits.
-    "huggingface_inference": Plan(3600.0, 10),
-}
-"""Providers for which their budget alone does not say it."""
-_NODES_AFTER = 30.0  # s: rpc_nodes asks each every 20 s
-
-
 def plan_of(provider: Provider) -> Plan:
-    """When `provider` is probed."""
-    if provider.name in _PLANS:
-        return _PLANS[provider.name]
-    budget = provider.budget
-    lately = _NODES_AFTER if isinstance(provider, EthereumRpc | SolanaRpc) else _LATELY
-    reserve = min(ceil(budget.units * _RESERVE), budget.units - 1)
-    return Plan(max(lately, budget.seconds / budget.units / _SHARE), reserve)
+    """When `provider` is probed: as it says itself, else as its budget allows."""
+    budget, own = provider.budget, provider.probe_plan
+    after = max(_LATELY, budget.seconds / budget.units / _SHARE) if own is None else own.after
+    reserve = own.reserve if own is not None else None
+    if reserve is None:
+        reserve = min(ceil(budget.units * _RESERVE), budget.units - 1)
+    return Plan(after, reserve, insists=own.insists if own is not None else float("inf"))
 
 
 class Prober:

@@ -7,7 +7,8 @@ from typing import Any
 from shared.errors import NoSourceError
 from shared.payloads import MarketData
 from workers.asking.pool import SourcePool
-from workers.asking.provider import Ask, PriceList
+from workers.asking.ports import PriceList
+from workers.asking.provider import Ask
 from workers.services.service import ServiceContext
 
 SOURCES = ("defillama_coins", "coingecko")

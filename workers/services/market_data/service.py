@@ -9,17 +9,16 @@ from typing import Any
 from shared.errors import NoSourceError, ProviderError
 from shared.payloads import MarketData
 from workers.answers import ListedCoin, Ticker
-from workers.asking.fetch import provider_keys, source_label
 from workers.asking.pool import SourcePool
-from workers.asking.provider import Aggregator, Ask, Exchange
+from workers.asking.ports import Aggregator, Exchange
+from workers.asking.provider import Ask
+from workers.providers import provider_class
 from workers.services.market_data.coins import Coin, identify, learn, seed
 from workers.services.market_data.combine import RECENT, TETHER, Listing, Quotes, combine
 from workers.services.service import ServiceContext
 
 LISTS = ("coingecko", "coinmarketcap", "coinpaprika", "coinlore")
 """Aggregators in the order they are tried."""
-_WITH_KEY = frozenset({"coinmarketcap"})
-"""Those that are asked only where the operator has a key of theirs."""
 EXCHANGES = ("binance", "kraken")
 """Exchanges in the order they are tried."""
 _FEWEST = 10  # coins a list is asked for at least, so that Tether, the rate of USDT prices, is among them
@@ -30,11 +29,10 @@ class MarketDataService:
     """Keeps what the sources said last, and publishes what of it is still fresh."""
 
     def __init__(self, context: ServiceContext) -> None:
-        self._settings = context.settings
+        self._label = context.label
         self._wanted = context.settings.coins
         self._clock = context.clock
-        without = _WITH_KEY - provider_keys(context.settings).keys()
-        lists = tuple(name for name in LISTS if name not in without)
+        lists = [name for name in LISTS if _lists(name, context)]
         self.lists: SourcePool[Aggregator] = context.pool("market_data listing", lists)
         self.exchanges: SourcePool[Exchange] = context.pool("market_data prices", EXCHANGES)
         self._listings: dict[str, Listing] = {}
@@ -93,7 +91,7 @@ class MarketDataService:
         return combine(now, self._coins(), listings, quotes)
 
     def _used(self, data: MarketData | None, name: str) -> bool:
-        return data is not None and source_label(name, self._settings) in data.source.split(", ")
+        return data is not None and self._label(name) in data.source.split(", ")
 
     def _coins(self) -> tuple[Coin, ...]:
         """The coins to publish."""
@@ -121,7 +119,7 @@ class MarketDataService:
                 raise
             return
         coins = {row.coin_id: row for row in rows if row.coin_id is not None}
-        self._listings[name] = Listing(source=source_label(name, self._settings), coins=coins, received=now)
+        self._listings[name] = Listing(source=self._label(name), coins=coins, received=now)
 
     def _is_young(self, provider: Aggregator, now: float) -> bool:
         listing = self._listings.get(provider.name)
@@ -169,5 +167,11 @@ class MarketDataService:
             return await provider.tickers(ask, symbols)
 
         name, tickers = await self.exchanges.ask(question, deadline, skip=skip)
-        self._quotes[name] = Quotes(source=source_label(name, self._settings), tickers=tickers, received=now)
+        self._quotes[name] = Quotes(source=self._label(name), tickers=tickers, received=now)
         return name
+
+
+def _lists(name: str, context: ServiceContext) -> bool:
+    """Whether the aggregator `name` lists coins with the key that there is, or without one."""
+    kind: type[Any] = provider_class(name)
+    return not kind.listing_needs_key or context.key_of(name) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from shared.errors import NoSourceError
 from shared.payloads import News
@@ -11,7 +11,8 @@ from shared.payloads.news import Article
 from shared.timestamps import iso
 from workers.answers import Headline
 from workers.asking.pool import SourcePool
-from workers.asking.provider import Ask, Provider
+from workers.asking.ports import NewsSource
+from workers.asking.provider import Ask
 from workers.services.news.headlines import categories_of, merge
 from workers.services.service import ServiceContext
 
@@ -21,19 +22,6 @@ KEEP = 1800.0
 """Seconds for which the articles of a feed that fails stay in the list, as it is no source then: a short failure does
 not make them any less true, while after half an hour nobody can say that they still are what the outlet tells."""
 _PATIENCE = 10.0  # s for one feed, of the 48 of a cycle: the others' headlines don't wait any longer for it
-
-
-class NewsSource(Provider, Protocol):
-    """A provider that has headlines."""
-
-    outlet: str
-    """Its name as people know it."""
-    refresh: float
-    """Seconds for which its answer stands before it is asked again; 0 to ask every cycle."""
-
-    async def headlines(self, ask: Ask) -> tuple[Headline, ...]:
-        """What it has now, in any order; not empty. Raises ProviderError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

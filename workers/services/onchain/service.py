@@ -33,15 +33,13 @@ from shared.payloads import Onchain
 from shared.payloads.onchain import ChainMetrics
 from shared.timestamps import iso
 from workers.answers import BitcoinStats, EthereumStats
-from workers.asking.fetch import provider_keys
 from workers.asking.gathering import gather_all
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
+from workers.asking.ports import BitcoinDay, EthereumDay
 from workers.asking.provider import Ask
-from workers.providers import load_provider
 from workers.providers.blockchain_com import BlockchainCom
 from workers.providers.blockchair import Blockchair
-from workers.providers.blockscout import Blockscout
 from workers.providers.defillama import DefiLlama
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.services.market_data.prices import PriceBook
@@ -71,12 +69,10 @@ class OnchainService:
         """Nothing is asked yet. Raises SettingsError where RPC_NODES can't be used."""
         self._context = context
         self._now = 0.0
-        keys = provider_keys(context.settings)
-        blockchair = Blockchair(keys.get("blockchair"), clock=context.clock)
+        blockchair = Blockchair(context.key_of("blockchair"), clock=context.clock)
 
         def pool(name: str, *names: str, fallback: bool = False) -> SourcePool[Any]:
-            members = [load_provider(other, keys) for other in names]
-            return context.pool_of(f"onchain {name}", [*members, *([blockchair] if fallback else [])])
+            return context.pool_of(f"onchain {name}", [*map(context.provider, names), *([blockchair] * fallback)])
 
         self._gas = Part(ethereum_pool(context, "onchain gas"), self._ask_gas, refresh=_GAS_REFRESH, keep=_GAS_KEEP)
         self._use = Part(
@@ -238,13 +234,12 @@ def _to_the_cent(figures: dict[str, float]) -> dict[str, float]:
     return {chain: round(usd, 2) for chain, usd in figures.items()}
 
 
-async def _ask_bitcoin_day(provider: BlockchainCom | Blockchair, ask: Ask) -> int:
-    return _count(provider.name, await provider.stats(ask))
+async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask) -> int:
+    return _count(provider.name, await provider.day(ask))
 
 
-async def _ask_ethereum_day(provider: Blockscout | Blockchair, ask: Ask) -> int:
-    stats = await (provider.stats(ask) if isinstance(provider, Blockscout) else provider.ethereum(ask))
-    return _count(provider.name, stats)
+async def _ask_ethereum_day(provider: EthereumDay, ask: Ask) -> int:
+    return _count(provider.name, await provider.ethereum_day(ask))
 
 
 def _count(provider: str, stats: BitcoinStats | EthereumStats) -> int:

@@ -15,19 +15,16 @@ from shared.errors import ProviderError, RateBudgetError
 from shared.payloads import RpcNodes
 from shared.payloads.rpc_nodes import ChainEvent, RpcNode
 from shared.timestamps import iso
-from workers.answers import EthHeader
 from workers.asking.gathering import gather_all
 from workers.asking.pool import SourcePool
+from workers.asking.ports import ChainNode, HeaderSource
 from workers.asking.provider import Ask
-from workers.providers.ethereum_rpc import EthereumRpc
-from workers.providers.solana_rpc import SolanaRpc
 from workers.services.rpc_nodes.chain_view import View, candidates, follow, follow_heights
 from workers.services.rpc_nodes.nodes import Node, chain_of, nodes_of, open_node
 from workers.services.service import ServiceContext
 
 log = structlog.get_logger()
 
-Rpc = EthereumRpc | SolanaRpc
 News = tuple[str, View | None, Sequence[ChainEvent]]
 """A chain, its view as it is now, and what has happened since the view before."""
 
@@ -56,8 +53,8 @@ class RpcNodesService:
         self._context = context
         self._timer = timer
         self._nodes = nodes_of(context.settings)
-        self._providers: dict[str, Rpc] = {node.label: open_node(node) for node in self._nodes}
-        self.pool: SourcePool[Rpc] = context.pool_of("rpc_nodes", list(self._providers.values()))
+        self._providers: dict[str, ChainNode] = {node.label: open_node(node) for node in self._nodes}
+        self.pool: SourcePool[ChainNode] = context.pool_of("rpc_nodes", list(self._providers.values()))
         self._verified: dict[str, float] = {}
         """Unix seconds of the last time a node was on the chain it should be on."""
         self._views: dict[str, View] = {}
@@ -111,7 +108,7 @@ class RpcNodesService:
             events=[event for _, _, events in news for event in events],
         )
 
-    async def _question(self, now: float, errors: dict[str, ProviderError], provider: Rpc, ask: Ask) -> State:
+    async def _question(self, now: float, errors: dict[str, ProviderError], provider: ChainNode, ask: Ask) -> State:
         """One node's state; what it says instead is also put into `errors`."""
         try:
             await self._verify(provider, ask, now)
@@ -123,15 +120,12 @@ class RpcNodesService:
             errors[provider.name] = error
             raise
 
-    async def _verify(self, provider: Rpc, ask: Ask, now: float) -> None:
+    async def _verify(self, provider: ChainNode, ask: Ask, now: float) -> None:
         """Raises ProviderError where a node is on another chain than it is configured for."""
         expected = chain_of(provider.chain).identity
         if expected is None or 0 <= now - self._verified.get(provider.name, -_IDENTITY_EVERY) < _IDENTITY_EVERY:
             return
-        if isinstance(provider, EthereumRpc):
-            found: int | str = await provider.chain_id(ask)
-        else:
-            found = await provider.genesis(ask)
+        found = await provider.identity(ask)
         if found != expected:
             raise ProviderError(provider.name, f"on chain {found} instead of {expected}")
         self._verified[provider.name] = now
@@ -143,13 +137,11 @@ class RpcNodesService:
 
     async def _news(self, chain: str, heights: Mapping[str, int], seconds: float) -> News:
         view = self._views.get(chain)
-        asked = {name: self._providers[name] for name in heights}
-        nodes = {name: provider for name, provider in asked.items() if isinstance(provider, EthereumRpc)}
-        if not nodes:
+        if not all(isinstance(self._providers[name], HeaderSource) for name in heights):
             return chain, *follow_heights(chain, view, heights)
-        for name in candidates(view, {name: heights[name] for name in nodes})[:_TRIES]:
-            provider = nodes[name]
-            header = partial(_header, provider, self._context.fetcher.asker(provider, seconds / _TRIES))
+        for name in candidates(view, heights)[:_TRIES]:
+            provider: Any = self._providers[name]
+            header = partial(provider.header, self._context.fetcher.asker(provider, seconds / _TRIES))
             try:
                 return chain, *await follow(chain, view, name, header, chain_of(chain).newest)
             except ProviderError as error:
@@ -185,18 +177,12 @@ class RpcNodesService:
         )
 
 
-async def _gas_price(provider: Rpc, ask: Ask) -> int | None:
+async def _gas_price(provider: ChainNode, ask: Ask) -> int | None:
     """Wei; None where the chain has none, or the node does not tell it now."""
-    if isinstance(provider, SolanaRpc):
-        return None
     try:
-        return await provider.gas_price(ask)
+        return await provider.suggested_gas_price(ask)
     except ProviderError:
         return None  # it has told its height: it is well
-
-
-async def _header(provider: EthereumRpc, ask: Ask, number: int | None) -> EthHeader | None:
-    return await provider.header(ask, number)
 
 
 def _heights(nodes: Sequence[Node], chain: str, answers: Mapping[str, State]) -> dict[str, int]:

@@ -20,10 +20,9 @@ from shared.timestamps import iso
 from workers.answers import FearAndGreed, Post
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
+from workers.asking.ports import FearAndGreedSource
 from workers.asking.provider import Ask
-from workers.providers.alternative_me import AlternativeMe
 from workers.providers.coingecko import CoinGecko
-from workers.providers.coinmarketcap import CoinMarketCap
 from workers.providers.reddit import Reddit
 from workers.services.sentiment.mood import DAY, WEIGHTS, Score, combine, mean_tone, standing
 from workers.services.sentiment.tone import tone
@@ -51,7 +50,7 @@ class SentimentService:
         """Nothing is asked yet."""
         self._context = context
         self._now = 0.0
-        self._index: Part[AlternativeMe | CoinMarketCap, FearAndGreed] = Part(
+        self._index: Part[FearAndGreedSource, FearAndGreed] = Part(
             context.pool("sentiment fear and greed", INDEXES),
             self._ask_index,
             refresh=_INDEX_REFRESH,
@@ -146,7 +145,7 @@ class SentimentService:
         sources = (source for part in self._parts for source in part.pool.sources)
         return [source.error for source in sources if source.error is not None]
 
-    async def _ask_index(self, provider: AlternativeMe | CoinMarketCap, ask: Ask) -> FearAndGreed:
+    async def _ask_index(self, provider: FearAndGreedSource, ask: Ask) -> FearAndGreed:
         index = await provider.fear_and_greed(ask)
         age = 0.0 if index.as_of is None else self._now - index.as_of
         if age > WEIGHTS["fear_and_greed"].keep:

@@ -11,10 +11,12 @@ from shared.bus.reports import CallReport
 from shared.catalog import SERVICES
 from shared.errors import NoSourceError, ProviderError
 from shared.payloads.health_checker import Health
-from tests.workers.stage import NOON, Stage
+from tests.workers.stage import NOON, Stage, is_node
 from tests.workers.watching import Worker, open_worker
 from workers.asking.provider import StatusError
+from workers.providers import PROVIDERS, provider_class
 from workers.services.health_checker.service import overall_health, status_of
+from workers.services.rpc_nodes.nodes import DEFAULT_NODES
 from workers.services.service import Resident
 
 COINGECKO = "api.coingecko.com"
@@ -60,7 +62,9 @@ async def test_everybody_is_healthy_where_all_is_well(stage: Stage, worker: Work
     await passes(worker, LOOK)
     found = await worker.health()
     assert found.overall_health == "healthy"
-    assert found.total_providers == found.healthy_count == len(worker.prober.plans) == 33
+    keyless = [name for name in PROVIDERS if not (is_node(name) or provider_class(name).needs_key)]
+    assert found.total_providers == found.healthy_count == len(worker.prober.plans)
+    assert set(found.providers) == {*keyless, *(node.label for node in DEFAULT_NODES)}
     gecko = found.providers["coingecko"]
     assert (gecko.status, gecko.consecutive_failures, gecko.error) == ("healthy", 0, None)
     assert gecko.last_check == "2026-11-23T12:00:05.000Z"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -21,16 +20,16 @@ from shared.channels import Channels
 from shared.errors import ProviderError
 from shared.settings import Settings
 from tests.waiting import until
-from tests.workers.stage import FAULTS, NOON, Stage
+from tests.workers.stage import FAULTS, NOON, Stage, hosts_of, is_node
 from tests.workers.watching import Worker, open_worker
 from workers.asking.provider import Provider
-from workers.providers import PROVIDERS, load_provider, needs_key
+from workers.providers import PROVIDERS, load_provider, provider_class
 from workers.services import sources_of
 from workers.services.health_checker.probing import Plan, Prober, plan_of
 from workers.services.rpc_nodes.nodes import DEFAULT_NODES, open_node
 
 NODES = {node.label: node for node in DEFAULT_NODES}
-UPSTREAMS = [name for name in PROVIDERS if not name.endswith("_rpc")]
+UPSTREAMS = [name for name in PROVIDERS if not is_node(name)]
 """Every provider that some pool may have, but nodes."""
 PROBED = [*UPSTREAMS, "ethereum/publicnode", "solana/solana"]
 """And nodes, one of a kind."""
@@ -41,14 +40,7 @@ def opened(name: str) -> Provider:
     """The provider, with a key where it needs one; for the hub's inference, that has a model in it."""
     if name in NODES:
         return open_node(NODES[name])
-    return load_provider(name, {name: "ElKulako/cryptobert:key"} if needs_key(name) else None)
-
-
-def hosts_of(provider: Provider) -> tuple[str, ...]:
-    """The hosts that its probe asks."""
-    host = urlsplit(provider.base_url).hostname
-    assert host is not None
-    return (host, "www.reddit.com") if provider.name == "reddit" else (host,)
+    return load_provider(name, "ElKulako/cryptobert:key" if provider_class(name).needs_key else None)
 
 
 def report(at: float, *, failures: int = 0, limited: bool = False) -> CallReport:
@@ -269,7 +261,7 @@ def test_the_providers_are_those_of_all_services(stage: Stage) -> None:
     with capture_logs() as logs:
         found = sources_of(stage.context(model_folder=Path("/nowhere"), rpc_nodes=SecretStr("base/own=https://x.y")))
     names = {provider.name for providers in found.values() for provider in providers}
-    assert names == {name for name in UPSTREAMS if not needs_key(name)} | {"base/own"}
+    assert names == {name for name in UPSTREAMS if not provider_class(name).needs_key} | {"base/own"}
     assert logs == []
     with_key = sources_of(stage.context(whale_alert_key=SecretStr("k" * 20)))
     assert "whale_alert" in {provider.name for provider in with_key["whale_tracking"]}

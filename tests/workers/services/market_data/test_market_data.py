@@ -8,17 +8,14 @@ from pydantic import SecretStr
 from shared.errors import NoSourceError
 from shared.payloads import MarketData
 from simulator.faults import FaultName
-from tests.workers.stage import FAULTS, Stage
+from tests.workers.stage import FAULTS, Stage, hosts_of
+from workers.providers import load_provider, provider_class
 from workers.services import load_service
-from workers.services.market_data.service import MarketDataService
+from workers.services.market_data.service import EXCHANGES, LISTS, MarketDataService
 
-HOSTS = {
-    "coingecko": "api.coingecko.com",
-    "coinpaprika": "api.coinpaprika.com",
-    "coinlore": "api.coinlore.net",
-    "binance": "data-api.binance.vision",
-    "kraken": "api.kraken.com",
-}
+KEYLESS = [name for name in LISTS if not provider_class(name).listing_needs_key]
+HOSTS = {name: hosts_of(load_provider(name))[0] for name in (*KEYLESS, *EXCHANGES)}
+"""Where each source that needs no key is asked."""
 
 
 async def collect(stage: Stage, later: float = 0.0, deadline: float = 4.0) -> MarketData:
@@ -79,13 +76,13 @@ async def test_any_source_is_enough(stage: Stage, alive: tuple[str, ...]) -> Non
     data = await collect(stage)
     assert sources(data) == list(alive)
     assert known(data.prices) >= 13
-    has_list = not {"binance", "kraken"} & set(alive)
+    has_list = not set(EXCHANGES) & set(alive)
     assert known(data.market_caps) == (len(data.prices) if has_list else 0)
 
 
 async def test_binance_alone_has_no_dollars(stage: Stage) -> None:
     """Without any rate of USDT, its prices are not published as dollars."""
-    stage.spoil(HOSTS["coingecko"], HOSTS["coinpaprika"], HOSTS["coinlore"], HOSTS["kraken"])
+    stage.spoil(*(host for name, host in HOSTS.items() if name != "binance"))
     with pytest.raises(NoSourceError) as caught:
         await collect(stage)
     assert {error.provider for error in caught.value.errors} == set(HOSTS) - {"binance"}
@@ -136,7 +133,7 @@ async def test_the_primary_takes_over_when_it_is_back(stage: Stage) -> None:
 async def test_a_list_that_fails_is_missed_only_when_its_figures_are_old(stage: Stage) -> None:
     """Volumes last 15 min without any list, caps follow prices for longer."""
     await collect(stage)
-    stage.spoil(HOSTS["coingecko"], HOSTS["coinpaprika"], HOSTS["coinlore"])
+    stage.spoil(*(HOSTS[name] for name in KEYLESS))
     data = await collect(stage, 600)
     assert known(data.volumes) == 20
     stage.heal(HOSTS["kraken"])

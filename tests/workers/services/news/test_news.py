@@ -14,17 +14,16 @@ from shared.payloads import News
 from simulator.faults import FaultName
 from simulator.world.newsroom import OUTLETS as NEWSROOMS
 from simulator.world.newsroom import Newsroom
-from tests.workers.stage import FAULTS, Stage
-from workers.asking.fetch import Fetcher, open_client
+from tests.workers.stage import FAULTS, Stage, hosts_of
+from workers.asking.client import open_client
+from workers.asking.fetch import Fetcher
+from workers.providers import load_provider, provider_class
 from workers.services.news.headlines import MAX_AGE, MAX_ARTICLES
-from workers.services.news.service import KEEP
+from workers.services.news.service import KEEP, OUTLETS
 
-HOSTS = {
-    "CoinDesk": "www.coindesk.com",
-    "Cointelegraph": "cointelegraph.com",
-    "Decrypt": "decrypt.co",
-    "The Block": "www.theblock.co",
-}
+FEEDS = [load_provider(name) for name in OUTLETS if not provider_class(name).needs_key]
+HOSTS = {feed.outlet: hosts_of(feed)[0] for feed in FEEDS}  # type: ignore[attr-defined]
+"""Where each feed is read, by its outlet."""
 PANIC = "cryptopanic.com"
 
 

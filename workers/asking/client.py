@@ -1,0 +1,65 @@
+"""The HTTP client of a worker, and what is different where a simulator stands for the upstreams."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+from shared.settings import Settings
+
+_KEEP_OPEN = 30.0  # s an idle connection is kept: longer than the 5 s between two cycles, so that each needs no new TLS
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_BACKSTOP = 60.0  # s a socket may be silent: never reached, as every ask has a nearer deadline
+
+
+class SimulatorTransport(httpx.AsyncBaseTransport):
+    """Sends every request to the simulator, which tells providers apart by the Host header it finds unchanged.
+
+    What is for this machine already (an operator's own node in RPC_NODES) goes where it says.
+    """
+
+    def __init__(self, address: str) -> None:
+        """`address` is the simulator's, like `http://127.0.0.1:7870`."""
+        self._address = httpx.URL(address)
+        # No proxy and no .netrc: the simulator is on this machine or in this compose network.
+        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(keepalive_expiry=_KEEP_OPEN))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As httpx has it."""
+        if request.url.host in _LOOPBACK:
+            return await self._inner.handle_async_request(request)
+        address = self._address
+        url = request.url.copy_with(scheme=address.scheme, host=address.host, port=address.port)
+        return await self._inner.handle_async_request(
+            httpx.Request(
+                request.method, url, headers=request.headers, stream=request.stream, extensions=request.extensions
+            )
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
+def open_client(settings: Settings) -> httpx.AsyncClient:
+    """The HTTP client of a worker: to the upstreams, or to the simulator where one is set. The caller closes it."""
+    timeout = httpx.Timeout(_BACKSTOP)
+    if settings.simulator_url is not None:
+        transport = SimulatorTransport(settings.simulator_url)
+        return httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
+    return httpx.AsyncClient(timeout=timeout, limits=httpx.Limits(max_connections=100, keepalive_expiry=_KEEP_OPEN))
+
+
+def source_label(name: str, settings: Settings) -> str:
+    """How a payload's `source` calls a provider: what the simulator produced says so."""
+    simulated = settings.simulator_url is not None and name not in _own_nodes(settings)
+    return f"{name} (simulated)" if simulated else name
+
+
+def _own_nodes(settings: Settings) -> set[str]:
+    """Names of the operator's nodes on this machine, which SimulatorTransport lets through."""
+    if settings.rpc_nodes is None:
+        return set()
+    entries = (entry.partition("=") for entry in re.split(r"[\s,]+", settings.rpc_nodes.get_secret_value()))
+    return {name for name, _, url in entries if httpx.URL(url).host in _LOOPBACK}
