@@ -59,9 +59,7 @@ def _as_map(value: object) -> dict[str, Any]:
     """A Struct as msgpack packs it: unlike msgspec's encoder, that also has a form for whatever else it has read."""
     if not isinstance(value, msgspec.Struct):
         raise TypeError(f"{type(value).__name__} has no form in MessagePack")
-    names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-    fields = {encoded: getattr(value, name) for name, encoded in names}
-    return {name: field for name, field in fields.items() if field is not msgspec.UNSET}
+    return {name: field for name, field in msgspec.structs.asdict(value).items() if field is not msgspec.UNSET}
 
 
 def decode_text(text: str) -> Any:
