@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypedDict, cast
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Protocol, TypedDict, cast
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -21,25 +21,44 @@ from gateway.http import rest, snapshot
 from gateway.messages.http import FailureData
 from gateway.session import Session
 from gateway.transport.ws_protocol import EXTENSION, FrameProtocol
-
-if TYPE_CHECKING:
-    from gateway.node import Node
+from shared.metrics import GatewayMetrics
+from shared.settings import Settings
 
 MSGPACK = "msgpack"
 """The subprotocol that stands for MessagePack in binary frames."""
 
 
-class State(TypedDict):
+class AppPort(rest.RestPort, snapshot.SnapshotPort, archive.HistoryPort, Protocol):
+    """What requests ask of the node that they reach. The node imports this module, and not the other way round."""
+
+    settings: Settings
+    metrics: GatewayMetrics
+
+    @property
+    def refusal(self) -> str | None:
+        """Why a new client can't be taken, or None."""
+        ...
+
+    def next_number(self) -> int | None:
+        """The number of a new client, or None where there is none yet."""
+        ...
+
+    def serving(self, session: Session) -> AbstractContextManager[None]:
+        """Count `session` while it lasts."""
+        ...
+
+
+class RequestState(TypedDict):
     """What every request finds in `state`."""
 
-    node: Node
+    node: AppPort
 
 
-def create_app(node: Node) -> Starlette:
+def create_app(node: AppPort) -> Starlette:
     """The application that serves `node`."""
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[RequestState]:
         yield {"node": node}
 
     return Starlette(
@@ -68,7 +87,7 @@ def create_app(node: Node) -> Starlette:
 
 async def connect(websocket: WebSocket) -> None:
     """Accept a client and serve it until it leaves."""
-    node: Node = websocket.state.node
+    node: AppPort = websocket.state.node
     endpoint = ENDPOINTS.get(websocket.scope["path"])
     if endpoint is None:  # a route's pattern also matches its path with a line feed after it
         await refuse_unknown(websocket)
@@ -104,7 +123,7 @@ async def connect(websocket: WebSocket) -> None:
 
 async def refuse_unknown(websocket: WebSocket) -> None:
     """Refuse a WebSocket on a path that does not exist, at the handshake."""
-    node: Node = websocket.state.node
+    node: AppPort = websocket.state.node
     node.metrics.refused.labels("unknown path").inc()
     message = f"No WebSocket endpoint {websocket.scope['path']}"
     await websocket.send_denial_response(

@@ -18,10 +18,10 @@ import structlog
 import uvicorn
 
 from gateway.app import create_app
+from gateway.broadcast.hub import Hub
+from gateway.broadcast.relay import Relay
 from gateway.history.archive import Archive
-from gateway.hub import Hub
-from gateway.protocol import MAX_MESSAGE_BYTES, CloseCode
-from gateway.relay import Relay
+from gateway.messages.faults import MAX_MESSAGE_BYTES, CloseCode
 from gateway.session import Session
 from gateway.transport.http_protocol import PageProtocol
 from gateway.transport.proxies import TrustedProxies

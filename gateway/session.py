@@ -11,9 +11,10 @@ import structlog
 from msgspec import UNSET, UnsetType
 from starlette.websockets import WebSocket
 
+from gateway.broadcast.hub import Hub
+from gateway.broadcast.outbox import Outbox
 from gateway.endpoints import Endpoint, expand
 from gateway.frames import Form, decode_binary, decode_text, encode
-from gateway.hub import Hub
 from gateway.messages.actions import (
     AnyCommand,
     ConnectionStatus,
@@ -29,7 +30,6 @@ from gateway.messages.actions import (
 from gateway.messages.faults import CloseCode, Fault
 from gateway.messages.message import Notice
 from gateway.messages.notices import WELCOMES, ConnectionEstablished, ErrorData, Statistics
-from gateway.outbox import Outbox
 from gateway.protocol import CommandRate, id_of, notice, parse_command
 from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Position

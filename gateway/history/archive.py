@@ -11,6 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -144,6 +145,12 @@ class Archive:
         await self._database.aclose()
 
 
+class HistoryPort(Protocol):
+    """What this route asks of the node."""
+
+    archive: Archive
+
+
 def _sent(record: Record) -> HistoryRecord[msgspec.Raw]:
     return HistoryRecord(
         epoch=record.epoch,
@@ -161,7 +168,8 @@ def _later(message: str, code: HttpCode, seconds: int) -> Response:
 
 async def history(request: Request) -> Response:
     """What is kept of a service's updates, oldest first, page by page."""
-    service, archive = request.path_params["service"], request.state.node.archive
+    node: HistoryPort = request.state.node
+    service, archive = request.path_params["service"], node.archive
     if service not in CHANNEL_NAMES:
         return invalid_service(service)
     try:
@@ -169,7 +177,7 @@ async def history(request: Request) -> Response:
         asked = range_of(service, request.query_params, time.time())
     except ValueError as error:
         return failure(400, FailureData(message=str(error), code="invalid_parameter"))
-    held: ExitStack[None] = ExitStack()
+    held: ExitStack[bool | None] = ExitStack()
     with held:
         try:
             held.enter_context(archive.place())

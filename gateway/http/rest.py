@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,12 +23,25 @@ from gateway.messages.http import (
     Stats,
     Success,
 )
+from shared.bus.presence import Presence
 from shared.catalog import ALL, CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_category
 from shared.errors import BusError
 from shared.timestamps import now_iso
 
 DEFAULT_PAGE = 100  # clients listed by /ws/stats unless asked otherwise: one screen, about 20 kB
 LARGEST_PAGE = 1000  # more would hold the event loop for milliseconds
+
+
+class RestPort(Protocol):
+    """What these routes ask of the node."""
+
+    presence: Presence
+    registry: CollectorRegistry
+
+    @property
+    def unready(self) -> list[str]:
+        """Why new clients should connect elsewhere; empty when they may come."""
+        ...
 
 
 _to_json = msgspec.json.Encoder().encode
@@ -66,7 +81,8 @@ async def stats(request: Request) -> Response:
     except ValueError as error:
         return failure(400, FailureData(message=str(error)))
     try:
-        found = await request.state.node.presence.stats(after, max(limit, 1))
+        node: RestPort = request.state.node
+        found = await node.presence.stats(after, max(limit, 1))
     except BusError:
         return failure(503, FailureData(message="Presence is not available: Redis can't be reached"))
     clients = [
@@ -144,13 +160,15 @@ async def live(_request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """Whether new clients should come here: delivery from Redis proven lately, ids at hand, not draining."""
-    reasons = request.state.node.unready
+    node: RestPort = request.state.node
+    reasons = node.unready
     return respond(Readiness(status="not ready" if reasons else "ready", reasons=reasons), 503 if reasons else 200)
 
 
 async def metrics(request: Request) -> Response:
     """Prometheus metrics of this gateway."""
-    return Response(generate_latest(request.state.node.registry), media_type=CONTENT_TYPE_LATEST)
+    node: RestPort = request.state.node
+    return Response(generate_latest(node.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 async def upgrade_required(request: Request) -> Response:

@@ -7,6 +7,7 @@ Its `timestamp` is the update's own, so that one ETag stands for the same bytes 
 from __future__ import annotations
 
 import re
+from typing import Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -14,6 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.broadcast.hub import Hub
+from gateway.broadcast.relay import Relay
 from gateway.frames import Form, Update
 from gateway.http.rest import failure, invalid_service
 from gateway.messages.http import FailureData
@@ -24,6 +27,13 @@ RETRY_SECONDS = 1
 
 _CACHING = "public, no-cache"  # caches may keep it, and must ask each time whether it is still the newest
 _TAG = re.compile(r'(?:W/)?("[^"]*")')  # RFC 9110, section 8.8.3; W/ is no matter: If-None-Match compares weakly
+
+
+class SnapshotPort(Protocol):
+    """What this route asks of the node."""
+
+    hub: Hub
+    relay: Relay
 
 
 def etag_of(position: Position) -> str:
@@ -44,11 +54,12 @@ def body_of(update: Update) -> bytes:
 
 async def snapshot(request: Request) -> Response:
     """The newest update of a service, or of `system`."""
-    node, service = request.state.node, request.path_params["service"]
+    node: SnapshotPort = request.state.node
+    service: str = request.path_params["service"]
     recent = node.hub.recent.get(service)
     if recent is None:
         return invalid_service(service)
-    update: Update | None = recent.latest
+    update = recent.latest
     if update is None and not node.relay.proven:
         response = failure(503, FailureData(message="This gateway has not heard from Redis yet", code="not_ready"))
         response.headers["Retry-After"] = str(RETRY_SECONDS)

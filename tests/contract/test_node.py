@@ -14,10 +14,10 @@ import websockets
 from websockets.frames import Frame as ReferenceFrame
 from websockets.frames import Opcode
 
+from gateway.broadcast.outbox import Outbox
+from gateway.broadcast.relay import Relay
 from gateway.frames import Form, Frame, Update
 from gateway.node import Node
-from gateway.outbox import Outbox
-from gateway.relay import Relay
 from launcher.redis_server import RedisServer
 from shared.envelope import Envelope, pack_draft
 from shared.settings import Settings

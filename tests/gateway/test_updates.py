@@ -9,8 +9,8 @@ from typing import Any
 import msgpack
 import pytest
 
+from gateway.broadcast.recent import Recent
 from gateway.frames import Form, Update
-from gateway.recent import Recent
 from gateway.session import Session
 from shared.bus import Bus, Position, open_redis
 from shared.channels import Channels

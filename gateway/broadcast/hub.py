@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
 
+from gateway.broadcast.outbox import Outbox
+from gateway.broadcast.recent import Recent
 from gateway.frames import Form, Update
-from gateway.outbox import Outbox
-from gateway.recent import Recent
 from shared.metrics import GatewayMetrics
 
 

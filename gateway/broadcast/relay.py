@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import structlog
 
+from gateway.broadcast.hub import Hub
 from gateway.frames import Form, Update
-from gateway.hub import Hub
-from gateway.protocol import Fault
+from gateway.messages.faults import Fault
 from shared.bus import Subscription
 from shared.envelope import Envelope
 from shared.metrics import BusMetrics
