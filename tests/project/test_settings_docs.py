@@ -11,7 +11,7 @@ from shared.settings import Group, Settings
 from tests.places import ROOT
 
 GENERATED = (".env.example", "docker-compose.yml", "docs/reference/settings.md")
-FIELD = '    tea_minutes: int = _setting(3, Group.{group}, "minutes that tea is steeped", unit="min", ge=1)\n'
+FIELD = '    another_one: int = _setting(3, Group.{group}, "setting that only this test has", unit="min", ge=1)\n'
 
 
 def make_docs(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -57,9 +57,9 @@ def test_a_setting_is_added_in_one_place(tmp_path: Path) -> None:
         added[name] = [line for line in after if line and line not in before]
         assert [line for line in before if line not in after] == []
     assert added == {
-        ".env.example": ["# minutes that tea is steeped", "#TEA_MINUTES=3"],
-        "docker-compose.yml": ["      TEA_MINUTES:"],
-        "docs/reference/settings.md": ["| `TEA_MINUTES` | `3` | min | minutes that tea is steeped |"],
+        ".env.example": ["# setting that only this test has", "#ANOTHER_ONE=3"],
+        "docker-compose.yml": ["      ANOTHER_ONE:"],
+        "docs/reference/settings.md": ["| `ANOTHER_ONE` | `3` | min | setting that only this test has |"],
     }
     assert make_docs(tmp_path, "--check").returncode == 0
 
@@ -73,7 +73,7 @@ def test_each_group_reaches_the_containers_that_read_it(tmp_path: Path) -> None:
         copy_with(folder, group)
         assert make_docs(folder).returncode == 0
         lines = (folder / "docker-compose.yml").read_text().splitlines()
-        assert [line for line in lines if "TEA_MINUTES" in line] == [f"{' ' * indent}TEA_MINUTES:"]
+        assert [line for line in lines if "ANOTHER_ONE" in line] == [f"{' ' * indent}ANOTHER_ONE:"]
 
 
 def test_every_number_has_a_unit() -> None:

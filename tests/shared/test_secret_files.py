@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from shared.errors import SettingsError
 from shared.settings import SECRET_FOLDERS, Settings, load_settings
-from tests.shared.test_settings import GOOD, SECRET
+from tests.shared.test_settings import GOOD, SECRET, good_texts
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def refusal(*folders: Path) -> str:
 
 def test_every_setting_is_read_from_a_file_of_its_name(folder: Path) -> None:
     """Each field of Settings has its file, in lower case, read as its variable is."""
-    for name, (text, _) in GOOD.items():
+    for name, text in good_texts().items():
         (folder / name).write_text(text)
     found = load_settings([folder])
     assert {name: getattr(found, name) for name in GOOD} == {name: value for name, (_, value) in GOOD.items()}

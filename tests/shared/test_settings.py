@@ -102,6 +102,11 @@ def sample(name: str) -> str:
     raise AssertionError(f"add a value of {name.upper()} to GOOD: it takes none of {SAMPLES}")
 
 
+def good_texts() -> dict[str, str]:
+    """For every field of Settings, a value that it takes, as an operator writes it."""
+    return {name: GOOD[name][0] if name in GOOD else sample(name) for name in Settings.model_fields}
+
+
 def load(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """What `load_settings` gives in a process of its own, in `folder`: its fields, or its error."""
     code = (
@@ -125,7 +130,7 @@ def load(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_every_setting_is_read_from_the_environment(tmp_path: Path) -> None:
     """Each field of Settings has its variable, in capitals."""
     assert set(GOOD) <= set(Settings.model_fields)
-    texts = {name: GOOD[name][0] if name in GOOD else sample(name) for name in Settings.model_fields}
+    texts = good_texts()
     done = load(tmp_path, **{name.upper(): text for name, text in texts.items()})
     expected = Settings(_env_file=None, **(texts | {name: value for name, (_, value) in GOOD.items()}))
     assert json.loads(done.stdout) == json.loads(expected.model_dump_json())
