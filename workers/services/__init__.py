@@ -1,4 +1,7 @@
-"""The services that a worker can run. A new one is its room here and its line in SERVICES_CODE."""
+"""The services that a worker can run: of each line in the catalogue, the room here that has its name.
+
+The room `whale_tracking` has `service.py`, and that the class `WhaleTrackingService`, made from a ServiceContext.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,10 @@ from shared.catalog import SERVICES
 from workers.asking.provider import Provider
 from workers.services.service import Service, ServiceContext
 
-SERVICES_CODE: dict[str, str] = {
-    "market_data": "workers.services.market_data.service:MarketDataService",
-    "explorers": "workers.services.explorers:ExplorersService",
-    "news": "workers.services.news.service:NewsService",
-    "onchain": "workers.services.onchain.service:OnchainService",
-    "rpc_nodes": "workers.services.rpc_nodes.service:RpcNodesService",
-    "sentiment": "workers.services.sentiment.service:SentimentService",
-    "whale_tracking": "workers.services.whale_tracking.service:WhaleTrackingService",
-    "pool_manager": "workers.services.pool_manager:PoolManagerService",
-    "scheduler": "workers.services.scheduler:SchedulerService",
-    "health_checker": "workers.services.health_checker.service:HealthCheckerService",
-    "persistence": "workers.services.persistence.service:PersistenceService",
-    "huggingface": "workers.services.huggingface.service:HuggingFaceService",
-}
-"""Name in the catalogue → "module:Class". The class has `create(context)`."""
-
 
 def load_service(name: str, context: ServiceContext) -> Service:
-    """A new service `name`. KeyError where it has no code yet."""
-    service: Service = _kind(name).create(context)
+    """A new service `name`. Raises LookupError where it has no room, and SettingsError as the service itself does."""
+    service: Service = service_class(name)(context)
     return service
 
 
@@ -41,7 +28,7 @@ def sources_of(context: ServiceContext) -> dict[str, tuple[Provider, ...]]:
     idle = replace(context, settings=context.settings.model_copy(update={"model_folder": None}), tells=False)
     found: dict[str, tuple[Provider, ...]] = {}
     for name in SERVICES:
-        if name not in SERVICES_CODE or _kind(name).pools == ():
+        if service_class(name).pools == ():
             continue
         pools = load_service(name, idle).pools
         providers = {source.provider.name: source.provider for pool in pools for source in pool.sources}
@@ -50,6 +37,14 @@ def sources_of(context: ServiceContext) -> dict[str, tuple[Provider, ...]]:
     return found
 
 
-def _kind(name: str) -> Any:
-    module, _, attribute = SERVICES_CODE[name].partition(":")
-    return getattr(import_module(module), attribute)
+def service_class(name: str) -> Any:
+    """The class of service `name`. Raises LookupError, with what is missing."""
+    module, kind = f"{__name__}.{name}.service", name.title().replace("_", "") + "Service"
+    try:
+        return getattr(import_module(module), kind)
+    except AttributeError:
+        raise LookupError(f"{module.replace('.', '/')}.py has no class {kind}") from None
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise  # of something that the room imports
+        raise LookupError(f"there is no {module.replace('.', '/')}.py") from None

@@ -13,13 +13,13 @@ from shared.timestamps import iso
 from workers.asking.pool import SourcePool
 from workers.services import sources_of
 from workers.services.health_checker.probing import Prober
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 UNHEALTHY_AFTER = 3
 """Failed calls in a row, of the whole cluster, from which a provider is unhealthy: one or two are an accident."""
 
 
-class HealthCheckerService:
+class HealthCheckerService(Service):
     """Reads what workers report of their calls; between cycles, its prober makes some of its own."""
 
     pools: tuple[SourcePool[Any], ...] = ()
@@ -31,11 +31,6 @@ class HealthCheckerService:
         providers = {provider.name: provider for members in sources.values() for provider in members}
         self._services = {name: [provider.name for provider in members] for name, members in sources.items()}
         self.prober = Prober(providers.values(), context.fetcher, context.reports, context.wall_clock)
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> HealthCheckerService:
-        """As `load_service` wants it."""
-        return cls(context)
 
     async def run(self) -> None:
         """See Resident."""

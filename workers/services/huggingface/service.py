@@ -27,7 +27,7 @@ from workers.providers.huggingface import HuggingFace as Hub
 from workers.providers.huggingface_inference import HuggingFaceInference
 from workers.services.huggingface.onnx_model import OnnxModel
 from workers.services.huggingface.readers import HubReader, LocalReader, Reader, Readers
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class Registry(Struct, frozen=True):
     datasets: tuple[Repo, ...]
 
 
-class HuggingFaceService:
+class HuggingfaceService(Service):
     """One part, the registry, and readers for the headlines that the news service publishes."""
 
     def __init__(self, context: ServiceContext) -> None:
@@ -64,11 +64,6 @@ class HuggingFaceService:
             models.append(LocalReader(OnnxModel(context.settings.model_folder)))
         self._readers = Readers(models, context.clock)
         self._news_fits = True
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> HuggingFaceService:
-        """As `load_service` makes it."""
-        return cls(context)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:

@@ -15,7 +15,7 @@ from workers.asking.provider import Ask
 from workers.providers import provider_class
 from workers.services.market_data.coins import Coin, identify, learn, seed
 from workers.services.market_data.combine import RECENT, TETHER, Listing, Quotes, combine
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 LISTS = ("coingecko", "coinmarketcap", "coinpaprika", "coinlore")
 """Aggregators in the order they are tried."""
@@ -25,7 +25,7 @@ _FEWEST = 10  # coins a list is asked for at least, so that Tether, the rate of 
 _LAST_CALL = 0.5  # s that must be left of a cycle to ask a second exchange in it
 
 
-class MarketDataService:
+class MarketDataService(Service):
     """Keeps what the sources said last, and publishes what of it is still fresh."""
 
     def __init__(self, context: ServiceContext) -> None:
@@ -42,11 +42,6 @@ class MarketDataService:
         """Ids by market value, as the best list so far has them; empty before there was one."""
         self._ranked_by_ids = False
         """Whether that list knew CoinGecko's ids itself: then no other list changes the order."""
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> MarketDataService:
-        """As `load_service` makes it."""
-        return cls(context)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:

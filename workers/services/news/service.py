@@ -14,7 +14,7 @@ from workers.asking.pool import SourcePool
 from workers.asking.ports import NewsSource
 from workers.asking.provider import Ask
 from workers.services.news.headlines import categories_of, merge
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 OUTLETS = ("coindesk", "cointelegraph", "decrypt", "theblock", "cryptopanic")
 """Feeds, all of which are asked; none stands in for another."""
@@ -31,18 +31,13 @@ class _Answer:
     """Unix seconds."""
 
 
-class NewsService:
+class NewsService(Service):
     """Keeps what each feed said last, and merges what still counts."""
 
     def __init__(self, context: ServiceContext) -> None:
         self._label = context.label
         self.feeds: SourcePool[NewsSource] = context.pool("news", OUTLETS)
         self._answers: dict[str, _Answer] = {}
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> NewsService:
-        """As `load_service` makes it."""
-        return cls(context)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:

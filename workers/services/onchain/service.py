@@ -45,7 +45,7 @@ from workers.providers.ethereum_rpc import EthereumRpc
 from workers.services.market_data.prices import PriceBook
 from workers.services.onchain.contract_events import ContractEvents, Reading, newest_header
 from workers.services.rpc_nodes.nodes import ethereum_pool
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 BITCOIN, ETHEREUM = "bitcoin", "ethereum"
 _LARGEST = 10  # chains by value locked are in `chains`: they hold most of it; the rest is in the sums only
@@ -62,7 +62,7 @@ _GWEI = 10**9  # wei
 _SHARE_DIGITS = 4  # of a mean of 25 blocks: a hundredth of a percent; the rest is the noise of dividing
 
 
-class OnchainService:
+class OnchainService(Service):
     """Parts with their own sources, and the events that nodes tell of; what nobody gave is null."""
 
     def __init__(self, context: ServiceContext) -> None:
@@ -105,11 +105,6 @@ class OnchainService:
         """Nodes that said that they are on Ethereum's mainnet."""
         self._events = ContractEvents(ethereum_pool(context, "onchain events"))
         self._book = PriceBook(context, "onchain")
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> OnchainService:
-        """As `load_service` makes it."""
-        return cls(context)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:

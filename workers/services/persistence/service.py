@@ -11,12 +11,12 @@ from shared.payloads import Persistence
 from shared.timestamps import iso
 from workers.asking.pool import SourcePool
 from workers.services.persistence.recorder import GROUP, Recorder
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-class PersistenceService:
+class PersistenceService(Service):
     """Records between its cycles; in them it asks the database for its figures."""
 
     pools: tuple[SourcePool[Any], ...] = ()
@@ -28,11 +28,6 @@ class PersistenceService:
         self.recorder = Recorder(self._database, reader, context.settings.retention_days, context.metrics)
         context.metrics.recording.set_function(lambda: float(self.recorder.writing))
         context.metrics.expect_records()
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> PersistenceService:
-        """As `load_service` wants it."""
-        return cls(context)
 
     async def run(self) -> None:
         """See Resident."""

@@ -21,7 +21,7 @@ from workers.asking.ports import ChainNode, HeaderSource
 from workers.asking.provider import Ask
 from workers.services.rpc_nodes.chain_view import View, candidates, follow, follow_heights
 from workers.services.rpc_nodes.nodes import Node, chain_of, nodes_of, open_node
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ class State:
     """How long it took to tell its height: one small answer, and our count of the call in Redis."""
 
 
-class RpcNodesService:
+class RpcNodesService(Service):
     """Keeps what was published of each chain, so that events are told once, in order, by whichever worker."""
 
     def __init__(self, context: ServiceContext, timer: Callable[[], float] = time.perf_counter) -> None:
@@ -58,11 +58,6 @@ class RpcNodesService:
         self._verified: dict[str, float] = {}
         """Unix seconds of the last time a node was on the chain it should be on."""
         self._views: dict[str, View] = {}
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> RpcNodesService:
-        """As `load_service` makes it."""
-        return cls(context)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:

@@ -26,7 +26,7 @@ from workers.providers.coingecko import CoinGecko
 from workers.providers.reddit import Reddit
 from workers.services.sentiment.mood import DAY, WEIGHTS, Score, combine, mean_tone, standing
 from workers.services.sentiment.tone import tone
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 INDEXES = ("alternative_me", "coinmarketcap")
 """Fear and greed indexes in the order they are tried."""
@@ -43,7 +43,7 @@ all others asked again in every cycle, six calls of CoinGecko a minute. Beyond f
 would see that all are down."""
 
 
-class SentimentService:
+class SentimentService(Service):
     """Three parts with their sources, a fourth with a key, and headlines that the news service has already."""
 
     def __init__(self, context: ServiceContext) -> None:
@@ -72,11 +72,6 @@ class SentimentService:
         self._posts: Part[Reddit, tuple[Post, ...]] | None = None
         if posts.sources:
             self._posts = Part(posts, self._ask_posts, refresh=_POSTS_REFRESH, keep=WEIGHTS["reddit"].keep)
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> SentimentService:
-        """As `load_service` makes it."""
-        return cls(context)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:

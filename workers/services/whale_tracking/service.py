@@ -17,7 +17,7 @@ from shared.timestamps import iso
 from workers.asking.pool import SourcePool
 from workers.services.market_data.prices import PriceBook
 from workers.services.rpc_nodes.nodes import ethereum_pool
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 from workers.services.whale_tracking import alerts, bitcoin, ethereum
 from workers.services.whale_tracking.trail import Trail, Transfer
 from workers.services.whale_tracking.wallets import label_of
@@ -41,7 +41,7 @@ class _Cursor(Struct, frozen=True, kw_only=True):
     alerts: alerts.Seen = alerts.Seen()
 
 
-class WhaleTrackingService:
+class WhaleTrackingService(Service):
     """Three scans that don't wait for one another, and where each of them ended."""
 
     def __init__(self, context: ServiceContext) -> None:
@@ -58,11 +58,6 @@ class WhaleTrackingService:
         )
         self._alerts = alerts.AlertScan(context.pool("whale_tracking alerts", alerts.PROVIDERS), threshold)
         self._state = _Cursor()
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> WhaleTrackingService:
-        """As `load_service` makes it. Raises SettingsError where RPC_NODES can't be read."""
-        return cls(context)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:

@@ -26,7 +26,7 @@ from tests.workers.services.huggingface.tiny_model import make_model
 from tests.workers.stage import FAULTS, NOON, Stage
 from workers.answers import Repo
 from workers.collector import Collector
-from workers.services.huggingface.service import MOST_LISTED, NEWS_AGE, TERMS, HuggingFaceService, merged
+from workers.services.huggingface.service import MOST_LISTED, NEWS_AGE, TERMS, HuggingfaceService, merged
 from workers.services.sentiment.tone import tone
 from workers.worker import Worker
 
@@ -254,7 +254,7 @@ async def test_an_update_of_another_version_is_left_alone(stage: Stage, data: di
 async def test_pools_tell_of_a_token(stage: Stage) -> None:
     """Without one there is one pool."""
     assert [pool.name for pool in stage.open("huggingface").pools] == ["huggingface"]
-    service: HuggingFaceService = stage.open("huggingface", huggingface_token=TOKEN)
+    service: HuggingfaceService = stage.open("huggingface", huggingface_token=TOKEN)
     assert [pool.name for pool in service.pools] == ["huggingface", "huggingface headlines"]
 
 

@@ -13,21 +13,16 @@ from shared.payloads.health_checker import Health
 from shared.payloads.pool_manager import PoolState, SourcePoolState
 from shared.timestamps import iso
 from workers.asking.pool import SourcePool
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 
-class PoolManagerService:
+class PoolManagerService(Service):
     """Puts the workers' reports together."""
 
     pools: tuple[SourcePool[Any], ...] = ()
 
     def __init__(self, context: ServiceContext) -> None:
         self._reports = context.reports
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> PoolManagerService:
-        """As `load_service` wants it."""
-        return cls(context)
 
     async def collect(self, now: float, deadline: float) -> PoolManager:
         """See Service. Raises NoSourceError while no worker has reported a pool, and BusError."""

@@ -30,7 +30,7 @@ from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip, Ethereum
 from workers.asking.provider import Ask
 from workers.providers.blockchair import Blockchair
 from workers.services.rpc_nodes.nodes import ethereum_pool
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 _BITCOIN_REFRESH = 25.0  # s: every third cycle of 10 s, with half a cycle to spare for jitter
 _BITCOIN_KEEP = 120.0  # s: a fifth of the time between two blocks; the mempool is another one after that
@@ -60,7 +60,7 @@ class _Tip:
             raise ProviderError(provider, f"{self._height - height} blocks behind")
 
 
-class ExplorersService:
+class ExplorersService(Service):
     """Five parts, each with its own sources; what none of them gave is null."""
 
     def __init__(self, context: ServiceContext) -> None:
@@ -96,11 +96,6 @@ class ExplorersService:
         )
         self._bitcoin_tip, self._ethereum_tip = _Tip(_BITCOIN_LAG), _Tip(_ETHEREUM_LAG)
         self._now = 0.0
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> ExplorersService:
-        """As `load_service` makes it."""
-        return cls(context)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:

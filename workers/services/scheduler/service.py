@@ -11,21 +11,16 @@ from shared.payloads import Scheduler
 from shared.payloads.scheduler import JobState
 from shared.timestamps import iso
 from workers.asking.pool import SourcePool
-from workers.services.service import ServiceContext
+from workers.services.service import Service, ServiceContext
 
 
-class SchedulerService:
+class SchedulerService(Service):
     """Puts the workers' reports together."""
 
     pools: tuple[SourcePool[Any], ...] = ()
 
     def __init__(self, context: ServiceContext) -> None:
         self._reports = context.reports
-
-    @classmethod
-    def create(cls, context: ServiceContext) -> SchedulerService:
-        """As `load_service` wants it."""
-        return cls(context)
 
     async def collect(self, now: float, deadline: float) -> Scheduler:
         """See Service. Raises NoSourceError while no worker has reported a job, and BusError."""

@@ -1,0 +1,1 @@
+"""explorers: the state of Bitcoin and Ethereum."""

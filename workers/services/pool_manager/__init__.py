@@ -1,0 +1,1 @@
+"""pool_manager: the source pools of all services."""

@@ -1,0 +1,1 @@
+"""scheduler: the jobs of all workers."""
