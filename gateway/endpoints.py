@@ -47,7 +47,7 @@ def _endpoints() -> dict[str, Endpoint]:
 
 
 ENDPOINTS: dict[str, Endpoint] = _endpoints()
-"""By path, in the document's order."""
+"""By path, in the order in which `/ws/endpoints` and the documents list them."""
 
 
 def expand(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -31,6 +31,16 @@ READERS = {
     *("my_tool.py", "market_data.csv", "config.json", "tokenizer.json", "onnx/model.onnx", "model.onnx"),
 }
 """Files that the pages tell their readers to make."""
+ELSEWHERE = re.compile(
+    r"\b(?:CONTRACT|DESIGN|STYLE|PROVIDERS)\.md\b|\.\./shared\b|\bin the document's\b|\bas (?:in )?the document\b"
+)
+"""Notes beside the repository, and the first description of the API, which is one of them."""
+MAY_NAME_THEM = {
+    ".ci/run",  # starts the engine that is beside the repository
+    "tests/places.py",  # where it is; tests skip without it
+    *("tests/shared/test_catalog.py", "tests/system/document.py", "tests/system/test_document_clients.py"),
+    "tests/project/test_documents.py",
+}
 PARTS = re.findall(r"^## (.+)$", (DOCS / "adr" / "0000-template.md").read_text(), re.MULTILINE)
 
 
@@ -82,3 +92,14 @@ def test_files_that_a_document_names_exist(page: Path) -> None:
     folders = set(re.findall(r"`((?:\w[\w.-]*/)+)`", text))
     assert {file for file in files if file not in (FILES if "/" in file else names)} == set()
     assert {folder for folder in folders if folder.rstrip("/") not in FILES} == set()
+
+
+def test_the_repository_stands_alone() -> None:
+    """No file sends its reader to a document outside of the repository, but for tests that skip without it."""
+    ours = {
+        file
+        for file in FILES - MAY_NAME_THEM
+        if (ROOT / file).is_file() and not file.startswith(("tests/recorded/", "gateway/docs/swagger_ui/"))
+    }
+    texts = {file: (ROOT / file).read_bytes().decode(errors="replace") for file in ours}
+    assert sorted(file for file, text in texts.items() if ELSEWHERE.search(text)) == []
