@@ -79,11 +79,18 @@ class Client:
         if known and known["epoch"] == meta["epoch"] and meta["seq"] <= known["seq"]:
             return
         self.positions[service] = {"epoch": meta["epoch"], "seq": meta["seq"]}
-        figures = data.get("prices") or data
-        first = ", ".join(f"{name} {value}" for name, value in list(figures.items())[:3])
+        figures = data.get("prices") or {name: value for name, value in data.items() if name != "timestamp"}
+        first = ", ".join(f"{name} {shortened(value)}" for name, value in list(figures.items())[:3])
         print(f"update {service} #{meta['seq']}: {first}", flush=True)
         if self.left is not None:
             self.left -= 1
+
+
+def shortened(value: Any) -> str:
+    """What a line of the terminal has room for: a number, the beginning of a text, or how much there is."""
+    if isinstance(value, list | dict):
+        return f"({len(value)})"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)[:24]
 
 
 def main() -> None:

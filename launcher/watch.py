@@ -1,4 +1,4 @@
-"""`python -m launcher.watch`: says what to open once every gateway is ready, then tells when one is not any more."""
+"""`python -m launcher.watch`: prints what to open once every gateway is ready, then when one no longer is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-_PAUSE = 0.25  # s between looks: loopback, one small answer each
-_ANSWER_SECONDS = 2.0  # a gateway that takes longer to say that it is ready, is not
-_IMPATIENCE = 20.0  # s of start-up after which to say who is not ready: two slow cores need about ten
+_PAUSE = 0.25  # s between requests: loopback, one small answer each
+_ANSWER_SECONDS = 2.0  # s for an answer; a gateway that is ready needs milliseconds
+_IMPATIENCE = 20.0  # s after which to print who is not ready yet: two slow cores need about ten
 
 
 def main() -> int:
@@ -52,17 +52,17 @@ def fault_of(url: str) -> str | None:
 
 
 def invitation(gateways: list[str], *, simulated: bool, database: str | None = None) -> list[str]:
-    """What a person can open now."""
+    """What a person can open now, in lines. The first address is one that a browser shows."""
     first = gateways[0]
     figures = "simulated: no upstream is asked" if simulated else "real: the public upstreams are asked"
     sockets = [url.replace("http://", "ws://", 1) for url in gateways]
     return [
         "ready. What to open:",
-        *(f"  prices       {url}/ws/market_data" for url in sockets),
-        f"  everything   {sockets[0]}/ws/all",
-        f"  the API      {first}/docs",
+        f"  API docs     {first}/docs",
         f"  statistics   {first}/ws/stats",
         f"  history      {first}/api/v1/history/market_data",
+        *(f"  prices       {url}/ws/market_data" for url in sockets),
+        f"  everything   {sockets[0]}/ws/all",
         "  Redis        make tail SERVICE=market_data",
         *([f"  database     {database}"] if database else []),
         f"  figures      {figures}",

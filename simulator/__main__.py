@@ -33,7 +33,7 @@ async def _serve(simulator: Simulator, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop)
-        typer.echo(f"simulator listening on {server.url} for {', '.join(simulator.hosts)}")
+        typer.echo(f"simulator listening on {server.url} for {len(simulator.hosts)} hosts")
         await server.serving
 
 

@@ -138,7 +138,7 @@ class Worker:
         }
         stopping = asyncio.create_task(self._stop.wait())
         self.jobs.start()
-        log.info("worker started", lease=self.lease.name, jobs=[job.id for job in self.jobs.jobs.values()])
+        log.info("worker started", lease=self.lease.name, jobs=len(self.jobs.jobs))
         await asyncio.wait([*tasks.values(), stopping], return_when=asyncio.FIRST_COMPLETED)
         died = [name for name, task in tasks.items() if task.done()]
         for name in died:

@@ -32,6 +32,9 @@ Deliver = Callable[[Envelope, bytes], None]
 
 _PAGE = 200  # stream entries a read: at 10 kB each about 2 MB, well within one command's time limit
 _FIRST_PAUSE = 0.1  # s before the first reconnect; doubles from there
+_EPOCHS_TOGETHER = 90.0
+"""Seconds within which further new epochs are logged at debug only. When Redis lost its data or restarted with all
+workers, every service begins one at its next update: the slowest service publishes every 60 s."""
 _LONGEST_PAUSE = 5.0  # s: with full jitter, a thousand gateways come back spread over this
 
 
@@ -61,6 +64,8 @@ class Subscription:
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter)
         self._positions: dict[str, Position] = {}
         self._heard_at = float("-inf")
+        self._epoch_at = float("-inf")
+        """When an epoch last began."""
         self._filled = False
         self._deliver: Deliver = lambda envelope, raw: None
 
@@ -152,7 +157,7 @@ class Subscription:
                 epoch, entries = await pipeline.execute()
             known = self._positions.get(service)
             if known is not None and epoch is not None and epoch.decode() != known.epoch:
-                log.info("new epoch", service=service, epoch=epoch.decode())
+                self._log_epoch(service, epoch.decode())
                 del self._positions[service]
                 start = "-"
                 continue
@@ -165,6 +170,13 @@ class Subscription:
             if len(entries) < _PAGE:
                 return
             start = f"({entries[-1][0].decode()}"
+
+    def _log_epoch(self, service: str, epoch: str) -> None:
+        """Log a new epoch: the first of several that have one cause at info, the others at debug."""
+        now = self._clock()
+        write = log.debug if now - self._epoch_at < _EPOCHS_TOGETHER else log.info
+        write("new epoch", service=service, epoch=epoch)
+        self._epoch_at = now
 
     def _unpack(self, service: str, raw: bytes) -> Envelope | None:
         """The message, or None (counted and logged) for what is not one of `service`: others may write to Redis too."""

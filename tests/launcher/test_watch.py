@@ -71,6 +71,13 @@ def test_the_invitation_names_what_there_is_to_open() -> None:
     for part in ("http://127.0.0.1:7860/api/v1/history/market_data", database):
         assert part in text
     assert "simulated" not in "\n".join(invitation(["http://127.0.0.1:7860"], simulated=False))
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_first_address_is_one_that_a_browser_shows() -> None:
+    """The first line with an address has the page of the API's documentation, over http."""
+    first, *_ = [line for line in invitation(["http://127.0.0.1:7860"], simulated=True) if "://" in line]
+    assert first.endswith(" http://127.0.0.1:7860/docs")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,16 @@ async def test_the_python_example_prints_updates_and_ends(cluster: Cluster) -> N
     assert "market_data" in client.output
 
 
+async def test_the_python_example_prints_a_line_per_update(cluster: Cluster) -> None:
+    """Updates of any service are lines of at most 100 columns, whatever they hold."""
+    arguments = ["--subscribe", "news", "explorers", "health_checker", "--updates", "4"]
+    client = await Process(
+        "example", [sys.executable, "examples/python_client.py", cluster.ws("/ws"), *arguments], {}
+    ).start()
+    assert await client.child.wait() == 0, client.output
+    assert max(map(len, client.output.splitlines())) <= 100, client.output
+
+
 @needs_node
 async def test_the_node_example_prints_updates_and_ends(cluster: Cluster) -> None:
     """examples/node_client.js receives as many updates as it was asked for, then exits with 0."""

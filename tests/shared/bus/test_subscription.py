@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from shared.bus import Bus
 from shared.channels import Channels
@@ -204,6 +205,23 @@ async def test_a_new_epoch_under_a_live_subscriber_is_followed(redis: Redis, bus
         await publish(bus, 4)
         await listener.hears(1, 2, 3, 4)
     assert listener.seqs == [1, 2, 1, 2]
+
+
+async def test_epochs_that_begin_together_are_one_line(redis: Redis, bus: Bus, channels: Channels) -> None:
+    """When every service begins a new epoch, the first is logged at info and the others at debug."""
+    services = ("market_data", "news", "system")
+    async with Listener(redis, channels, services) as listener:
+        await listener.proven()
+        for service in services:
+            await bus.publish(service, {})
+        await until(lambda: len(listener.heard) == 3)
+        with capture_logs() as logs:
+            for service in services:
+                await redis.delete(channels.meta(service), channels.stream(service))
+                await bus.publish(service, {})
+            await until(lambda: len(listener.heard) == 6)
+    epochs = [(line["log_level"], line["service"]) for line in logs if line["event"] == "new epoch"]
+    assert epochs == [("info", "market_data"), ("debug", "news"), ("debug", "system")]
 
 
 async def test_probes_prove_delivery_when_it_is_quiet(redis: Redis, channels: Channels) -> None:
