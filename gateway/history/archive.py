@@ -27,7 +27,7 @@ from shared.database import Database, Record
 from shared.errors import CoinwireError, DatabaseError
 from shared.metrics import GatewayMetrics
 from shared.outage import Outage
-from shared.retention import Retention
+from shared.settings import Retention
 from shared.timestamps import iso_of, now_iso
 
 _to_json = msgspec.json.Encoder().encode

@@ -26,7 +26,7 @@ def copy_with(folder: Path, group: Group) -> None:
     for name in (*GENERATED, ".ci/docs.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    source = folder / "shared" / "settings.py"
+    source = folder / "shared" / "settings" / "settings.py"
     field = '    host: str = _setting("127.0.0.1"'
     assert field in source.read_text()
     source.write_text(source.read_text().replace(field, FIELD.format(group=group.name) + field))

@@ -112,7 +112,7 @@ def test_every_key_is_a_setting(name: str) -> None:
     """What makes up a provider's key are settings, and one that answers nothing without a key says which."""
     kind = provider_class(name)
     for setting in kind.key_settings:
-        assert setting in Settings.model_fields, f"shared/settings.py has no {setting}, which is the key of {name}"
+        assert setting in Settings.model_fields, f"Settings has no {setting}, which is the key of {name}"
     assert kind.key_settings or not kind.needs_key, f"{name} needs a key and names no setting for it in key_settings"
 
 

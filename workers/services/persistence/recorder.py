@@ -21,7 +21,7 @@ from shared.envelope import Envelope
 from shared.errors import BusError, DatabaseError, EnvelopeError
 from shared.metrics import WorkerMetrics
 from shared.outage import Backoff, Outage
-from shared.retention import Retention
+from shared.settings import Retention
 
 log = structlog.get_logger()
 

@@ -21,8 +21,7 @@ from shared.database import Database, Record, open_database
 from shared.envelope import Envelope, pack_draft
 from shared.errors import EnvelopeError
 from shared.metrics import WorkerMetrics, open_registry
-from shared.retention import Retention
-from shared.settings import Settings
+from shared.settings import Retention, Settings
 from tests.waiting import until
 from workers.services.persistence.recorder import GROUP, Recorder, missing_between, record_of
 

@@ -14,8 +14,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.errors import SettingsError
-from shared.retention import Retention
-from shared.secret_files import SecretFiles
+from shared.settings.retention import Retention
+from shared.settings.secret_files import SecretFiles
 
 SECRET_FOLDERS = (Path("/run/coinwire"), Path("/run/secrets"))
 """Where settings' files are looked for. The second is where Compose and Swarm put the operator's secrets; it wins over

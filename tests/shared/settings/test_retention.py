@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.catalog import CHANNEL_NAMES
-from shared.retention import Retention
+from shared.settings import Retention
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from shared.errors import SettingsError
 from shared.settings import SECRET_FOLDERS, Settings, load_settings
-from tests.shared.test_settings import GOOD, SECRET, good_texts
+from tests.shared.settings.test_settings import GOOD, SECRET, good_texts
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,7 @@ from pydantic import SecretStr, ValidationError
 
 from shared.bus import open_redis
 from shared.errors import SettingsError
-from shared.retention import Retention
-from shared.settings import Settings
+from shared.settings import Retention, Settings
 from tests.places import ROOT
 
 SECRET = "hunter2-do-not-print"  # noqa: S105
