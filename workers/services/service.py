@@ -67,7 +67,8 @@ class ServiceContext:
         """A pool of these providers in this order; those whose key the operator has not set are left out, and told."""
         unused = [other for other in providers if provider_class(other).needs_key and self.key_of(other) is None]
         if unused and self.tells:
-            log.info("sources without a key are not used", pool=name, sources=unused)
+            write = log.info if self.settings.simulator_url is None else log.debug  # a demo needs no keys
+            write("sources without a key are not used", pool=name, sources=unused)
         return self.pool_of(name, [self.provider(other) for other in providers if other not in unused])
 
     def pool_of(self, name: str, members: Sequence[Provider]) -> SourcePool[Any]:
