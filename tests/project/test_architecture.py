@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,17 @@ def test_the_arrows_are_the_imports() -> None:
     assert {room: set(others.split(", ")) for room, others in drawn.items()} == {
         room: others for room, others in edges().items() if others
     }
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Not even for their types."""
+    names = {path.with_suffix("").parts: path for path in modules()}
+    names |= {name[:-1]: path for name, path in names.items() if name[-1] == "__init__"}
+    graph = {
+        path: {names.get(name) or names.get(name[:-1]) for name in imported(ast.parse((ROOT / path).read_text()))}
+        for path in names.values()
+    }
+    graphlib.TopologicalSorter({path: others - {path, None} for path, others in graph.items()}).prepare()
 
 
 def test_every_room_is_drawn_and_described() -> None:
