@@ -12,7 +12,7 @@ from shared.settings import load_settings
 
 
 async def serve() -> int:
-    """Run one gateway. Returns 0 after a signal, 1 when something in it died, 2 where it can't start."""
+    """Run one gateway. Returns 0 after a signal, 1 if a task died, 2 if it can't start."""
     try:
         settings = load_settings()
         configure_logs(settings, "gateway")

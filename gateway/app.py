@@ -1,4 +1,4 @@
-"""The routes. Starts nothing: Node owns whatever runs."""
+"""The routes. Starts nothing: Node owns what runs."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def create_app(node: AppPort) -> Starlette:
             *docs.ROUTES,
             WebSocketRoute("/{path:path}", refuse_unknown),
         ],
-        # The API is public and without cookies: any page may read it, as any may open a WebSocket.
+        # The API is public and without cookies: any website may read it, as any may open a WebSocket.
         middleware=[
             Middleware(
                 CORSMiddleware,
@@ -89,7 +89,7 @@ async def connect(websocket: WebSocket) -> None:
     """Accept a client and serve it until it leaves."""
     node: AppPort = websocket.state.node
     endpoint = ENDPOINTS.get(websocket.scope["path"])
-    if endpoint is None:  # a route's pattern also matches its path with a line feed after it
+    if endpoint is None:  # a route's pattern also matches its path followed by a line feed
         await refuse_unknown(websocket)
         return
     reason = node.refusal
@@ -132,12 +132,12 @@ async def refuse_unknown(websocket: WebSocket) -> None:
 
 
 async def not_found(request: Request, _error: Exception) -> Response:
-    """A page that does not exist."""
+    """404: there is no such path."""
     return rest.nothing_at(request)
 
 
 async def method_not_allowed(request: Request, error: Exception) -> Response:
-    """Anything but reading."""
+    """405: the API is read-only."""
     message = f"{request.method} is not allowed here: this API is read-only"
     response = rest.failure(405, FailureData(message=message))
     response.headers.update(getattr(error, "headers", None) or {})  # Allow

@@ -1,4 +1,4 @@
-"""ENDPOINTS: path to what it subscribes and what it lists. Made from the catalogue: a new service is not added here."""
+"""ENDPOINTS: what each WebSocket path subscribes and lists. Derived from the catalogue: a new service needs no edit."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Endpoint:
     group: str
     """`master`, or the category it belongs to."""
     subscribes: str | None
-    """What is subscribed on connect: a service, `all`, or nothing."""
+    """Subscribed on connect: a service, `all`, or nothing."""
     lists: tuple[str, ...]
-    """What `connection_established` names as available."""
+    """Names that `connection_established` lists as available."""
     description: str
 
 
@@ -47,10 +47,10 @@ def _endpoints() -> dict[str, Endpoint]:
 
 
 ENDPOINTS: dict[str, Endpoint] = _endpoints()
-"""By path, in the order in which `/ws/endpoints` and the documents list them."""
+"""By path, in the order in which they are documented."""
 
 
 def expand(names: tuple[str, ...]) -> tuple[str, ...]:
-    """`names` with `all` replaced by each of the twelve, every name once, in the order asked for."""
+    """`names` with `all` replaced by the twelve services; every name once, in the given order."""
     services = (service for name in names for service in (SERVICES if name == ALL else (name,)))
     return tuple(dict.fromkeys(services))

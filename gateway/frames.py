@@ -1,4 +1,4 @@
-"""Frames: messages as WebSocket frames, built once per update and form, and shared by every client that wants it."""
+"""Frames: messages as WebSocket frames, built once per update and form, and shared by all clients of that form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _to_json = msgspec.json.Encoder().encode
 
 
 class Frame:
-    """One whole unmasked WebSocket frame, as it goes to every client without permessage-deflate."""
+    """One whole unmasked WebSocket frame, as every client without permessage-deflate receives it."""
 
     __slots__ = ("_header", "wire")
 
@@ -48,7 +48,7 @@ class Frame:
 
 
 def encode(message: Any, *, binary: bool) -> Frame:
-    """A message as a frame. Raises Fault where it echoes something that has no such form (an integer over 64 bits)."""
+    """A message as a frame. Raises Fault where it echoes what can't be encoded (an integer over 64 bits)."""
     try:
         return Frame(msgpack.packb(message, default=_as_map) if binary else _to_json(message), binary=binary)
     except (OverflowError, ValueError, TypeError, RecursionError) as error:
@@ -56,7 +56,7 @@ def encode(message: Any, *, binary: bool) -> Frame:
 
 
 def _as_map(value: object) -> dict[str, Any]:
-    """A Struct as msgpack packs it: unlike msgspec's encoder, that also has a form for whatever else it has read."""
+    """A Struct as a map, for msgpack, which unlike msgspec can also pack everything that it unpacked for a ping."""
     if not isinstance(value, msgspec.Struct):
         raise TypeError(f"{type(value).__name__} has no form in MessagePack")
     return {name: field for name, field in msgspec.structs.asdict(value).items() if field is not msgspec.UNSET}
@@ -79,7 +79,7 @@ def decode_binary(payload: bytes) -> Any:
 
 
 class Form(Enum):
-    """The ways in which an update may be wanted: (binary, meta); meta is None, or what it says besides the position."""
+    """How a client receives an update: (binary, meta). meta is None, or the marks that it has besides the position."""
 
     TEXT = (False, None)
     TEXT_META = (False, ())
@@ -91,15 +91,15 @@ class Form(Enum):
 
     @staticmethod
     def live(*, binary: bool, meta: bool) -> Form:
-        """What a connection gets when something happens."""
+        """The form of live updates."""
         return Form.PACKED if binary else Form.TEXT_META if meta else Form.TEXT
 
     def as_snapshot(self) -> Form:
-        """What it gets at once on subscribe."""
+        """The form of the latest update, sent on subscribe."""
         return _SNAPSHOT.get(self, self)
 
     def as_recovered(self) -> Form:
-        """What it gets for an update that it missed."""
+        """The form of an update that was missed."""
         return _RECOVERED[self]
 
 
@@ -121,7 +121,7 @@ class Update:
         self._frames: dict[Form, Frame] = {}
 
     def frame(self, form: Form) -> Frame:
-        """The one frame of this form, built when first wanted. Raises Fault where the data has no such form."""
+        """The one frame of this form, built on first use. Raises Fault where the data can't be encoded."""
         made = self._frames.get(form)
         if made is None:
             made = self._build(form)
@@ -130,21 +130,21 @@ class Update:
         return made
 
     def shrink(self) -> None:
-        """Keep only the bytes from the bus: a frame wanted later is built again, and not kept."""
+        """Keep only the bytes from the bus. Frames are built again when needed, and not kept."""
         self._envelope = None
         self._frames.clear()
 
     def _build(self, form: Form) -> Frame:
         envelope = self._envelope or Envelope.unpack(self._raw)
-        binary, says = form.value
+        binary, marks = form.value
         meta: UpdateMeta | msgspec.UnsetType = msgspec.UNSET
-        if says is not None:
+        if marks is not None:
             meta = UpdateMeta(
                 epoch=envelope.epoch,
                 seq=envelope.seq,
                 published_at=envelope.timestamp,
-                snapshot=True if "snapshot" in says else msgspec.UNSET,
-                recovered=True if "recovered" in says else msgspec.UNSET,
+                snapshot=True if "snapshot" in marks else msgspec.UNSET,
+                recovered=True if "recovered" in marks else msgspec.UNSET,
             )
         message = Message(
             service=envelope.service, type=envelope.type, data=envelope.data, timestamp=envelope.timestamp, meta=meta

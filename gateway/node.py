@@ -1,7 +1,7 @@
-"""Node: everything a gateway process runs, and the order it stops in.
+"""Node: everything that a gateway process runs, and the order in which it stops.
 
-uvicorn runs inside the node and not the other way round: a relay that died inside an ASGI lifespan would leave a
-server that accepts clients who never hear anything. Here whatever dies takes the process down, with a reason.
+uvicorn runs inside the node and not the other way round: if a relay died inside an ASGI lifespan, the server would go
+on accepting clients and send them nothing. Here, if any task dies, the process logs why and exits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.broadcast.relay import Relay
 from gateway.history.archive import Archive
 from gateway.messages.faults import MAX_MESSAGE_BYTES, CloseCode
 from gateway.session import Session
-from gateway.transport.http_protocol import PageProtocol
+from gateway.transport.http_protocol import HttpProtocol
 from gateway.transport.proxies import TrustedProxies
 from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Subscription, open_redis
@@ -37,12 +37,12 @@ from shared.settings import Settings
 
 log = structlog.get_logger()
 
-_BACKLOG = 2048  # handshakes the kernel holds while the loop broadcasts; more are refused by it
-_GOODBYE = 5  # s for clients to answer our close frame before the server stops without them
+_BACKLOG = 2048  # connections that the kernel queues while the loop broadcasts; it refuses more
+_CLOSING = 5  # s for clients to answer our close frame; then the server stops anyway
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but a signal asks the node to stop, in the node's order."""
+    """uvicorn, but a signal stops the node, in the order of the node."""
 
     def __init__(self, config: uvicorn.Config, node: Node) -> None:
         super().__init__(config)
@@ -57,7 +57,7 @@ class Node:
     """One gateway."""
 
     def __init__(self, settings: Settings) -> None:
-        """Put everything together; starts nothing. Raises SettingsError where an address in them can't be used."""
+        """Build everything; start nothing. Raises SettingsError for an address that can't be used."""
         self.settings = settings
         self.name = secrets.token_hex(6)
         self.registry = open_registry()
@@ -89,11 +89,11 @@ class Node:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.metrics.connections.set_function(lambda: len(self._sessions))
 
-    # What requests ask.
+    # What requests need (see gateway.app.AppPort).
 
     @property
     def unready(self) -> list[str]:
-        """Why new clients should go elsewhere; empty when they may come."""
+        """Why this gateway is not ready for clients; empty when it is."""
         reasons = []
         if self._draining:
             reasons.append("draining")
@@ -107,7 +107,7 @@ class Node:
 
     @property
     def refusal(self) -> str | None:
-        """Why a new client can't be taken at all, or None. Redis being away is no reason: it will be back."""
+        """Why a new client is refused, or None. An outage of Redis is no reason: it ends."""
         if self._draining:
             return "draining"
         if len(self._sessions) >= self.settings.max_connections:
@@ -115,25 +115,25 @@ class Node:
         return None
 
     def next_number(self) -> int | None:
-        """The number of a new client, or None while Redis has not handed any over yet."""
+        """The number of a new client, or None while there is none from Redis yet."""
         number, self._number = self._number, None
         return self.presence.next_number() if number is None else number
 
     @contextlib.contextmanager
     def serving(self, session: Session) -> Iterator[None]:
-        """Count `session` while it lasts."""
+        """Count `session` while the block runs."""
         self._sessions.add(session)
         try:
             yield
         finally:
             self._sessions.discard(session)
 
-    # Its life.
+    # Life of the process.
 
     def bind(self) -> socket.socket:
-        """Listen on the settings' host and port. Raises OSError where that is taken."""
+        """Listen on the host and port of the settings. Raises OSError where that is not possible."""
         family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
-        # With the protocol named, asyncio sets TCP_NODELAY on what is accepted; with socket.create_server's 0 it
+        # With IPPROTO_TCP, asyncio sets TCP_NODELAY on accepted connections. With the 0 of socket.create_server it
         # does not, and replies wait 40 ms for an acknowledgement (Nagle).
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
@@ -148,7 +148,7 @@ class Node:
         return listener
 
     async def run(self, listener: socket.socket) -> int:
-        """Serve until a signal or a death. Returns the exit status: 0 after a signal."""
+        """Serve until a signal, or until a task dies. Returns the exit status: 0 after a signal, else 1."""
         self._loop = asyncio.get_running_loop()
         server = Server(self._config(), self)
         tasks = {
@@ -168,10 +168,10 @@ class Node:
         for task in (stopping, *tasks.values()):
             task.cancel()
         await asyncio.gather(stopping, *tasks.values(), return_exceptions=True)
-        for listening in getattr(server, "servers", ()):  # a server that died has not done it
+        for listening in getattr(server, "servers", ()):  # a server that died did not close them
             listening.close()
         listener.close()
-        with contextlib.suppress(BusError):  # our entries expire by themselves
+        with contextlib.suppress(BusError):  # the entries expire by themselves
             await self.presence.leave()
         await self._redis.aclose()
         await self.archive.aclose()
@@ -189,27 +189,27 @@ class Node:
             self._stop.set()
 
     async def _drain(self, server: Server, serving: asyncio.Task[None]) -> None:
-        """Not ready first, so that the balancer looks elsewhere; then say goodbye; then stop listening."""
+        """Become unready, so that the balancer routes elsewhere; then close the connections; then stop listening."""
         self._draining = True
         if not serving.done():
             await asyncio.sleep(self.settings.drain_seconds)
         for session in list(self._sessions):
             session.close(CloseCode.RESTART, "this gateway stops: reconnect")
         server.should_exit = True
-        await asyncio.wait([serving], timeout=_GOODBYE + 2)
+        await asyncio.wait([serving], timeout=_CLOSING + 2)
 
     def _config(self) -> uvicorn.Config:
         settings = self.settings
         return uvicorn.Config(
             self._app,
-            http=PageProtocol,
+            http=HttpProtocol,
             ws=FrameProtocol,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=settings.ws_ping_interval,
             ws_ping_timeout=settings.ws_ping_timeout,
             ws_per_message_deflate=settings.ws_compression,
             proxy_headers=False,  # TrustedProxies
-            timeout_graceful_shutdown=_GOODBYE,
+            timeout_graceful_shutdown=_CLOSING,
             lifespan="on",
             log_config=None,
             access_log=False,

@@ -40,8 +40,8 @@ from shared.timestamps import now_iso
 log = structlog.get_logger()
 
 _BATCH = 16  # missed updates offered at once: enough to fill a socket, too few to fill an outbox
-_AHEAD = 2.0  # s to wait for an update that the client has seen on another gateway: a bus delay is milliseconds
-_STALLED = 30.0  # s for a client to read a batch of missed updates; slower than that it will not catch up: close 4008
+_AHEAD = 2.0  # s to wait for an update that the client has received from another gateway; the bus takes milliseconds
+_STALLED = 30.0  # s for a client to read a batch of missed updates; a slower one never catches up: close 4008
 
 
 class Session:
@@ -63,9 +63,9 @@ class Session:
         address: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`number` is the client's, unique in the cluster; `binary` and `meta` are what it opted into.
+        """`number` is unique in the cluster; `binary` (MessagePack) and `meta` are what the client opted into.
 
-        `address` is where it connects from, for the log.
+        `address` is the address of the client, for the log.
         """
         self.client_id = f"client_{number}_{int(time.time())}"
         self.subscriptions: set[str] = set()
@@ -86,17 +86,17 @@ class Session:
     async def run(self, websocket: WebSocket) -> None:
         """Greet, then carry out commands until the connection ends."""
         self._socket.on_ready = self.outbox.drain
-        self._tell_presence()
+        self._update_presence()
         try:
             self._greet()
-            self._tell_presence()
+            self._update_presence()
             while not self._closing:
                 event = await websocket.receive()
                 if event["type"] == "websocket.disconnect":
                     break
                 self._last_activity = now_iso()
                 await self._answer(event)
-                self._tell_presence()
+                self._update_presence()
         finally:
             self.outbox.close()
             for service in self.subscriptions:
@@ -104,7 +104,7 @@ class Session:
             self._presence.drop(self.client_id)
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """End the connection. What waits in the outbox is not sent any more."""
+        """End the connection. What waits in the outbox is dropped."""
         if not self._closing:
             self._closing = True
             self.outbox.close()
@@ -116,7 +116,7 @@ class Session:
         log.info("client too slow", client_id=self.client_id, address=self._address, dropped=dropped)
         self.close(CloseCode.SLOW, "too slow: reconnect, with `since` to get what was missed")
 
-    def _tell_presence(self) -> None:
+    def _update_presence(self) -> None:
         subscriptions = tuple(sorted(self.subscriptions))
         self._presence.put(
             ClientRecord(self._number, self.client_id, self._connected_at, self._last_activity, subscriptions)
@@ -154,7 +154,7 @@ class Session:
             try:
                 message = self._decode(event)
             finally:
-                self._rate.take()  # whatever it was: rubbish counts too
+                self._rate.take()  # invalid messages count, too
             command = parse_command(message)
             self._metrics.commands.labels(command.action).inc()
             await self._carry_out(command)
@@ -219,11 +219,11 @@ class Session:
         self._send(UnsubscriptionConfirmed(service=command.asked, subscriptions=left, id=command.id))
 
     async def _recover(self, command: Subscribe, since: Position) -> None:
-        """Replay what was missed since a position, then go live; a snapshot where continuity can't be proven."""
+        """Send what was missed since a position, then go live; a snapshot where continuity can't be proven."""
         self._show_meta()
         (service,) = command.services
         recent = self._hub.recent[service]
-        self._hub.unsubscribe(self, service)  # nothing live until what came before it has been sent
+        self._hub.unsubscribe(self, service)  # live updates only after the missed ones
         self.subscriptions.add(service)
         await recent.reach(since, _AHEAD)
         missed = recent.since(since)
@@ -235,18 +235,18 @@ class Session:
             for update in missed[:_BATCH]:
                 self.outbox.offer(update.frame(self.form.as_recovered()))
                 since = update.position
-            await asyncio.sleep(0)  # else a client that reads fast holds the loop until the last of a thousand
-            # Bounded here, for while a session is busy nothing is read, and so no missing pong can end it.
+            await asyncio.sleep(0)  # else a client that reads fast blocks the loop until the last of a thousand updates
+            # Bounded, because a busy session reads nothing, so that no missing pong can end its connection.
             try:
                 async with asyncio.timeout(_STALLED):
                     await self.outbox.drained()
             except TimeoutError:
                 self.close(CloseCode.SLOW, "too slow: what was missed is not read")
             if self._closing or self._socket.gone:
-                return  # `run` forgets the subscription
+                return  # `run` removes the subscription
             missed = recent.since(since)
             if missed is None:
-                self.close(CloseCode.SLOW, "too slow: updates left the history before they could be replayed")
+                self.close(CloseCode.SLOW, "too slow: what was missed is no longer kept")
                 return
         self._hub.subscribe(self, service)
 

@@ -1,4 +1,4 @@
-"""Hub: service to sessions. `broadcast` is a plain def: one slow client costs the others nothing."""
+"""Hub: from a service to its subscribers. `broadcast` never awaits, so a slow client delays nobody."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from shared.metrics import GatewayMetrics
 
 
 class Subscriber(Protocol):
-    """What the hub needs of a session."""
+    """What the hub needs from a session."""
 
     outbox: Outbox
     form: Form
 
 
 class Hub:
-    """Who gets what, and the newest updates of every service."""
+    """The subscribers and the newest updates of every service."""
 
-    def __init__(self, services: Iterable[str], history_length: int, metrics: GatewayMetrics) -> None:
-        self.recent = {service: Recent(history_length) for service in services}
+    def __init__(self, services: Iterable[str], recent_length: int, metrics: GatewayMetrics) -> None:
+        self.recent = {service: Recent(recent_length) for service in services}
         self._metrics = metrics
-        # A dict for its order: whoever subscribed first is served first.
+        # A dict as an ordered set: the first subscriber is served first.
         self._outboxes: dict[str, dict[Form, dict[Outbox, None]]] = {
             service: defaultdict(dict) for service in self.recent
         }
@@ -36,7 +36,7 @@ class Hub:
         self._outboxes[service][subscriber.form][subscriber.outbox] = None
 
     def unsubscribe(self, subscriber: Subscriber, service: str) -> None:
-        """Stop sending; nothing happens where nothing was sent."""
+        """Stop sending `service` to the subscriber. Does nothing if it is not subscribed."""
         for outboxes in self._outboxes[service].values():
             outboxes.pop(subscriber.outbox, None)
 

@@ -1,8 +1,8 @@
-"""Outbox: what one client has yet to get. Bounded, never waits; its one policy is `close_slow`.
+"""Outbox: frames that one client has not received yet. Bounded; never waits; its policy is `close_slow`.
 
-An update is written to the socket at once while the socket takes it. What it does not take waits here, in order. When
-more waits than the limits allow, everything waiting is dropped and the client is told to reconnect (close 4008): with
-`since` it then loses nothing, which could not be said of a client that was quietly sent less.
+A frame is written to the socket at once while the socket accepts it. Otherwise it waits here, in order. Beyond the
+limits, everything that waits is dropped and the connection is closed with 4008: the client reconnects, and with `since`
+it loses nothing. Silently dropping frames would lose updates.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from gateway.frames import Frame
 
 
 class FrameSocket(Protocol):
-    """The socket below: takes whole frames, and says when it has taken enough."""
+    """The socket: accepts whole frames, and states whether it accepts more."""
 
     @property
     def ready(self) -> bool:
-        """Whether it takes another frame now."""
+        """Whether it accepts another frame now."""
         ...
 
     def write_frame(self, frame: Frame) -> None:
@@ -32,7 +32,7 @@ class Outbox:
     """Frames on their way to one client."""
 
     def __init__(self, socket: FrameSocket, *, messages: int, size: int, close_slow: Callable[[int], None]) -> None:
-        """At most `messages` frames or `size` bytes wait; beyond, `close_slow` is called once with how many fell."""
+        """Up to `messages` frames and `size` bytes wait; beyond, `close_slow` is called once, with their number."""
         self._socket = socket
         self._messages = messages
         self._size = size
@@ -59,7 +59,7 @@ class Outbox:
             self._close_slow(dropped)
 
     def drain(self) -> None:
-        """Send what waits, as far as the socket takes it. Called when the socket is ready again."""
+        """Send what waits, while the socket accepts it. Called when the socket is ready again."""
         while self._waiting and self._socket.ready:
             frame = self._waiting.popleft()
             self._bytes -= len(frame.wire)
@@ -68,11 +68,11 @@ class Outbox:
             self._drained.set()
 
     async def drained(self) -> None:
-        """Wait until nothing waits any more, or the outbox is closed."""
+        """Wait until the outbox is empty or closed."""
         await self._drained.wait()
 
     def close(self) -> None:
-        """Forget what waits and take nothing more."""
+        """Drop what waits, and accept nothing more."""
         self._closed = True
         self._waiting.clear()
         self._bytes = 0

@@ -1,4 +1,4 @@
-"""Recent: the newest updates of one service, without holes, from which a returning client gets what it missed."""
+"""Recent: the newest updates of one service, without holes. A returning client gets what it missed from here."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from itertools import islice
 from gateway.frames import Update
 from shared.bus import Position
 
-_KEEP_FRAMES = 16  # newest updates whose frames stay built: what a client missed during a short reconnect
+_KEEP_FRAMES = 16  # newest updates whose frames are kept: those that clients miss during a short reconnect
 
 
 class Recent:
-    """A bounded mirror of a service's stream, so that a thousand returning clients cost Redis nothing."""
+    """A bounded copy of a service's stream in memory, so that a thousand returning clients cost Redis nothing."""
 
     def __init__(self, length: int) -> None:
         self._updates: deque[Update] = deque(maxlen=length)
@@ -25,7 +25,7 @@ class Recent:
         return self._updates[-1] if self._updates else None
 
     def append(self, update: Update) -> None:
-        """Add the newest update. A new epoch or a hole forgets what was before: continuity ends there."""
+        """Add the newest update. At a new epoch or a hole, drop everything before it: continuity ends there."""
         latest = self.latest
         if latest is not None and update.position != (latest.position.epoch, latest.position.seq + 1):
             self._updates.clear()
@@ -41,14 +41,14 @@ class Recent:
         return latest is not None and latest.position.epoch == position.epoch and latest.position.seq >= position.seq
 
     def since(self, position: Position) -> list[Update] | None:
-        """Everything after `position` in order, or None where it can't be proven that nothing is missing."""
+        """All updates after `position`, in order; None where it can't be proven that none is missing."""
         if not self._has(position):
             return None
         skip = position.seq + 1 - self._updates[0].position.seq
         return None if skip < 0 else list(islice(self._updates, skip, None))
 
     async def reach(self, position: Position, seconds: float) -> None:
-        """Wait until `position` is here, at most so long: a client may come from a gateway that is a moment ahead."""
+        """Wait up to `seconds` for `position`: the client may come from a gateway that is a moment ahead."""
         latest = self.latest
         if latest is None or latest.position.epoch != position.epoch or self._has(position):
             return

@@ -1,4 +1,4 @@
-"""Relay: bus to hub. The only reader of the bus in a gateway."""
+"""Relay: from the bus to the hub. The only reader of the bus in a gateway."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Relay:
 
     def _relay(self, envelope: Envelope, raw: bytes) -> None:
         update = Update(envelope, raw)
-        try:  # others may write to Redis too, and what has no JSON must not take the gateway down
+        try:  # others may write to Redis, too; data that can't be encoded must not end the gateway
             update.frame(Form.TEXT)
             update.frame(Form.PACKED)
         except Fault as fault:

@@ -1,6 +1,6 @@
-"""`/docs`, `/openapi.json`, `/asyncapi.json`: made from what the gateway runs on, when first asked for.
+"""`/docs`, `/openapi.json`, `/asyncapi.json`: rendered from the types the gateway sends, on the first request.
 
-The handlers are plain functions: Starlette runs them in a thread, so that making a document delays no broadcast.
+The handlers are plain functions: Starlette runs them in a thread, so rendering delays no broadcast.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.docs import asyncapi, guides, openapi, page
+from gateway.docs import asyncapi, guides, html, openapi
 from gateway.history import archive
 from gateway.http import rest, snapshot
 from shared.version import VERSION
 
-_BRIEFLY = {"Cache-Control": "no-cache"}  # after an upgrade nobody should read about the version before
+_BRIEFLY = {"Cache-Control": "no-cache"}  # after an upgrade, nobody should read about the previous version
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with the content
 
 
@@ -33,7 +33,7 @@ def _asyncapi() -> bytes:
 
 @cache
 def _page() -> str:
-    return page.render(asyncapi.document(VERSION))
+    return html.render(asyncapi.document(VERSION))
 
 
 def openapi_json(_request: Request) -> Response:
@@ -47,25 +47,25 @@ def asyncapi_json(_request: Request) -> Response:
 
 
 def docs(_request: Request) -> Response:
-    """A page that documents the REST and the WebSocket API."""
-    return HTMLResponse(_page(), headers=_BRIEFLY | page.SECURITY)
+    """Documentation of the HTTP and the WebSocket API, as HTML."""
+    return HTMLResponse(_page(), headers=_BRIEFLY | html.SECURITY)
 
 
 def guide(request: Request) -> Response:
-    """A document of the repository: a how-to, a reference, a decision."""
+    """A document of the repository as HTML: a how-to, a reference or a decision."""
     path = "/".join(request.path_params.values())
     if path not in guides.guides():
         return rest.nothing_at(request)
-    return HTMLResponse(page.render_guide(path), headers=_BRIEFLY | page.SECURITY)
+    return HTMLResponse(html.render_guide(path), headers=_BRIEFLY | html.SECURITY)
 
 
 def asset(request: Request) -> Response:
-    """A style sheet or script of the page."""
+    """A style sheet or script of `/docs`."""
     name = request.path_params["name"]
-    if name not in page.ASSETS:
+    if name not in html.ASSETS:
         return rest.nothing_at(request)
-    current = request.query_params.get("v") == page.fingerprint(name)
-    return FileResponse(page.ASSETS[name], headers=(_FOR_EVER if current else _BRIEFLY) | page.NO_SNIFFING)
+    current = request.query_params.get("v") == html.fingerprint(name)
+    return FileResponse(html.ASSETS[name], headers=(_FOR_EVER if current else _BRIEFLY) | html.NO_SNIFFING)
 
 
 ROUTES: list[BaseRoute] = [

@@ -1,6 +1,6 @@
-"""The WebSocket API as AsyncAPI 3.1, made from ENDPOINTS, SERVICES, the payload types and the protocol's constants.
+"""The WebSocket API as AsyncAPI 3.1: from the endpoints, the types that are sent, and their descriptions.
 
-`x-` keys carry what AsyncAPI has no place for and the page shows: intervals, error codes, close codes.
+`x-` keys carry what AsyncAPI has no key for and `/docs` shows: intervals, error codes, close codes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def document(version: str) -> dict[str, Any]:
         "info": {
             "title": "coinwire WebSocket API",
             "version": version,
-            "description": "Crypto market, chain and news data as it happens. Every server message is an object with "
-            "`service`, `type`, `data` and `timestamp`. Every endpoint takes every command for every service; "
+            "description": "Crypto market, chain and news data in real time. Every server message is an object with "
+            "`service`, `type`, `data` and `timestamp`. Every endpoint accepts every command for every service; "
             "endpoints differ in what they subscribe on connect.",
         },
         "defaultContentType": "application/json",
@@ -57,7 +57,10 @@ def document(version: str) -> dict[str, Any]:
 
 
 def _server(protocol: str) -> dict[str, Any]:
-    host = {"default": f"localhost:{Settings.model_fields['port'].default}", "description": "the host of this document"}
+    host = {
+        "default": f"localhost:{Settings.model_fields['port'].default}",
+        "description": "the host that serves this document",
+    }
     return {"host": "{host}", "protocol": protocol, "variables": {"host": host}, "security": []}
 
 
@@ -228,7 +231,7 @@ def _description(endpoint: Endpoint) -> str:
 
 
 def _operations(endpoint: Endpoint, messages: dict[str, Any]) -> dict[str, Any]:
-    """What the gateway does on a channel: it receives each command and replies, and sends what nobody asked for."""
+    """What the gateway does on a channel: it receives each command and replies, and sends messages unasked."""
     key = _key(endpoint)
     channel = {"$ref": f"#/channels/{key}"}
 

@@ -22,7 +22,7 @@ def example_of(service: str, schema: dict[str, Any], components: dict[str, Any])
 
 
 def from_schema(schema: dict[str, Any], components: dict[str, Any]) -> Any:
-    """A value that fits `schema`: its own example where it has one, else something plain."""
+    """A value that fits `schema`: its own example if it has one, else a plain value."""
     if "$ref" in schema:
         return from_schema(components[schema["$ref"].rpartition("/")[2]], components)
     if "examples" in schema:

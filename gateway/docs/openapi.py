@@ -1,4 +1,4 @@
-"""The HTTP API as OpenAPI 3.1, made from the routes and constants that the gateway runs on."""
+"""The HTTP API as OpenAPI 3.1: from the routes, the types that are sent, and the texts that neither has."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One response: what it means, and its body: a Struct as JSON, or text of a media type.
+class Outcome:
+    """One possible response: when it is sent, and its body (a Struct as JSON, or text of a media type).
 
-    Without an `example`, viewers make one of the schema.
+    Without an `example`, viewers make one from the schema.
     """
 
     description: str
@@ -37,10 +37,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What can't be read off a route: its group, answers and parameters."""
+    """What a route does not state: its group, outcomes and parameters."""
 
     tag: str
-    answers: dict[int, Answer]
+    outcomes: dict[int, Outcome]
     parameters: tuple[dict[str, Any], ...] = ()
     headers: dict[int, dict[str, str]] = field(default_factory=dict)
 
@@ -54,21 +54,21 @@ def _path(name: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
 
 
-_SERVICE = _path("service", "One of the twelve, or `system`", enum=list(CHANNEL_NAMES))
+_SERVICE = _path("service", "One of the twelve services, or `system`", enum=list(CHANNEL_NAMES))
 _MOMENT = (
-    "ISO 8601 (`2025-11-11T10:30:00Z`, `2025-11-11T11:30:00%2B01:00`, `2025-11-11`; UTC where it names no zone) "
+    "ISO 8601 (`2025-11-11T10:30:00Z`, `2025-11-11T11:30:00%2B01:00`, `2025-11-11`; UTC unless it has a zone) "
     "or unix seconds (`1762857000`, `1762857000.250`), inclusive. "
 )
 _RETRY = {"Retry-After": "seconds"}
 
-_BAD, _AWAY = "A parameter is not what it must be", "Redis can't be reached"
-_GUIDE = {200: Answer("The document as a page", str, "text/html"), 404: Answer("There is none", Failure)}
+_BAD, _AWAY = "A parameter is invalid", "Redis can't be reached"
+_GUIDE = {200: Outcome("The document as HTML", str, "text/html"), 404: Outcome("There is no such document", Failure)}
 _HANDSHAKE = Operation(
     "WebSocket handshakes",
     {
-        101: Answer("The connection is a WebSocket from here on: see `/asyncapi.json`"),
-        426: Answer("Asked for as a page, not as a WebSocket", Failure),
-        503: Answer("This gateway takes no new connections: it is full or about to stop", Failure),
+        101: Outcome("The connection is a WebSocket from now on; see `/asyncapi.json`"),
+        426: Outcome("Requested without a WebSocket handshake", Failure),
+        503: Outcome("This gateway accepts no new connections: it is full, not ready or about to stop", Failure),
     },
     headers={426: {"Upgrade": "`websocket`"}, 503: {"Retry-After": "seconds"}},
 )
@@ -77,55 +77,59 @@ OPERATIONS: dict[str, Operation] = {
     "/ws/stats": Operation(
         "Cluster",
         {
-            200: Answer("Counts of the whole cluster, and a page of its clients", success("Stats", bodies.Stats)),
-            400: Answer(_BAD, Failure),
-            503: Answer(_AWAY, Failure),
+            200: Outcome("Counts of the whole cluster, and one page of its clients", success("Stats", bodies.Stats)),
+            400: Outcome(_BAD, Failure),
+            503: Outcome(_AWAY, Failure),
         },
         (
-            _query("limit", "Clients listed", minimum=0, maximum=rest.LARGEST_PAGE, default=rest.DEFAULT_PAGE),
-            _query("cursor", "`next_cursor` of the page before", minimum=0, maximum=2**53, default=0),
+            _query("limit", "Clients per page", minimum=0, maximum=rest.LARGEST_PAGE, default=rest.DEFAULT_PAGE),
+            _query("cursor", "`next_cursor` of the previous page", minimum=0, maximum=2**53, default=0),
         ),
     ),
-    "/ws/services": Operation("Catalogue", {200: Answer("The catalogue", success("Catalogue", bodies.Catalogue))}),
-    "/ws/endpoints": Operation("Catalogue", {200: Answer("The paths", success("EndpointList", bodies.EndpointList))}),
+    "/ws/services": Operation("Catalogue", {200: Outcome("The catalogue", success("Catalogue", bodies.Catalogue))}),
+    "/ws/endpoints": Operation(
+        "Catalogue", {200: Outcome("The endpoints", success("EndpointList", bodies.EndpointList))}
+    ),
     "/api/v1/snapshot/{service}": Operation(
         "Data",
         {
-            200: Answer(
-                "The newest update. One ETag stands for the same bytes",
+            200: Outcome(
+                "The newest update. Equal ETags mean equal bytes",
                 success("Snapshot", bodies.any_of(bodies.SNAPSHOTS)),
                 example=snapshot_example,
             ),
-            304: Answer("It is still the one that If-None-Match names"),
-            404: Answer("No such service, or (`no_update`) nothing of it has been published yet", Failure),
-            503: Answer("This gateway has just started and heard nothing from Redis yet", Failure),
+            304: Outcome("The newest update is the one named in If-None-Match"),
+            404: Outcome("There is no such service, or it has published nothing yet (`no_update`)", Failure),
+            503: Outcome("This gateway has just started and has received nothing from Redis yet", Failure),
         },
         (
             _SERVICE,
             {
                 "name": "If-None-Match",
                 "in": "header",
-                "description": "ETags that are known already",
+                "description": "ETags of updates that the client has already",
                 "schema": {"type": "string"},
             },
         ),
         headers={
-            200: {"ETag": "of this update, on every gateway", "Cache-Control": "`public, no-cache`"},
-            304: {"ETag": "of this update, on every gateway", "Cache-Control": "`public, no-cache`"},
+            200: {"ETag": "identifies this update, on every gateway", "Cache-Control": "`public, no-cache`"},
+            304: {"ETag": "identifies this update, on every gateway", "Cache-Control": "`public, no-cache`"},
             503: _RETRY,
         },
     ),
     "/api/v1/history/{service}": Operation(
         "Data",
         {
-            200: Answer(
-                "One page, oldest first, and where the next one begins",
+            200: Outcome(
+                "One page, oldest update first, and the cursor of the next page",
                 success("History", bodies.any_of(bodies.HISTORIES)),
                 example=history_example,
             ),
-            400: Answer(_BAD, Failure),
-            404: Answer("No such service", Failure),
-            503: Answer("The database is away (`unavailable`), or too many pages are under way (`busy`)", Failure),
+            400: Outcome(_BAD, Failure),
+            404: Outcome("There is no such service", Failure),
+            503: Outcome(
+                "The database can't be read (`unavailable`), or too many pages are in progress (`busy`)", Failure
+            ),
         },
         (
             _SERVICE,
@@ -133,51 +137,56 @@ OPERATIONS: dict[str, Operation] = {
             _query("to", _MOMENT + "Default: now", type="string"),
             _query(
                 "limit",
-                "Records a page; it may end earlier for its size",
+                "Records per page. A page may be shorter because of its size",
                 minimum=1,
                 maximum=archive.LARGEST_LIMIT,
                 default=archive.DEFAULT_LIMIT,
             ),
-            _query("cursor", "`next_cursor` of the page before; it brings `from` and `to` along", type="string"),
+            _query("cursor", "`next_cursor` of the previous page. It includes `from` and `to`", type="string"),
         ),
         headers={503: _RETRY},
     ),
-    "/health/live": Operation("Operation", {200: Answer("It does", bodies.Live)}),
+    "/health/live": Operation("Operation", {200: Outcome("Alive", bodies.Live)}),
     "/health/ready": Operation(
         "Operation",
-        {200: Answer("They should", bodies.Readiness), 503: Answer("They should go elsewhere", bodies.Readiness)},
+        {
+            200: Outcome("Ready for clients", bodies.Readiness),
+            503: Outcome("Not ready: route clients elsewhere", bodies.Readiness),
+        },
     ),
-    "/metrics": Operation("Operation", {200: Answer("Prometheus text format", str, "text/plain")}),
-    "/docs": Operation("Documentation", {200: Answer("A page for people", str, "text/html")}),
+    "/metrics": Operation("Operation", {200: Outcome("Prometheus text format", str, "text/plain")}),
+    "/docs": Operation("Documentation", {200: Outcome("The documentation", str, "text/html")}),
     "/docs/assets/{name}": Operation(
         "Documentation",
-        {200: Answer("The file"), 404: Answer("There is no such file", Failure)},
-        (_path("name", "A style sheet or script that `/docs` names"),),
+        {200: Outcome("The file"), 404: Outcome("There is no such file", Failure)},
+        (_path("name", "The name of a style sheet or script of `/docs`"),),
     ),
-    "/docs/{name}": Operation("Documentation", _GUIDE, (_path("name", "A file of `docs/`"),)),
+    "/docs/{name}": Operation("Documentation", _GUIDE, (_path("name", "The name of a file in `docs/`"),)),
     "/docs/{folder}/{name}": Operation(
-        "Documentation", _GUIDE, (_path("folder", "`how-to`, `reference` or `adr`"), _path("name", "A file of it"))
+        "Documentation",
+        _GUIDE,
+        (_path("folder", "`how-to`, `reference` or `adr`"), _path("name", "The name of a file in that folder")),
     ),
-    "/openapi.json": Operation("Documentation", {200: Answer("OpenAPI 3.1", dict[str, Any])}),
-    "/asyncapi.json": Operation("Documentation", {200: Answer("AsyncAPI 3.1", dict[str, Any])}),
+    "/openapi.json": Operation("Documentation", {200: Outcome("OpenAPI 3.1", dict[str, Any])}),
+    "/asyncapi.json": Operation("Documentation", {200: Outcome("AsyncAPI 3.1", dict[str, Any])}),
     **dict.fromkeys(ENDPOINTS, _HANDSHAKE),
 }
-"""By path. A route without an entry is missing from the document, which a test reports."""
+"""By path. A test reports routes without an entry."""
 
 TAGS = {
-    "Data": "Updates without a WebSocket: the newest one, and those before it.",
-    "Cluster": "Who is connected, to whichever replica.",
-    "Catalogue": "What can be subscribed, and where.",
+    "Data": "Updates without a WebSocket: the newest one, and earlier ones.",
+    "Cluster": "Who is connected, on all replicas.",
+    "Catalogue": "Services and endpoints.",
     "Operation": "For balancers and monitoring.",
-    "Documentation": "This page and the documents behind it.",
-    "WebSocket handshakes": "The paths of the WebSocket API, as HTTP sees them.",
+    "Documentation": "The documentation of both APIs, for people and for tools.",
+    "WebSocket handshakes": "The paths of the WebSocket API, as HTTP requests.",
 }
 
 
 def document(routes: Iterable[object], version: str) -> dict[str, Any]:
     """The OpenAPI document of `routes`."""
-    answers = [answer for entry in OPERATIONS.values() for answer in entry.answers.values()]
-    bodies = list(dict.fromkeys(answer.body for answer in answers if answer.body is not None))
+    outcomes = [outcome for entry in OPERATIONS.values() for outcome in entry.outcomes.values()]
+    bodies = list(dict.fromkeys(outcome.body for outcome in outcomes if outcome.body is not None))
     schemas, components = msgspec.json.schema_components(bodies, ref_template=_SCHEMA)
     schema_of = dict(zip(bodies, schemas, strict=True))
     paths = {
@@ -208,7 +217,7 @@ def _operation(route: Route, entry: Operation, schema_of: dict[Any, Any]) -> dic
         "operationId": (route.path.strip("/").replace("/", "_") if endpoint else route.name),
         "tags": [entry.tag],
         "summary": endpoint.description if endpoint else (getdoc(route.endpoint) or "").replace("`", ""),
-        "responses": {str(status): _response(entry, status, schema_of) for status in entry.answers},
+        "responses": {str(status): _response(entry, status, schema_of) for status in entry.outcomes},
     }
     if entry.parameters:
         operation["parameters"] = list(entry.parameters)
@@ -216,11 +225,13 @@ def _operation(route: Route, entry: Operation, schema_of: dict[Any, Any]) -> dic
 
 
 def _response(entry: Operation, status: int, schema_of: dict[Any, Any]) -> dict[str, Any]:
-    answer = entry.answers[status]
-    response: dict[str, Any] = {"description": answer.description}
-    if answer.body is not None:
-        content = {"schema": schema_of[answer.body]}
-        response["content"] = {answer.media_type: content | ({"example": answer.example()} if answer.example else {})}
+    outcome = entry.outcomes[status]
+    response: dict[str, Any] = {"description": outcome.description}
+    if outcome.body is not None:
+        content = {"schema": schema_of[outcome.body]}
+        response["content"] = {
+            outcome.media_type: content | ({"example": outcome.example()} if outcome.example else {})
+        }
     if status in entry.headers:
         response["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in entry.headers[status].items()

@@ -1,1 +1,1 @@
-"""`/api/v1/history`: what the database keeps, page by page."""
+"""`/api/v1/history`: stored updates, page by page."""

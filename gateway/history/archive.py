@@ -1,7 +1,7 @@
-"""`/api/v1/history/{service}`: what the database keeps of a service's updates, page by page.
+"""`/api/v1/history/{service}`: the stored updates of a service, page by page.
 
-Few pages are made at once and all of them are bounded, for the process that makes them is the one that broadcasts.
-`data` goes from the database to the client as the text that it is, without being read.
+Few pages are made at once and each is bounded, because the same process broadcasts. `data` goes from the database to
+the client as text, without being parsed.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from shared.timestamps import iso_of, now_iso
 
 _to_json = msgspec.json.Encoder().encode
 
-DEFAULT_LIMIT = 100  # records a page unless asked otherwise: about 1 MB of market_data, 100 kB of most others
-LARGEST_LIMIT = 1000  # records: more rows than that would hold the event loop for more than a few milliseconds
-PAGE_BYTES = 4_194_304  # of `data` a page, then `next_cursor`: 4 MiB are read and sent within about a tenth of a second
+DEFAULT_LIMIT = 100  # records per page unless `limit` is given: about 1 MB of market_data, 100 kB of most others
+LARGEST_LIMIT = 1000  # records per page; more rows would block the event loop for more than a few milliseconds
+PAGE_BYTES = 4_194_304  # of `data` per page, then `next_cursor`: 4 MiB are read and sent in about 0.1 s
 
-_READING = 2  # pages read at once: their rows become Python objects between two broadcasts; others wait for their turn
-UNDER_WAY = 16  # pages asked for and not sent yet: 64 MiB at most; beyond it 503, and the client tries again
-_PATIENCE = 10.0  # s for a page, its turn included: then 503. A page takes milliseconds where the database is well
-_AWAY_SECONDS, _BUSY_SECONDS = 5, 1  # of Retry-After: a database that restarts; a page or two
-_CHUNK = 65_536  # bytes handed to the transport at once, which is what it holds before it says to wait
+_READING = 2  # pages read at once: their rows become Python objects between broadcasts; others wait for their turn
+UNDER_WAY = 16  # pages requested and not yet sent: 64 MiB at most; beyond it 503 `busy`
+_PATIENCE = 10.0  # s per page, including its wait for a turn; then 503. A page normally takes milliseconds
+_AWAY_SECONDS, _BUSY_SECONDS = 5, 1  # Retry-After: the restart of a database; a page or two
+_CHUNK = 65_536  # bytes written at once: what the transport buffers before it pauses us
 
 
 class BusyError(CoinwireError):
-    """As many pages as may be are under way."""
+    """UNDER_WAY pages are in progress."""
 
 
 class PageResponse(Response):
-    """Sends a page piece by piece, as fast as its client reads, and keeps the page's place until that is done."""
+    """Sends a page in pieces, as fast as its client reads, and holds the slot of the page until it is sent."""
 
     media_type = "application/json"
 
@@ -57,7 +57,7 @@ class PageResponse(Response):
         self._held = held
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the page."""
         with self._held:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             for start in range(0, len(self.body), _CHUNK):
@@ -67,7 +67,7 @@ class PageResponse(Response):
 
 
 class Archive:
-    """The database as requests see it: few at a time, and told once when it goes and when it is back."""
+    """The database as requests see it: few at a time, and outages are logged once."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Archive:
         patience: float = _PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Opens nothing. `patience` is what a page may take in seconds, its turn included."""
+        """Opens nothing. `patience` is the time in s that a page may take, including its wait for a turn."""
         self._database = database
         self._retention = retention
         self._metrics = metrics
@@ -90,7 +90,7 @@ class Archive:
         )
 
     def limits(self, service: str) -> HistoryLimits:
-        """What may be asked for and what there is, as stated in every answer."""
+        """The limits that every answer states."""
         return HistoryLimits(
             default_limit=DEFAULT_LIMIT,
             largest_limit=LARGEST_LIMIT,
@@ -99,8 +99,8 @@ class Archive:
         )
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Count a page from its request until it is sent. Raises BusyError where there are too many."""
+    def slot(self) -> Iterator[None]:
+        """Count a page from its request until it is sent. Raises BusyError beyond UNDER_WAY."""
         if self.under_way >= UNDER_WAY:
             self._metrics.history.labels("busy").inc()
             raise BusyError
@@ -131,9 +131,9 @@ class Archive:
     async def _read(self, asked: Range, limit: int) -> tuple[list[Record], bool]:
         page = functools.partial(self._database.page, asked.service, first=asked.first, last=asked.last)
         records = await page(after=asked.after, limit=limit + 1, most_bytes=PAGE_BYTES)
-        if not records or len(records) > limit:  # the one too many tells that there is more
+        if not records or len(records) > limit:  # the extra record shows that there are more
             return records[:limit], bool(records)
-        # It ended at its bytes or at the end of the range, and only the database knows which.
+        # The page ended at PAGE_BYTES or at the end of the range; only the database knows which.
         return records, bool(await page(after=records[-1].place, limit=1, most_bytes=1))
 
     def _lose(self, reason: str) -> None:
@@ -141,12 +141,12 @@ class Archive:
         self._outage.lost(reason)
 
     async def aclose(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         await self._database.aclose()
 
 
 class HistoryPort(Protocol):
-    """What this route asks of the node."""
+    """What this route needs from the node."""
 
     archive: Archive
 
@@ -167,7 +167,7 @@ def _later(message: str, code: HttpCode, seconds: int) -> Response:
 
 
 async def history(request: Request) -> Response:
-    """What is kept of a service's updates, oldest first, page by page."""
+    """The stored updates of a service, oldest first, page by page."""
     node: HistoryPort = request.state.node
     service, archive = request.path_params["service"], node.archive
     if service not in CHANNEL_NAMES:
@@ -180,11 +180,11 @@ async def history(request: Request) -> Response:
     held: ExitStack[bool | None] = ExitStack()
     with held:
         try:
-            held.enter_context(archive.place())
+            held.enter_context(archive.slot())
             records, more = await archive.page(asked, limit)
         except BusyError:
             return _later("Too many pages are being made: try again", "busy", _BUSY_SECONDS)
-        except DatabaseError:  # its reason is in the log: it names hosts
+        except DatabaseError:  # the log has the reason: it names hosts
             return _later("The history is not available: its database can't be read", "unavailable", _AWAY_SECONDS)
         page = HISTORIES[service](
             first=iso_of(asked.first),

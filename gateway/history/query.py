@@ -1,8 +1,8 @@
-"""What a request of the archive asks for: times and cursors from the query, checked.
+"""What a request for the history asks for: times and cursors of the query, validated.
 
-A cursor is all that the next page needs: the service, the range of the first request, and the place of the last record
-told. Any gateway can read one that another has made. It holds nothing that a client could not have asked for
-openly, so its checksum is there to notice damage (a cut link, an edit by hand) and keeps no secret.
+A cursor holds all that the next page needs: the service, the range of the first request, and the place of the last
+record sent. Every gateway reads the cursors of the others. A cursor holds nothing that a client could not ask for
+openly; its checksum detects damage (a truncated link, an edit by hand) and protects no secret.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import msgspec
 from shared.database import Place, Record
 
 DEFAULT_SECONDS = 3600
-"""How far back a request without `from` and `cursor` goes: the last hour, as a chart begins."""
+"""How far back a request without `from` and `cursor` reaches: one hour."""
 
-_LATEST = 253_402_300_799_999  # unix ms of the end of the year 9999, after which ISO 8601 as we write it ends
-_LONGEST_CURSOR = 2048  # characters; ours have about 150, and a request line must not be longer than 8 kB anyway
-_CHECK_BYTES = 6  # of a BLAKE2 digest: a damaged cursor passes once in 2**48
+_LATEST = 253_402_300_799_999  # unix ms of the end of the year 9999, the last that ISO 8601 with four digits has
+_LONGEST_CURSOR = 2048  # characters; a real one has about 150
+_CHECK_BYTES = 6  # of a BLAKE2 digest: one damaged cursor in 2**48 passes
 _DAMAGED = "cursor is damaged: take next_cursor as it is, or begin anew without"
-_FORM = b"pages 1"  # a change of what cursors hold changes this too, and old ones are refused
+_FORM = b"pages 1"  # change it with the content of cursors: old ones are then refused
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -35,7 +35,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What of a service is asked for: from `first` to `last` (unix ms, both inclusive), after what was told already."""
+    """Updates of a service from `first` to `last` (unix ms, both inclusive), after a place in the history."""
 
     service: str
     first: int
@@ -43,7 +43,7 @@ class Range:
     after: Place | None = None
 
 
-# A forged cursor may ask for what it likes, but not for what a database can't be asked: integers over 64 bits, NUL.
+# A forged cursor may ask for any range, but not for what a database can't take: integers over 64 bits, NUL.
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=_LATEST)]
 
 
@@ -57,13 +57,13 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 def encode_cursor(asked: Range, last: Record) -> str:
-    """What of `asked` comes after `last`, as text that needs no escaping in a URL."""
+    """The cursor for what follows `last` within `asked`, as text that needs no escaping in a URL."""
     packed = msgspec.msgpack.encode(_Cursor(asked.service, asked.first, asked.last, *last.place))
     return urlsafe_b64encode(_check(packed) + packed).rstrip(b"=").decode()
 
 
 def decode_cursor(text: str) -> Range:
-    """What `encode_cursor` was given. Raises ValueError for anything that it has not made, to the last character."""
+    """The range that a cursor stands for. Raises ValueError for any text that `encode_cursor` did not make."""
     if len(text) > _LONGEST_CURSOR:
         raise ValueError("cursor is too long to be one of ours")
     try:
@@ -83,9 +83,9 @@ def _check(packed: bytes) -> bytes:
 
 
 def range_of(service: str, query: Mapping[str, str], now: float) -> Range:
-    """What `from`, `to` and `cursor` of a query ask of `service`. Raises ValueError that says which is wrong.
+    """The range that `from`, `to` and `cursor` of a query ask for. Raises ValueError that states which is wrong.
 
-    A cursor stands for the range that it came from; `from` and `to` may be repeated beside it, and not changed.
+    A cursor includes the range of the first request; `from` and `to` may be repeated beside it, but not changed.
     """
     given = {name: _time(name, query[name]) for name in ("from", "to") if name in query}
     if "cursor" not in query:
@@ -110,9 +110,9 @@ def _time(name: str, text: str) -> int:
 
 
 def read_time(text: str, *, up: bool) -> int:
-    """A time of the query as unix ms: ISO 8601 (UTC where it names no zone), or unix seconds.
+    """A time of the query as unix ms: ISO 8601 (UTC unless it has a zone), or unix seconds.
 
-    What is finer than a millisecond is rounded `up` or down: into the range. Raises ValueError that says what is wrong.
+    Fractions of a millisecond are rounded `up` or down, into the range. Raises ValueError that states what is wrong.
     """
     rounding = ROUND_CEILING if up else ROUND_FLOOR
     if re.fullmatch(r"[0-9]{1,17}(\.[0-9]{1,9})?", text):
@@ -121,7 +121,7 @@ def read_time(text: str, *, up: bool) -> int:
             raise ValueError("beyond the year 9999: numbers are unix seconds, not milliseconds")
         return milliseconds
     head, space, zone = text.rpartition(" ")
-    if space and ":" in head:  # a + that nobody escaped: in a query it means a space
+    if space and ":" in head:  # an unescaped +, which means a space in a query
         text = f"{head}+{zone}"
     try:
         moment = datetime.fromisoformat(text)

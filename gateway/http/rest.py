@@ -28,19 +28,19 @@ from shared.catalog import ALL, CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_
 from shared.errors import BusError
 from shared.timestamps import now_iso
 
-DEFAULT_PAGE = 100  # clients listed by /ws/stats unless asked otherwise: one screen, about 20 kB
-LARGEST_PAGE = 1000  # more would hold the event loop for milliseconds
+DEFAULT_PAGE = 100  # clients per page of /ws/stats unless `limit` is given: about 20 kB
+LARGEST_PAGE = 1000  # clients per page; more would block the event loop for milliseconds
 
 
 class RestPort(Protocol):
-    """What these routes ask of the node."""
+    """What these routes need from the node."""
 
     presence: Presence
     registry: CollectorRegistry
 
     @property
     def unready(self) -> list[str]:
-        """Why new clients should connect elsewhere; empty when they may come."""
+        """Why this gateway is not ready for clients; empty when it is."""
         ...
 
 
@@ -68,13 +68,13 @@ def nothing_at(request: Request) -> Response:
 
 
 def invalid_service(name: str) -> Response:
-    """404 for a name that has no updates, with those that have."""
+    """404 for a name that is no service, with the names that are."""
     message, known = f"Invalid service: {name}", list(CHANNEL_NAMES)
     return failure(404, FailureData(message=message, code="invalid_service", available_services=known))
 
 
 async def stats(request: Request) -> Response:
-    """Connections and subscriptions of the whole cluster; `limit` and `cursor` page through the clients."""
+    """Connections and subscriptions of the whole cluster. `limit` and `cursor` page through the clients."""
     try:
         limit = integer(request, "limit", DEFAULT_PAGE, 0, LARGEST_PAGE)
         after = integer(request, "cursor", 0, 0, 2**53)
@@ -92,7 +92,7 @@ async def stats(request: Request) -> Response:
             last_activity=client.last_activity,
             subscriptions=list(client.subscriptions),
         )
-        for client in found.clients[:limit]  # of limit=0: the counts alone
+        for client in found.clients[:limit]  # limit=0 asks for the counts only
     ]
     return success(
         Stats(
@@ -105,7 +105,7 @@ async def stats(request: Request) -> Response:
 
 
 def integer(request: Request, name: str, default: int, least: int, most: int) -> int:
-    """A number from the query. Raises ValueError that says what it must be."""
+    """An integer from the query. Raises ValueError that states the allowed range."""
     text = request.query_params.get(name)
     if text is None:
         return default
@@ -154,12 +154,12 @@ def _of_group(group: str) -> dict[str, str]:
 
 
 async def live(_request: Request) -> Response:
-    """Whether the process runs its event loop."""
+    """Whether the process is alive: its event loop runs."""
     return respond(Live(status="live"))
 
 
 async def ready(request: Request) -> Response:
-    """Whether new clients should come here: delivery from Redis proven lately, ids at hand, not draining."""
+    """Whether the gateway is ready for clients: it hears from Redis, has client numbers, and is not draining."""
     node: RestPort = request.state.node
     reasons = node.unready
     return respond(Readiness(status="not ready" if reasons else "ready", reasons=reasons), 503 if reasons else 200)
@@ -172,7 +172,7 @@ async def metrics(request: Request) -> Response:
 
 
 async def upgrade_required(request: Request) -> Response:
-    """A WebSocket path asked for as a page."""
+    """426: a WebSocket path requested without a handshake."""
     message = f"{request.url.path} is a WebSocket endpoint"
     response = failure(426, FailureData(message=message, documentation="/docs"))
     response.headers["Upgrade"] = "websocket"

@@ -1,7 +1,7 @@
-"""`/api/v1/snapshot/{service}`: the newest update, from what the relay has brought. Asks neither Redis nor a database.
+"""`/api/v1/snapshot/{service}`: the newest update, from memory. Asks neither Redis nor a database.
 
-Every answer with a body is made of the bytes that WebSocket clients get with `meta`; nothing is encoded for a request.
-Its `timestamp` is the update's own, so that one ETag stands for the same bytes on every gateway.
+A body consists of the bytes that WebSocket clients receive with `meta`; nothing is encoded per request. Its
+`timestamp` is that of the update, so that equal ETags mean equal bytes on every gateway.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from gateway.messages.http import FailureData
 from shared.bus import Position
 
 RETRY_SECONDS = 1
-"""Of Retry-After while nothing was heard from Redis yet: a gateway that has just started knows within a second."""
+"""Retry-After before the first delivery from Redis, which takes a gateway less than a second after its start."""
 
-_CACHING = "public, no-cache"  # caches may keep it, and must ask each time whether it is still the newest
-_TAG = re.compile(r'(?:W/)?("[^"]*")')  # RFC 9110, section 8.8.3; W/ is no matter: If-None-Match compares weakly
+_CACHING = "public, no-cache"  # caches may store it, and must revalidate it each time
+_TAG = re.compile(r'(?:W/)?("[^"]*")')  # RFC 9110, section 8.8.3; W/ makes no difference: If-None-Match compares weakly
 
 
 class SnapshotPort(Protocol):
-    """What this route asks of the node."""
+    """What this route needs from the node."""
 
     hub: Hub
     relay: Relay
 
 
 def etag_of(position: Position) -> str:
-    """The ETag of the update at `position`. Quoted, for an epoch is a text that others could have written to Redis."""
+    """The ETag of the update at `position`. Quoted, because others could write any epoch to Redis."""
     return f'"{quote(position.epoch, safe="")}-{position.seq}"'
 
 
@@ -47,7 +47,7 @@ def matches(header: str, etag: str) -> bool:
 
 
 def body_of(update: Update) -> bytes:
-    """The answer that tells `update`."""
+    """The body of an answer that carries `update`."""
     message = update.frame(Form.TEXT_META).payload
     return b'{"status":"success","data":%b,"timestamp":%b}' % (message, msgspec.json.encode(update.published_at))
 

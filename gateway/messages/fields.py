@@ -26,7 +26,7 @@ Subscriptions = Annotated[list[str], Meta(description="all current subscriptions
 Asked = Annotated[str | list[str], Meta(description="`service` as the command had it")]
 CommandId = Annotated[str | int, Meta(description="echoed as `data.id` of the reply")]
 EchoedId = Annotated[str | int | UnsetType, Meta(description="the `id` of the command that this answers")]
-Epoch = Annotated[str, Meta(description="changes when counting starts anew", examples=["5f2b9c81d04e7a63"])]
+Epoch = Annotated[str, Meta(description="changes when counting restarts", examples=["5f2b9c81d04e7a63"])]
 Seq = Annotated[int, Meta(description="+1 per update of a service within an epoch", ge=1)]
 
 

@@ -1,9 +1,9 @@
-"""How frames reach the socket: uvicorn's WebSocket protocol, with a way in for frames that are built already.
+"""WebSocket connections: uvicorn's protocol, extended by a way to write prebuilt frames.
 
-uvicorn's ASGI `send` frames every message for every client anew, and waits for a slow one. Here a session writes
-prebuilt frames straight to the transport, and is told when that has had enough. What else differs from uvicorn 0.54:
-a closed connection is gone after a bounded time even if its peer reads nothing, and a message that was too big gets
-its close code through before the socket goes (closing with unread data would reset the connection and lose it).
+uvicorn's ASGI `send` builds a frame per message and client, and waits for slow clients. Here a session writes prebuilt
+frames to the transport directly, and is notified when the transport is full. Two more differences from uvicorn 0.54: a
+closed connection ends after a bounded time even if its peer reads nothing; and the close code for a message that was
+too big is delivered before the socket closes (closing with unread data would reset the connection and lose the code).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from gateway.frames import Frame
 EXTENSION = "coinwire.frames"
 """Key in the ASGI scope's `extensions` under which a session finds its FrameProtocol."""
 
-_LINGER = 3.0  # s: for a close frame and its answer to cross any working network; then the socket is cut
-_READ_BYTES = 16_384  # a read: 2700 of the smallest frames, 11 ms; asyncio's 256 KiB of them would stall everybody 180
+_LINGER = 3.0  # s for a close frame and its answer to cross a working network; then the socket is cut
+_READ_BYTES = 16_384  # per read: 2700 of the smallest frames, 11 ms; asyncio's 256 KiB would block the loop 180 ms
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class OnReady(Protocol):
-    """What the protocol calls when the socket takes frames again."""
+    """Called when the socket accepts frames again."""
 
     def __call__(self) -> None: ...
 
@@ -47,11 +47,11 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     @property
     def gone(self) -> bool:
-        """Whether frames go nowhere any more."""
+        """Whether frames can no longer be sent."""
         return self.close_sent or self.disconnected or self.transport.is_closing()
 
     def write_frame(self, frame: Frame) -> None:
-        """Send a prebuilt frame; compressed for this client alone if it negotiated that."""
+        """Send a prebuilt frame; compressed for this client if it negotiated that."""
         if self.gone:
             return
         if not self.conn.extensions:
@@ -64,7 +64,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
 
     def close_now(self, code: int, reason: str) -> None:
-        """Send a close frame without waiting, and cut the connection if the peer does not answer it."""
+        """Send a close frame without waiting; cut the connection if the peer does not answer in time."""
         if self.gone or self.conn.state is not OPEN:
             return
         self.stop_keepalive()
@@ -78,19 +78,19 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     # What Starlette, uvicorn and asyncio call.
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Handshake answers come this way; a refusal completes the handshake too, else uvicorn logs it as an error."""
+        """Send an answer to the handshake. A refusal completes the handshake too; else uvicorn logs an error."""
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Read little at a time, so that one client's flood of tiny frames does not hold up the others."""
+        """Limit how much is read at once, so that a flood of tiny frames from one client does not delay the others."""
         super().connection_made(transport)
         if hasattr(transport, "max_size"):
             transport.max_size = _READ_BYTES
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the peer's. The first are the whole handshake: where that is none, uvicorn would never answer it."""
+        """Bytes from the peer. The first are the whole handshake; uvicorn would never answer an invalid one."""
         super().data_received(data)
         if not self.handshake_initiated and not self.transport.is_closing():
             answer = b"".join(self.conn.data_to_send())
@@ -99,14 +99,14 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self._cut_later()
 
     def handle_connect(self, event: Request) -> None:
-        """Handshake: let the application find this protocol."""
+        """Put this protocol into the scope of the application."""
         super().handle_connect(event)
         if not self.close_sent:
             extensions = cast("dict[str, Any]", self.scope["extensions"])
             extensions[EXTENSION] = self
 
     def resume_writing(self) -> None:
-        """The transport takes data again."""
+        """The transport accepts data again."""
         super().resume_writing()
         if self._late_pong is not None and not self.gone:
             self.transport.write(self._late_pong)
@@ -115,19 +115,19 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.on_ready()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone: frames go nowhere from now on, so that nobody waits for it."""
+        """The socket is gone: notify whoever waits for it to accept frames."""
         super().connection_lost(exc)
         if self.on_ready is not None:
             self.on_ready()
             self.on_ready = None
 
     def eof_received(self) -> None:
-        """The peer sends nothing more: the transport closes once its buffer is empty, or is cut."""
+        """The peer sends nothing more: the transport closes once its buffer is empty, or is cut after a while."""
         self._cut_later()
 
     def handle_ping(self) -> None:
-        """Answer; while the peer does not read, only the newest ping (RFC 6455, section 5.5.3), so nothing piles up."""
-        answers = self.conn.data_to_send()  # to every ping that was read at once; and to a close after them
+        """Answer. While the peer does not read, answer only the newest ping (RFC 6455, 5.5.3): nothing piles up."""
+        answers = self.conn.data_to_send()  # to all pings of this read, and to a close after them
         if self.gone:
             return
         if self.ready or self.conn.state is not OPEN:
@@ -136,12 +136,12 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self._late_pong = answers[-1]
 
     def handle_cont(self, event: ReceivedFrame) -> None:
-        """The next part of a message; empty parts are not kept, for they escape the limit on its size."""
+        """The next part of a message. Empty parts are dropped, because the size limit does not count them."""
         if event.data or event.fin:
             super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
-        """A whole message: to the session, unless it is no UTF-8; uvicorn would log that as an error of ours."""
+        """Pass a whole message to the session. Text that is not UTF-8 ends here; uvicorn would log it as an error."""
         if self.close_sent:
             self.frames = []
             return
@@ -150,7 +150,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
                 b"".join(self.frames).decode()
             except UnicodeDecodeError:
                 self.frames = []
-                if self.conn.state is OPEN:  # else the peer's own close came in the same breath
+                if self.conn.state is OPEN:  # else a close of the peer arrived in the same read
                     self.conn.fail(ClosedFor.INVALID_DATA, "not UTF-8")
                     self.handle_parser_exception()
                 return
@@ -162,7 +162,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self._cut_later()
 
     def keepalive_timeout(self) -> None:
-        """The peer did not answer our ping; or it did, and we do not read because its session is still busy."""
+        """No pong arrived: the peer did not answer, or its session is busy and nothing is read."""
         if self.read_paused and self.ping_timeout is not None:
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
             return
@@ -177,7 +177,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     def handle_parser_exception(self) -> None:
         """The peer broke the protocol (1002), sent bad UTF-8 (1007), or too much (1009)."""
         if self.close_sent:
-            return  # told already; what still arrives of that message is thrown away
+            return  # closed already; the rest of that message is discarded
         close = self.conn.close_sent
         assert close is not None
         self.stop_keepalive()

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from starlette.routing import Route
 
 from gateway.app import create_app
-from gateway.docs import VERSION, asyncapi, guides, page
+from gateway.docs import VERSION, asyncapi, guides, html
 from gateway.docs.examples import from_schema
 from gateway.docs.openapi import OPERATIONS
 from gateway.endpoints import ENDPOINTS
@@ -304,7 +304,7 @@ async def test_the_page_loads_nothing_from_another_host(gateway: Gateway) -> Non
 
 async def test_style_sheets_load_nothing_from_another_host(gateway: Gateway) -> None:
     """Style sheets, ours and Swagger UI's, refer to nothing but data URLs."""
-    for name in page.ASSETS:
+    for name in html.ASSETS:
         if name.endswith(".css"):
             text = (await gateway.http.get(f"/docs/assets/{name}")).text
             assert "@import" not in text
@@ -371,7 +371,7 @@ async def test_the_page_is_accessible(gateway: Gateway) -> None:
 async def test_assets_are_kept_as_long_as_they_are_true(gateway: Gateway) -> None:
     """An asset asked for by its fingerprint may be kept for ever; by its bare name it is asked for again."""
     name = "docs.js"
-    known = await gateway.http.get(f"/docs/assets/{name}", params={"v": page.fingerprint(name)})
+    known = await gateway.http.get(f"/docs/assets/{name}", params={"v": html.fingerprint(name)})
     assert "immutable" in known.headers["cache-control"]
     for address in (f"/docs/assets/{name}", f"/docs/assets/{name}?v=old"):
         assert (await gateway.http.get(address)).headers["cache-control"] == "no-cache"

@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from gateway.docs import guides, page
+from gateway.docs import guides, html
 from tests.gateway.serving import Gateway, Page
 from tests.places import ROOT
 
@@ -28,7 +28,7 @@ async def test_every_document_is_a_page(gateway: Gateway) -> None:
         answer = await gateway.http.get(f"/docs/{path}")
         assert answer.status_code == 200, path
         assert answer.headers["content-type"].startswith("text/html")
-        assert all(answer.headers[name] == value for name, value in page.SECURITY.items())
+        assert all(answer.headers[name] == value for name, value in html.SECURITY.items())
         shown = Page(answer.text)
         assert guides.guides()[path].title in shown.text
         assert [shown.tags.count(tag) for tag in ("title", "h1", "main", "nav")] == [1, 1, 1, 1], path

@@ -1,4 +1,4 @@
-"""The pages: the AsyncAPI document and the guides rendered here, the OpenAPI document by Swagger UI in the browser."""
+"""HTML: the AsyncAPI document and the guides are rendered here, the OpenAPI document by Swagger UI in the browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from markupsafe import Markup, escape
 
 from gateway.docs import guides
 from gateway.endpoints import MASTER
-from gateway.protocol import COMMAND_BURST, COMMANDS_A_SECOND, MAX_MESSAGE_BYTES
+from gateway.messages.faults import MAX_MESSAGE_BYTES
+from gateway.protocol import COMMAND_BURST, COMMANDS_A_SECOND
 from shared.catalog import CATEGORIES, SYSTEM
 
 _HERE = Path(__file__).parent
