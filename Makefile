@@ -86,7 +86,7 @@ test: $(STAMP) node-modules ## run the tests without the slow ones, in under thr
 	$(BIN)/python -m pytest -m "not slow and not compose" -n 3 --dist loadfile $(ARGS)
 
 .PHONY: test-servers
-test-servers: ## make test on several servers: make test-servers SERVERS="/opt/redis-6.2/bin /opt/valkey-9/bin"
+test-servers: ## run make test on several servers: SERVERS="/opt/redis-6.2/bin /opt/valkey/bin"
 	@test -n "$(SERVERS)" || { echo 'which servers? make test-servers SERVERS="folder folder"' >&2; exit 2; }
 	@set -e; for folder in $(SERVERS); do \
 		server=$$(ls "$$folder/redis-server" "$$folder/valkey-server" 2>/dev/null | head -n 1); \

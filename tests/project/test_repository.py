@@ -25,10 +25,11 @@ def test_locks_name_no_host(lock: str) -> None:
 
 
 def test_make_alone_lists_every_target() -> None:
-    """`make` prints each phony target with one line of explanation."""
+    """`make` prints each phony target with one line of explanation, on a terminal of 100 columns."""
     targets = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     listed = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S607
     assert re.findall(r"^  make ([a-z-]+) +\S", listed, re.MULTILINE) == targets
+    assert [line for line in listed.splitlines() if len(line) > 100] == []
 
 
 def test_an_old_python_is_named(tmp_path: Path) -> None:
