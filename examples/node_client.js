@@ -3,12 +3,12 @@
 //   node examples/node_client.js ws://127.0.0.1:7860/ws/market_data
 //   node examples/node_client.js ws://127.0.0.1:7860/ws --subscribe market_data,news --updates 10
 //
-// Node 22 has a WebSocket of its own; before that, `npm install ws`.
+// Node 22 has WebSocket built in; for older versions: npm install ws.
 'use strict';
 
 const Socket = globalThis.WebSocket ?? require('ws');
 
-const FIRST_PAUSE = 1000, LONGEST_PAUSE = 30000; // ms before a new attempt; doubles, with jitter
+const FIRST_PAUSE = 1000, LONGEST_PAUSE = 30000; // ms before the next attempt; doubles, with jitter
 
 class Client {
     constructor(url, services, updates) {
@@ -24,7 +24,7 @@ class Client {
         this.socket = new Socket(this.url);
         this.socket.onopen = () => this.greet();
         this.socket.onmessage = (event) => this.take(JSON.parse(event.data));
-        this.socket.onerror = () => {}; // onclose follows, and tells
+        this.socket.onerror = () => {}; // onclose follows and reports it
         this.socket.onclose = (event) => {
             if (this.left === 0) return;
             const pause = this.pause * (0.5 + Math.random() / 2);
@@ -34,7 +34,7 @@ class Client {
         };
     }
 
-    // Subscribe: from now on where nothing was seen yet, else from where we were.
+    // Subscribe: to services seen before from their last position on, to others from now on.
     greet() {
         this.pause = FIRST_PAUSE;
         this.recovering = new Set(this.positions.keys());
@@ -56,20 +56,27 @@ class Client {
             console.log(`error: ${data.message}`);
         } else if (type === 'subscription_confirmed' && this.recovering.delete(data.id)) {
             if (!data.recovered) console.log(`${data.id}: some updates are lost`);
-        } else if (type === 'update' && !this.recovering.has(service)) { // until confirmed: the replay brings it again
+        } else if (type === 'update' && !this.recovering.has(service)) { // before the confirmation; the replay sends it again
             this.update(service, data, meta);
         }
     }
 
-    // One update, in order and once each. This is where your own code goes.
+    // Handle one update; each comes once and in order. Your own code goes here.
     update(service, data, { epoch, seq }) {
         const known = this.positions.get(service);
         if (this.left === 0 || (known && known.epoch === epoch && seq <= known.seq)) return;
         this.positions.set(service, { epoch, seq });
-        const first = Object.entries(data.prices ?? data).slice(0, 3).map((pair) => pair.join(' ')).join(', ');
-        console.log(`update ${service} #${seq}: ${first}`);
+        const { timestamp, ...figures } = data;
+        const first = Object.entries(data.prices ?? figures).slice(0, 3);
+        console.log(`update ${service} #${seq}: ${first.map(([name, value]) => `${name} ${shortened(value)}`).join(', ')}`);
         if (this.left !== undefined && --this.left === 0) this.socket.close();
     }
+}
+
+// A value in a few characters: a number, the beginning of a text, or the length of a list or map.
+function shortened(value) {
+    if (value !== null && typeof value === 'object') return `(${Object.keys(value).length})`;
+    return typeof value === 'number' ? value.toLocaleString('en') : String(value).slice(0, 24);
 }
 
 function option(name) {

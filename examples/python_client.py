@@ -18,11 +18,11 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds before a new attempt; doubles, with jitter
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds before the next attempt; doubles, with jitter
 
 
 class Client:
-    """What outlives a connection: how far we are in each service."""
+    """Keeps, over all its connections, the position of the last update of each service."""
 
     def __init__(self, url: str, services: list[str], updates: int | None) -> None:
         self.url = url + ("&" if "?" in url else "?") + "meta=1"  # updates then carry their position
@@ -32,7 +32,7 @@ class Client:
         self.recovering: set[str] = set()
 
     async def run(self) -> None:
-        """Connect for ever, or until enough updates have come."""
+        """Connect and reconnect until enough updates have come, by default for ever."""
         pause = FIRST_PAUSE
         while self.left is None or self.left > 0:
             try:
@@ -51,7 +51,7 @@ class Client:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def greet(self, socket: ClientConnection) -> None:
-        """Subscribe: from now on where nothing was seen yet, else from where we were."""
+        """Subscribe: to services seen before from their last position on, to others from now on."""
         self.recovering = set(self.positions)
         for service, position in self.positions.items():
             await socket.send(json.dumps({"action": "subscribe", "service": service, "since": position, "id": service}))
@@ -60,7 +60,7 @@ class Client:
             await socket.send(json.dumps({"action": "subscribe", "service": new}))
 
     def take(self, message: dict[str, Any]) -> None:
-        """One message of the server."""
+        """Handle one message of the server."""
         service, kind, data = message["service"], message["type"], message["data"]
         if kind == "connection_established":
             print(f"connected as {data['client_id']}", flush=True)
@@ -70,11 +70,11 @@ class Client:
             self.recovering.discard(data["id"])
             if not data.get("recovered"):
                 print(f"{data['id']}: some updates are lost", flush=True)
-        elif kind == "update" and service not in self.recovering:  # until confirmed: the replay brings it again
+        elif kind == "update" and service not in self.recovering:  # before the confirmation; the replay sends it again
             self.update(service, data, message["meta"])
 
     def update(self, service: str, data: dict[str, Any], meta: dict[str, Any]) -> None:
-        """One update, in order and once each. This is where your own code goes."""
+        """Handle one update; each comes once and in order. Your own code goes here."""
         known = self.positions.get(service)
         if known and known["epoch"] == meta["epoch"] and meta["seq"] <= known["seq"]:
             return
@@ -87,7 +87,7 @@ class Client:
 
 
 def shortened(value: Any) -> str:
-    """What a line of the terminal has room for: a number, the beginning of a text, or how much there is."""
+    """A value in a few characters: a number, the beginning of a text, or the length of a list or map."""
     if isinstance(value, list | dict):
         return f"({len(value)})"
     return f"{value:,}" if isinstance(value, int | float) else str(value)[:24]
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", nargs="?", default="ws://127.0.0.1:7860/ws/market_data")
     parser.add_argument("--subscribe", nargs="+", default=[], metavar="SERVICE", help="services to subscribe to")
-    parser.add_argument("--updates", type=int, help="exit after so many updates")
+    parser.add_argument("--updates", type=int, help="exit after this many updates")
     options = parser.parse_args()
     asyncio.run(Client(options.url, options.subscribe, options.updates).run())
 

@@ -1,1 +1,1 @@
-"""The whole cluster on this one machine: an embedded Redis, workers, gateways, and the simulator where asked for."""
+"""The whole cluster on this machine: an embedded Redis, workers, gateways, and for a demo the simulator."""

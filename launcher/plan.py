@@ -1,4 +1,4 @@
-"""Which processes a cluster on this machine consists of, and what each is told by its environment."""
+"""Which processes a cluster on this machine has, and which environment each gets."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from shared.settings import Settings
 
 DEMO, RUN = "demo", "run"
 
-_GATEWAYS = 2  # the least that shows what a cluster is: the same updates on both, clients of both in either's stats
+_GATEWAYS = 2  # the fewest that show a cluster: both send the same updates, and each counts the clients of both
 
 
 class PortError(CoinwireError):
-    """A gateway could not listen on its port."""
+    """A gateway can't listen on its port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to start, in this order, and where its Redis and its database are."""
+    """The parts to start, in this order, and the addresses of Redis and database."""
 
     parts: tuple[Part, ...]
     redis_url: str
@@ -49,7 +49,7 @@ def make_plan(settings: Settings, mode: str, state: State, *, colour: bool) -> P
     common = {"PYTHONUNBUFFERED": "1", **({"FORCE_COLOR": "1"} if colour else {})}
 
     if settings.redis_url is not None:
-        open_redis(settings)  # connects to nothing; a malformed address is told now, once, and not by every part
+        open_redis(settings)  # connects to nothing; reports a malformed address once, before any part would
         redis_url = settings.redis_url.get_secret_value()
     else:
         find_redis_server()
@@ -73,19 +73,19 @@ def make_plan(settings: Settings, mode: str, state: State, *, colour: bool) -> P
 
     parts += [_part(category, "workers", category, env=common) for category in CATEGORIES]
     if "drain_seconds" not in settings.model_fields_set:
-        common["DRAIN_SECONDS"] = "0"  # draining is for a load balancer to notice, and there is none here
+        common["DRAIN_SECONDS"] = "0"  # draining gives a load balancer time to notice, and there is none here
     parts += [
         _part(f"gateway-{number}", "gateway", env={**common, "PORT": str(port)})
         for number, port in enumerate(ports, start=1)
     ]
     addresses = [f"http://{reachable(settings.host)}:{port}" for port in ports]
-    told = ["--database", database.location, *(["--simulated"] if simulated else [])]
-    parts.append(_part("coinwire", "launcher.watch", *addresses, *told, env=common))
+    options = ["--database", database.location, *(["--simulated"] if simulated else [])]
+    parts.append(_part("coinwire", "launcher.watch", *addresses, *options, env=common))
     return Plan(tuple(parts), redis_url, common["DATABASE_URL"])
 
 
 def gateway_ports(host: str, port: int) -> list[int]:
-    """`port` and those after it, one a gateway; free ones for 0. Raises PortError naming the one that is taken."""
+    """`port` and those after it, one per gateway; free ones for 0. Raises PortError, which names a taken port."""
     if port == 0:
         return free_ports(_GATEWAYS)
     ports = list(range(port, port + _GATEWAYS))

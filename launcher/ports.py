@@ -1,4 +1,4 @@
-"""TCP ports: free ones for what is internal, and a clear word about one that somebody else has."""
+"""TCP ports: free ones for internal use, and the reason why one can't be used."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
-    """`count` different ports that nobody listens on now."""
-    with ExitStack() as held:  # all at once: the kernel may hand out a port again as soon as it is closed
+    """`count` different ports that no process listens on now."""
+    with ExitStack() as held:  # all open at once, as the kernel may hand out a closed port again
         probes = [held.enter_context(socket.socket(_family(host))) for _ in range(count)]
         for probe in probes:
             probe.bind((host, 0))
@@ -18,9 +18,9 @@ def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
 
 
 def fault_of(host: str, port: int) -> str | None:
-    """Why nobody can listen on `host`:`port` now, or None where one can."""
+    """Why a process can't listen on `host`:`port` now, or None if it can."""
     with socket.socket(_family(host)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection of a past run is no listener
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignores connections of a past run
         try:
             probe.bind((host, port))
         except OSError as error:
@@ -29,7 +29,7 @@ def fault_of(host: str, port: int) -> str | None:
 
 
 def reachable(host: str) -> str:
-    """`host` as a client on this machine writes it in a URL."""
+    """`host` as clients on this machine write it in a URL: loopback for all interfaces, IPv6 in brackets."""
     host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
     return f"[{host}]" if ":" in host else host
 

@@ -1,4 +1,4 @@
-"""`python -m launcher.redis --port N --folder F`: a redis-server that is started again whenever it dies.
+"""`python -m launcher.redis --port N --folder F`: runs a redis-server and restarts it whenever it dies.
 
 Stands in for what a supervisor does in production, so that a Redis killed under the demo comes back on its port.
 The environment variable REDIS_PASSWORD has the password that its clients need.
@@ -16,15 +16,15 @@ from types import FrameType
 
 from launcher.redis_server import RedisServer, RedisServerError
 
-_FIRST_PAUSE = 0.5  # s before a restart: long enough to be seen by clients, short enough not to be waited for
-_LONGEST_PAUSE = 5.0  # s between attempts that fail one after the other
+_FIRST_PAUSE = 0.5  # s before a restart: long enough for clients to notice, short enough for a person who watches
+_LONGEST_PAUSE = 5.0  # s between failed attempts
 
 PASSWORD = "REDIS_PASSWORD"  # noqa: S105 - the variable's name
 """The environment variable with the password. Other users can list command lines, but not read an environment."""
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT. Status 2 where the server can't be started at all."""
+    """Run until SIGTERM or SIGINT. Returns 2 if the server can't be started at all."""
     parser = argparse.ArgumentParser(prog="launcher.redis", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
@@ -55,27 +55,27 @@ def _keep(server: RedisServer) -> None:
     status = server.process.wait()
     died_at, pause = time.monotonic(), _FIRST_PAUSE
     _say(f"redis-server died ({exit_reason(status)}): starting it again on port {server.port}")
-    told = False
+    reported = False
     while True:
         time.sleep(pause)
         try:
             server.start()
         except RedisServerError as error:
-            if not told:
-                _say(f"redis-server does not come back yet: {error}")
-            told, pause = True, min(2 * pause, _LONGEST_PAUSE)
+            if not reported:
+                _say(f"redis-server does not start yet: {error}")
+            reported, pause = True, min(2 * pause, _LONGEST_PAUSE)
         else:
             _say(f"redis-server back after {time.monotonic() - died_at:.1f} s")
             return
 
 
 def exit_reason(status: int) -> str:
-    """An exit status as a person says it: `status 1`, `killed by SIGKILL`."""
+    """An exit status in words: `status 1`, `killed by SIGKILL`."""
     return f"status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # stopping once is enough
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # already stopping
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(0)
 

@@ -1,4 +1,4 @@
-"""`.coinwire/`: what a running cluster leaves on disk for the next run, for `make tail` and for `make export`.
+"""`.coinwire/`: what a cluster on this machine keeps on disk for its next run and for other commands.
 
 Whoever wants the database of the cluster that runs here (or ran here last) takes
 `settings_here(load_settings(), state)` and opens what that says: an operator's DATABASE_URL counts first, then the
@@ -26,7 +26,7 @@ class StateError(CoinwireError):
 
 
 class State:
-    """One cluster's folder."""
+    """The folder of one cluster."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -34,11 +34,11 @@ class State:
         self._database_url = folder / "database-url"
 
     def redis_folder(self, mode: str) -> Path:
-        """Where the embedded Redis keeps its data. Simulated figures never mix with real ones: a folder a mode."""
+        """Where the embedded Redis keeps its data: one folder per mode, as simulated and real figures must not mix."""
         return self.folder / "redis" / mode
 
     def database_file(self, mode: str) -> Path:
-        """The SQLite file of a cluster whose operator named no database, absolute. A file a mode, as for Redis."""
+        """The SQLite file of a cluster without DATABASE_URL, as an absolute path: one file per mode."""
         return (self.folder / "history" / f"{mode}.db").absolute()
 
     def redis_url(self) -> str | None:
@@ -51,7 +51,7 @@ class State:
 
     @contextmanager
     def claim(self, redis_url: str, database_url: str | None = None) -> Iterator[None]:
-        """Hold the folder, with both addresses told to who looks for the cluster. StateError where another holds it."""
+        """Hold the folder, with both addresses in it for other commands. Raises StateError if it is held already."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("w")
@@ -60,7 +60,7 @@ class State:
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # two servers on one append-only file would ruin it
+            except OSError:  # two servers would ruin one append-only file
                 raise StateError(
                     f"{self.folder} is in use: another `make demo` or `make run` of this checkout is running"
                 ) from None
@@ -72,11 +72,11 @@ class State:
             finally:
                 self._redis_url.unlink(missing_ok=True)
                 if database_url is not None and not database_url.startswith("sqlite:"):
-                    self._database_url.unlink(missing_ok=True)  # a file can be exported from later; a password leaks
+                    self._database_url.unlink(missing_ok=True)  # it may hold a password; a file's address stays
 
 
 def settings_here(settings: Settings, state: State) -> Settings:
-    """`settings` with the database of the cluster in `state`, unless the operator set one. Nothing is opened."""
+    """`settings` with the database of the cluster in `state`, unless DATABASE_URL is set. Opens nothing."""
     url = state.database_url()
     if url is None or "database_url" in settings.model_fields_set:
         return settings

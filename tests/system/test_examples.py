@@ -44,3 +44,18 @@ async def test_the_node_example_prints_updates_and_ends(cluster: Cluster) -> Non
     ).start()
     assert await client.child.wait() == 0, client.output
     assert "market_data" in client.output
+
+
+@needs_node
+async def test_the_node_example_prints_a_line_per_update(cluster: Cluster) -> None:
+    """So does examples/node_client.js."""
+    node = shutil.which("node")
+    assert node is not None
+    arguments = ["--subscribe", "news,explorers,health_checker", "--updates", "4"]
+    client = await Process(
+        "example",
+        [node, "examples/node_client.js", cluster.ws("/ws"), *arguments],
+        {"NODE_PATH": str(NODE_FOLDER / "node_modules")},
+    ).start()
+    assert await client.child.wait() == 0, client.output
+    assert max(map(len, client.output.splitlines())) <= 100, client.output
