@@ -61,8 +61,9 @@ def categories_of(headlines: Sequence[Headline]) -> list[str]:
     return [_spelling(spellings[category]) for category in ranked[:MAX_CATEGORIES]]
 
 
-def _precedence(headline: Headline) -> tuple[bool, float, str, str]:
-    return headline.relayed, headline.published, headline.url, headline.title
+def _precedence(headline: Headline) -> tuple[bool, float, str, str, str, str]:
+    """All that decides what is one story, so that the order in which feeds were read does not."""
+    return headline.relayed, headline.published, headline.url, headline.title, headline.outlet, headline.guid
 
 
 def _spelling(spellings: Counter[str]) -> str:

@@ -52,6 +52,14 @@ headlines = st.lists(
 )
 
 
+def test_two_outlets_with_one_link_at_one_time_have_an_order() -> None:
+    """Which of two otherwise equal articles counts does not depend on which feed was read first."""
+    one = later(outlet="One", guid="")
+    two = later(outlet="Two", guid="1")
+    before = replace(FIRST, outlet="Two", guid="1")
+    assert merge([one, two, before], NOW) == merge([two, one, before], NOW)
+
+
 def test_newest_first() -> None:
     """Whatever their order in the feeds, the newest article is first."""
     newer = later()
