@@ -137,30 +137,30 @@ def _day(world: World, name: str, coin: Coin | None, time: float, full: bool) ->
     """One row of /ticker/24hr, keys in the recorded order; all zero for a delisted symbol."""
     times = {"openTime": int((time - 86_400) * 1000), "closeTime": int(time * 1000)}
     if coin is None:
-        opened = last = high = low = average = volume = 0.0
+        open_price = last = high = low = average = volume = 0.0
         trades = {"firstId": -1, "lastId": -1, "count": 0}
     else:
         tether = world.market.by_id["tether"]
         day = world.market.range(coin, time, "binance")
-        last, opened = _price(world, coin, time), _price(world, coin, time - 86_400)
+        last, open_price = _price(world, coin, time), _price(world, coin, time - 86_400)
         rate = world.market.price(tether, time)
         # Tether moved too since the day's high and low, so the current price is held against them once more.
-        high, low = max(day.high / rate, last, opened), min(day.low / rate, last, opened)
+        high, low = max(day.high / rate, last, open_price), min(day.low / rate, last, open_price)
         average = min(max(day.average / rate, low), high)
         volume = world.market.volume(coin, time) * _SHARE / rate
         count = int(volume / 500) + 1
         first = int(time - 86_400) * 100
         trades = {"firstId": first, "lastId": first + count - 1, "count": count}
-    prices = {"openPrice": opened, "highPrice": high, "lowPrice": low}
+    prices = {"openPrice": open_price, "highPrice": high, "lowPrice": low}
     volumes = {"volume": volume / average if average else 0.0, "quoteVolume": volume}
     if not full:
         figures = {**prices, "lastPrice": last, **volumes}
         return {"symbol": name, **_text(figures), **times, **trades}
-    change = last - opened
+    change = last - open_price
     spread = last * 0.0001
     figures = {
         "weightedAvgPrice": average,
-        "prevClosePrice": opened,
+        "prevClosePrice": open_price,
         "lastPrice": last,
         "lastQty": 0.5 if last else 0.0,
         "bidPrice": last - spread,
@@ -170,7 +170,7 @@ def _day(world: World, name: str, coin: Coin | None, time: float, full: bool) ->
         **prices,
         **volumes,
     }
-    percent = f"{change / opened * 100 if opened else 0:.3f}"
+    percent = f"{change / open_price * 100 if open_price else 0:.3f}"
     return {
         "symbol": name,
         "priceChange": f"{change:.8f}",

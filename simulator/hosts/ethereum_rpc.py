@@ -55,7 +55,7 @@ Methods = Mapping[str, Callable[[Sequence[Any]], Any]]
 
 def host(world: World) -> Host:
     """Every EVM node; the Host header chooses."""
-    nodes = {name: Node(world, name) for name in CHAIN_OF}
+    nodes = {name: SimulatedNode(world, name) for name in CHAIN_OF}
 
     def methods(name: str) -> Methods:
         return nodes[name].methods
@@ -103,7 +103,7 @@ def _answered(body: bytes, methods: Methods) -> dict[str, Any]:
         return envelope | {"error": {"code": -32602, "message": "invalid argument"}}
 
 
-class Node:
+class SimulatedNode:
     """One node: what it knows of its chain now."""
 
     def __init__(self, world: World, name: str) -> None:

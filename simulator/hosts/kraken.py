@@ -79,20 +79,20 @@ def _spellings(pair: str) -> set[str]:
 def _ticker(world: World, coin: Coin | None, time: float) -> dict[str, Any]:
     """One pair. `v`, `p`, `t`, `l`, `h` are [today, 24 h]; `o` is today's open, not that of 24 h ago."""
     if coin is None:
-        last = opened = high = low = average = volume = 0.0
+        last = open_price = high = low = average = volume = 0.0
     else:
         market = world.market
         day = market.range(coin, time, "kraken")
         last = market.price(coin, time, "kraken")
-        opened = market.price(coin, time // 86_400 * 86_400, "kraken")
+        open_price = market.price(coin, time // 86_400 * 86_400, "kraken")
         # Midnight may be a hair outside the sampled range: the venue's spread is not in the samples.
-        high, low, average = max(day.high, opened), min(day.low, opened), day.average
+        high, low, average = max(day.high, open_price), min(day.low, open_price), day.average
         volume = market.volume(coin, time) * _SHARE / average
     share = time % 86_400 / 86_400
     spread = last * 0.0001
     places = 5 if last >= 1 else 10
-    top = max(last, opened)
-    bottom = min(last, opened)
+    top = max(last, open_price)
+    bottom = min(last, open_price)
 
     def price(value: float) -> str:
         return f"{value:.{places}f}"
@@ -102,9 +102,9 @@ def _ticker(world: World, coin: Coin | None, time: float) -> dict[str, Any]:
         "b": [price(last - spread), "1", "1.000"],
         "c": [price(last), "0.01000000"],
         "v": [f"{volume * share:.8f}", f"{volume:.8f}"],
-        "p": [price((last + opened) / 2), price(average)],
+        "p": [price((last + open_price) / 2), price(average)],
         "t": [int(volume * share / 10), int(volume / 10)],
         "l": [price(bottom), price(low)],
         "h": [price(top), price(high)],
-        "o": price(opened),
+        "o": price(open_price),
     }

@@ -151,7 +151,7 @@ def _contents(market: Market, number: int) -> ethereum_blocks.Contents:
     chain = Ethereum(market)
     time = chain.time_of(number)
     prices = {name: market.price(market.by_id[name], time) for name in ethereum_blocks.PRICED}
-    place = ethereum_blocks.Place(
+    place = ethereum_blocks.BlockHead(
         seed=market.seed,
         number=number,
         hash=chain.hash_of(number),

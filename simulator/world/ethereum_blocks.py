@@ -58,7 +58,7 @@ _GAS = {"send": 21_000, "token": 55_000, "collectible": 85_000, "blob": 21_000, 
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BlockHead:
     """Where the contents go: one block."""
 
     seed: int
@@ -92,13 +92,13 @@ def wallet(seed: int, index: int) -> str:
     return "0x" + hashlib.sha256(f"{seed}/ethereum/wallet/{index}".encode()).hexdigest()[:40]
 
 
-def fill(place: Place, count: int) -> Contents:
+def fill(place: BlockHead, count: int) -> Contents:
     """The contents of one block, always the same for the same place."""
     return _Filling(place, count).done()
 
 
 class _Filling:
-    def __init__(self, place: Place, count: int) -> None:
+    def __init__(self, place: BlockHead, count: int) -> None:
         self._place = place
         self._random = Random(f"{place.seed}/ethereum/transactions/{place.number}")
         self._kinds = self._choose(count)

@@ -67,12 +67,12 @@ class _Envelope(Struct):
 def call(
     method: str, params: Sequence[Any], parse: Callable[[bytes], T], *, path: str = "", limit: int = MAX_BODY
 ) -> Request[T]:
-    """The Request that calls `method`; its body goes through `parse`, which must open the envelope (see `opened`)."""
+    """The Request that calls `method`; `parse` gets the whole envelope, see `result_of`."""
     body = {"jsonrpc": "2.0", "id": _ID, "method": method, "params": list(params)}
     return Request(path, parse, body=json.dumps(body, separators=(",", ":")).encode(), limit=limit)
 
 
-def opened(provider: str, body: bytes, kind: type[T]) -> T:
+def result_of(provider: str, body: bytes, kind: type[T]) -> T:
     """The `result` of a JSON-RPC answer as `kind`.
 
     Raises RpcError for an error object, else ProviderError: another id, neither or both of result and error, or a
@@ -81,9 +81,9 @@ def opened(provider: str, body: bytes, kind: type[T]) -> T:
     return decode_result(provider, _result(provider, body), kind)
 
 
-def found(provider: str, body: bytes, kind: type[T]) -> T | None:
-    """As `opened`, where null is an answer: None, what was asked for is not there (yet)."""
-    return None if _result(provider, body) == b"null" else opened(provider, body, kind)
+def result_or_none(provider: str, body: bytes, kind: type[T]) -> T | None:
+    """As `result_of`, where null is an answer: None, what was asked for is not there (yet)."""
+    return None if _result(provider, body) == b"null" else result_of(provider, body, kind)
 
 
 def decode_result(provider: str, result: bytes, kind: type[T]) -> T:

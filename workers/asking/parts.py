@@ -18,7 +18,7 @@ _LEAST = 1.0  # s that must be left of a cycle to ask more in it: as for one att
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class PartAnswer(Generic[T]):
     """What a part's pool said last."""
 
     source: str
@@ -44,9 +44,9 @@ class Part(Generic[P, T]):
         self._question = question
         self._refresh = refresh
         self._keep = keep
-        self._answer: Answer[T] | None = None
+        self._answer: PartAnswer[T] | None = None
 
-    def answer(self, now: float) -> Answer[T] | None:
+    def answer(self, now: float) -> PartAnswer[T] | None:
         """The latest answer at `now` (unix seconds), or None where it is too old to count."""
         answer = self._answer
         return answer if answer is not None and now - answer.received <= self._keep else None
@@ -68,7 +68,7 @@ class Part(Generic[P, T]):
                 source, value = await self.pool.ask(self._question, deadline, skip=self._others())
             except NoSourceError:
                 return False
-        self._answer = Answer(source, value, now)
+        self._answer = PartAnswer(source, value, now)
         return True
 
     def _is_old(self, now: float) -> bool:

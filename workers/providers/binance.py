@@ -57,7 +57,7 @@ def parse_day(body: bytes) -> tuple[Ticker, ...]:
             base=row.symbol.removesuffix(_QUOTE),
             quote=_QUOTE,
             price=row.lastPrice,
-            change=(row.lastPrice / opened - 1) * 100 if (opened := known(row.openPrice)) else None,
+            change=(row.lastPrice / open_price - 1) * 100 if (open_price := known(row.openPrice)) else None,
             as_of=row.closeTime / 1000,
         )
         for row in rows

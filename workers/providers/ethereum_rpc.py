@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ContractLog, EthBlock, EthHeader, EthTransaction, TokenTransfer
-from workers.asking.jsonrpc import Address, BigQuantity, Hash, Quantity, call, found, opened, unhex
+from workers.asking.jsonrpc import Address, BigQuantity, Hash, Quantity, call, result_of, result_or_none, unhex
 from workers.asking.ports import ChainNode, EthereumHead
 from workers.asking.provider import Ask, Parsers, ProbePlan
 
@@ -84,23 +84,23 @@ class _Receipt(Struct):
 
 def parse_quantity(body: bytes, provider: str = NAME) -> int:
     """A number: eth_blockNumber, eth_chainId, eth_gasPrice. Raises ProviderError."""
-    return unhex(opened(provider, body, Quantity))
+    return unhex(result_of(provider, body, Quantity))
 
 
 def parse_wei(body: bytes, provider: str = NAME) -> int:
     """An amount of wei: eth_gasPrice. Raises ProviderError."""
-    return unhex(opened(provider, body, BigQuantity))
+    return unhex(result_of(provider, body, BigQuantity))
 
 
 def parse_header(body: bytes, provider: str = NAME) -> EthHeader | None:
     """The header of eth_getBlockByNumber; None for a block that is not there. Raises ProviderError."""
-    header = found(provider, body, _Header)
+    header = result_or_none(provider, body, _Header)
     return header.answer() if header is not None else None
 
 
 def parse_block(body: bytes, provider: str = NAME) -> EthBlock | None:
     """eth_getBlockByNumber with whole transactions; None for a block that is not there. Raises ProviderError."""
-    block = found(provider, body, _Block)
+    block = result_or_none(provider, body, _Block)
     if block is None:
         return None
     transactions = tuple(
@@ -118,7 +118,7 @@ def parse_block(body: bytes, provider: str = NAME) -> EthBlock | None:
 def parse_transfers(body: bytes, provider: str = NAME) -> tuple[TokenTransfer, ...]:
     """ERC-20 Transfer logs of eth_getLogs, in the chain's order; other logs are left out. Raises ProviderError."""
     transfers = []
-    for log in opened(provider, body, list[_Log]):
+    for log in result_of(provider, body, list[_Log]):
         if log.removed or len(log.topics) != _ERC20_TOPICS or log.topics[0].lower() != TRANSFER:
             continue
         if len(log.data) != _WORD:
@@ -149,7 +149,7 @@ def parse_logs(body: bytes, provider: str = NAME, block_hash: str | None = None)
 
     Raises ProviderError.
     """
-    logs = opened(provider, body, list[_Log])
+    logs = result_of(provider, body, list[_Log])
     if block_hash is not None and any(log.block_hash.lower() != block_hash for log in logs):
         raise ProviderError(provider, "logs that were not asked for")
     return tuple(
@@ -167,7 +167,7 @@ def parse_logs(body: bytes, provider: str = NAME, block_hash: str | None = None)
 
 def parse_ratios(body: bytes, provider: str = NAME) -> tuple[float, ...]:
     """eth_feeHistory: the share of its gas limit that each block used, the newest last. Raises ProviderError."""
-    history = opened(provider, body, _FeeHistory)
+    history = result_of(provider, body, _FeeHistory)
     if not history.ratios:
         raise ProviderError(provider, "no block in the answer", field="$.result.gasUsedRatio")
     return tuple(history.ratios)
@@ -178,7 +178,7 @@ def parse_status(body: bytes, provider: str = NAME) -> bool | None:
 
     Raises ProviderError.
     """
-    receipt = found(provider, body, _Receipt)
+    receipt = result_or_none(provider, body, _Receipt)
     return unhex(receipt.status) == 1 if receipt is not None and receipt.status is not None else None
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.asking.jsonrpc import call, opened
+from workers.asking.jsonrpc import call, result_of
 from workers.asking.ports import ChainNode
 from workers.asking.provider import Ask, Count, Parsers, ProbePlan
 
@@ -24,12 +24,12 @@ _COMMITMENT = {"commitment": "confirmed"}
 
 def parse_height(body: bytes, provider: str = NAME) -> int:
     """getBlockHeight. Raises ProviderError."""
-    return opened(provider, body, Count)
+    return result_of(provider, body, Count)
 
 
 def parse_genesis(body: bytes, provider: str = NAME) -> str:
     """getGenesisHash: base58. Raises ProviderError."""
-    genesis = opened(provider, body, str)
+    genesis = result_of(provider, body, str)
     if not 32 <= len(genesis) <= 44 or not genesis.isalnum():
         raise ProviderError(provider, "not a hash", field="$.result")
     return genesis
@@ -37,7 +37,7 @@ def parse_genesis(body: bytes, provider: str = NAME) -> str:
 
 def parse_health(body: bytes, provider: str = NAME) -> str:
     """getHealth: `ok`. Raises ProviderError; an RpcError where the node is behind its cluster."""
-    health = opened(provider, body, str)
+    health = result_of(provider, body, str)
     if health != "ok":
         raise ProviderError(provider, "not ok", field="$.result")
     return health

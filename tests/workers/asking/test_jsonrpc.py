@@ -10,7 +10,7 @@ import pytest
 from shared.errors import ProviderError
 from tests.places import RECORDED, UPSTREAM
 from workers.answers import EthBlock
-from workers.asking.jsonrpc import RpcError, call, found, is_limited, opened
+from workers.asking.jsonrpc import RpcError, call, is_limited, result_of, result_or_none
 from workers.asking.provider import Request, StatusError
 from workers.providers.ethereum_rpc import (
     EthereumRpc,
@@ -29,7 +29,7 @@ def body(**members: Any) -> bytes:
 
 def error(code: int, message: str) -> RpcError:
     with pytest.raises(RpcError) as caught:
-        opened("ethereum/mine", body(error={"code": code, "message": message}), str)
+        result_of("ethereum/mine", body(error={"code": code, "message": message}), str)
     return caught.value
 
 
@@ -48,9 +48,9 @@ def test_a_call_is_a_post_of_one_object() -> None:
 
 def test_null_is_an_answer_only_where_something_may_be_missing() -> None:
     """`result: null` is None for what can be found or not, and else an error."""
-    assert found("x", body(result=None), str) is None
+    assert result_or_none("x", body(result=None), str) is None
     with pytest.raises(ProviderError) as caught:
-        opened("x", body(result=None), str)
+        result_of("x", body(result=None), str)
     assert caught.value.field == "$.result"
 
 

@@ -170,20 +170,20 @@ async def test_a_replaced_block_is_not_skipped_between_two_lists_of_headers(seco
     """With blockchain.com alone, cycles come twice as often as the newest block is asked for (see TIP_REFRESH)."""
     scene = Scene()
     scene.mempool.down = scene.esplora.down = True
-    await scene.told()
+    await scene.announced()
     scene.ledger.add("1", payment("a", 20))
-    assert await scene.told() == ["a"]
+    assert await scene.announced() == ["a"]
     scene.ledger.add("other 1", payment("b", 20), parent="genesis")
     scene.ledger.add("other 2", payment("c", 20))
-    assert [tx for _ in range(8) for tx in await scene.told(seconds)] == ["b", "c"]
+    assert [tx for _ in range(8) for tx in await scene.announced(seconds)] == ["b", "c"]
 
 
 async def test_a_list_of_headers_with_a_hole_skips_no_block() -> None:
     """As while mempool.space takes in a reorg: the newest one's parent is not in its list yet."""
     scene = Scene()
-    await scene.told()
+    await scene.announced()
     scene.ledger.add("1", payment("a", 20))
-    assert await scene.told() == ["a"]
+    assert await scene.announced() == ["a"]
     scene.ledger.add("other 1", payment("b", 20), parent="genesis")
     scene.ledger.add("other 2", payment("c", 20))
     whole = type(scene.mempool).blocks
@@ -194,9 +194,9 @@ async def test_a_list_of_headers_with_a_hole_skips_no_block() -> None:
         return tuple(stale if row.hash == "other 1" else row for row in rows)
 
     scene.mempool.blocks = holed  # type: ignore[method-assign]
-    found = [tx for _ in range(3) for tx in await scene.told(15.0)]
+    found = [tx for _ in range(3) for tx in await scene.announced(15.0)]
     del scene.mempool.blocks
-    found += [tx for _ in range(30) for tx in await scene.told(15.0)]
+    found += [tx for _ in range(30) for tx in await scene.announced(15.0)]
     assert found == ["b", "c"]
 
 
@@ -205,9 +205,9 @@ async def test_a_summary_is_not_believed_to_follow(  # blockchain.com's tip has 
     """A block whose parent nobody named is not scanned in pieces on top of another one."""
     scene = Scene()
     scene.mempool.down = scene.esplora.down = True
-    await scene.told()
+    await scene.announced()
     scene.ledger.add("1", payment("a", 20))
-    assert await scene.told() == ["a"]
+    assert await scene.announced() == ["a"]
     scene.ledger.add("other 1", payment("b", 20), parent="genesis")
     scene.ledger.add("other 2", payment("c", 20))
     # Its headers come from blockchain.com still, the block from mempool.space, which is back for that pool.
@@ -224,14 +224,14 @@ async def test_a_summary_is_not_believed_to_follow(  # blockchain.com's tip has 
             del scene.mempool.blocks, scene.esplora.blocks
             scene.whole.lacks = False
         with contextlib.suppress(NoSourceError):
-            found += await scene.told(30.0)
+            found += await scene.announced(30.0)
     assert found == ["b", "c"]
 
 
 async def test_a_404_in_the_middle_of_a_block_is_not_its_end() -> None:
     """One backend of Esplora lacks the block: "404 Block not found" is not "start index out of range"."""
     scene = Scene()
-    await scene.told()
+    await scene.announced()
     scene.whole.down = scene.mempool.down = True
     scene.ledger.add("1", *(payment(f"tx {number}", 20) for number in range(100)))
     block = scene.ledger.blocks["1"]
@@ -246,7 +246,7 @@ async def test_a_404_in_the_middle_of_a_block_is_not_its_end() -> None:
         return await real(scene.esplora, ask, block_hash, start)
 
     scene.esplora.page = page  # type: ignore[method-assign]
-    found = [tx for _ in range(6) for tx in await scene.told()]
+    found = [tx for _ in range(6) for tx in await scene.announced()]
     assert len(found) == 100
 
 

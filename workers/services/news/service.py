@@ -25,7 +25,7 @@ _PATIENCE = 10.0  # s for one feed, of the 48 of a cycle: the others' headlines 
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _FeedAnswer:
     headlines: tuple[Headline, ...]
     received: float
     """Unix seconds."""
@@ -37,7 +37,7 @@ class NewsService(Service):
     def __init__(self, context: ServiceContext) -> None:
         self._label = context.label
         self.feeds: SourcePool[NewsSource] = context.pool("news", OUTLETS)
-        self._answers: dict[str, _Answer] = {}
+        self._answers: dict[str, _FeedAnswer] = {}
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
@@ -85,13 +85,13 @@ class NewsService(Service):
         """
         fresh: set[str] = set()
 
-        async def question(provider: NewsSource, ask: Ask) -> _Answer:
+        async def question(provider: NewsSource, ask: Ask) -> _FeedAnswer:
             answer = self._answers.get(provider.name)
             if answer is not None and 0 <= now - answer.received < provider.refresh:
                 return answer
             headlines = await provider.headlines(ask)
             fresh.add(provider.name)
-            return _Answer(headlines, now)
+            return _FeedAnswer(headlines, now)
 
         answers = dict(await self.feeds.ask_all(question, deadline))
         if not fresh:

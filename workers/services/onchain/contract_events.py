@@ -28,7 +28,7 @@ _MOST = 100  # events in an update, 25 kB of message: ten blocks seldom have as 
 _LATE = 300.0  # s that the newest block may be old: 25 slots without any don't happen, a node that stands still does
 
 
-class Place(Struct, frozen=True, array_like=True):
+class LogPosition(Struct, frozen=True, array_like=True):
     """A log of the chain, or where the next may be."""
 
     block: Annotated[int, Meta(ge=0, le=2**53)]
@@ -40,7 +40,7 @@ class Reading:
     """What one node had."""
 
     events: tuple[ContractEvent, ...]
-    next: Place
+    next: LogPosition
     """Where the next reading begins."""
 
 
@@ -51,7 +51,7 @@ class ContractEvents:
         """`pool` are nodes of Ethereum; it is for this alone. `most` events are read at once."""
         self.pool = pool
         self._most = most
-        self._next: Place | None = None
+        self._next: LogPosition | None = None
         self._verified: set[str] = set()
 
     async def read(self, now: float, deadline: float) -> tuple[str, Reading]:
@@ -81,14 +81,14 @@ class ContractEvents:
         if not cursor:
             return
         try:
-            self._next = msgspec.msgpack.decode(cursor, type=Place)
+            self._next = msgspec.msgpack.decode(cursor, type=LogPosition)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             log.warning("cursor dropped", service="onchain", reason=str(error))
 
     async def _read(self, node: EthereumRpc, ask: Ask, settled: int) -> Reading:
         start = self._next
         if start is None or abs(settled - start.block) > _LOOK_BACK:
-            start = Place(max(0, settled))
+            start = LogPosition(max(0, settled))
         last = min(settled, start.block + _RANGE - 1)
         if last < start.block:
             return Reading((), start)
@@ -114,7 +114,7 @@ class ContractEvents:
         rest = places[self._most :]
         return Reading(
             events=tuple(found[place] for place in places[: self._most]),
-            next=Place(*rest[0]) if rest else Place(last + 1),
+            next=LogPosition(*rest[0]) if rest else LogPosition(last + 1),
         )
 
 

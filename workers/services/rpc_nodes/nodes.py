@@ -60,7 +60,7 @@ OTHER = Chain(None, 12.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodeAddress:
     """One node."""
 
     chain: str
@@ -74,21 +74,21 @@ class Node:
         return f"{self.chain}/{self.name}"
 
 
-DEFAULT_NODES: tuple[Node, ...] = (
-    Node("ethereum", "publicnode", "https://ethereum-rpc.publicnode.com"),
-    Node("ethereum", "drpc", "https://eth.drpc.org"),
-    Node("ethereum", "mevblocker", "https://rpc.mevblocker.io"),
-    Node("ethereum", "merkle", "https://eth.merkle.io"),
-    Node("bsc", "publicnode", "https://bsc-rpc.publicnode.com"),
-    Node("bsc", "binance", "https://bsc-dataseed.binance.org"),
-    Node("polygon", "publicnode", "https://polygon-bor-rpc.publicnode.com"),
-    Node("polygon", "drpc", "https://polygon.drpc.org"),
-    Node("base", "base", "https://mainnet.base.org"),
-    Node("base", "publicnode", "https://base-rpc.publicnode.com"),
-    Node("optimism", "optimism", "https://mainnet.optimism.io"),
-    Node("optimism", "publicnode", "https://optimism-rpc.publicnode.com"),
-    Node("solana", "solana", "https://api.mainnet-beta.solana.com"),
-    Node("solana", "publicnode", "https://solana-rpc.publicnode.com"),
+DEFAULT_NODES: tuple[NodeAddress, ...] = (
+    NodeAddress("ethereum", "publicnode", "https://ethereum-rpc.publicnode.com"),
+    NodeAddress("ethereum", "drpc", "https://eth.drpc.org"),
+    NodeAddress("ethereum", "mevblocker", "https://rpc.mevblocker.io"),
+    NodeAddress("ethereum", "merkle", "https://eth.merkle.io"),
+    NodeAddress("bsc", "publicnode", "https://bsc-rpc.publicnode.com"),
+    NodeAddress("bsc", "binance", "https://bsc-dataseed.binance.org"),
+    NodeAddress("polygon", "publicnode", "https://polygon-bor-rpc.publicnode.com"),
+    NodeAddress("polygon", "drpc", "https://polygon.drpc.org"),
+    NodeAddress("base", "base", "https://mainnet.base.org"),
+    NodeAddress("base", "publicnode", "https://base-rpc.publicnode.com"),
+    NodeAddress("optimism", "optimism", "https://mainnet.optimism.io"),
+    NodeAddress("optimism", "publicnode", "https://optimism-rpc.publicnode.com"),
+    NodeAddress("solana", "solana", "https://api.mainnet-beta.solana.com"),
+    NodeAddress("solana", "publicnode", "https://solana-rpc.publicnode.com"),
 )
 """Public and keyless; per chain in the order in which they are asked."""
 
@@ -98,14 +98,14 @@ def chain_of(name: str) -> Chain:
     return CHAINS.get(name, OTHER)
 
 
-def nodes_of(settings: Settings) -> tuple[Node, ...]:
+def nodes_of(settings: Settings) -> tuple[NodeAddress, ...]:
     """The configured nodes. Raises SettingsError, with the position of the entry and never its text."""
     if settings.rpc_nodes is None:
         return DEFAULT_NODES
     entries = [entry for entry in re.split(r"[\s,]+", settings.rpc_nodes.get_secret_value()) if entry]
     if not 1 <= len(entries) <= _MOST:
         raise SettingsError(f"RPC_NODES: {len(entries)} entries, should be 1 to {_MOST}")
-    nodes: dict[str, Node] = {}
+    nodes: dict[str, NodeAddress] = {}
     for position, entry in enumerate(entries, 1):
         node = _node(entry, position)
         if node.label in nodes:
@@ -114,7 +114,7 @@ def nodes_of(settings: Settings) -> tuple[Node, ...]:
     return tuple(nodes.values())
 
 
-def open_node(node: Node) -> EthereumRpc | SolanaRpc:
+def open_node(node: NodeAddress) -> EthereumRpc | SolanaRpc:
     """The provider that asks `node`."""
     kind = SolanaRpc if node.chain == "solana" else EthereumRpc
     return kind(node.label, node.url, node.chain)
@@ -126,7 +126,7 @@ def ethereum_pool(context: ServiceContext, name: str) -> SourcePool[EthereumRpc]
     return context.pool_of(name, [EthereumRpc(node.label, node.url, node.chain) for node in nodes])
 
 
-def _node(entry: str, position: int) -> Node:
+def _node(entry: str, position: int) -> NodeAddress:
     """`chain/name=https://…`; what is wrong with it is told without quoting it, for it may hold a key."""
     names, _, url = entry.partition("=")
     chain, _, name = names.partition("/")
@@ -139,7 +139,7 @@ def _node(entry: str, position: int) -> Node:
         usable = False
     if not usable:
         raise SettingsError(f"RPC_NODES: entry {position} should have an address that begins with https:// or http://")
-    return Node(chain, name, url)
+    return NodeAddress(chain, name, url)
 
 
 async def verify_mainnet(node: EthereumRpc, ask: Ask, verified: set[str]) -> None:

@@ -20,7 +20,7 @@ from workers.asking.pool import SourcePool
 from workers.asking.ports import ChainNode, HeaderSource
 from workers.asking.provider import Ask
 from workers.services.rpc_nodes.chain_view import View, candidates, follow, follow_heights
-from workers.services.rpc_nodes.nodes import Node, chain_of, nodes_of, open_node
+from workers.services.rpc_nodes.nodes import NodeAddress, chain_of, nodes_of, open_node
 from workers.services.service import Service, ServiceContext
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ _LONGEST_ERROR = 200  # characters of a row's error: a sentence
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class NodeState:
     """What a node said in one cycle."""
 
     height: int
@@ -103,14 +103,14 @@ class RpcNodesService(Service):
             events=[event for _, _, events in news for event in events],
         )
 
-    async def _question(self, now: float, errors: dict[str, ProviderError], provider: ChainNode, ask: Ask) -> State:
+    async def _question(self, now: float, errors: dict[str, ProviderError], provider: ChainNode, ask: Ask) -> NodeState:
         """One node's state; what it says instead is also put into `errors`."""
         try:
             await self._verify(provider, ask, now)
             began = self._timer()
             height = await provider.height(ask)
             milliseconds = (self._timer() - began) * 1000
-            return State(height, await _gas_price(provider, ask), milliseconds)
+            return NodeState(height, await _gas_price(provider, ask), milliseconds)
         except ProviderError as error:
             errors[provider.name] = error
             raise
@@ -145,7 +145,11 @@ class RpcNodesService(Service):
         return chain, view, ()
 
     def _row(
-        self, node: Node, state: State | None, error: ProviderError | None, heights: Mapping[str, Mapping[str, int]]
+        self,
+        node: NodeAddress,
+        state: NodeState | None,
+        error: ProviderError | None,
+        heights: Mapping[str, Mapping[str, int]],
     ) -> RpcNode:
         name = self._context.label(node.label)
         if state is None:
@@ -180,7 +184,7 @@ async def _gas_price(provider: ChainNode, ask: Ask) -> int | None:
         return None  # it has told its height: it is well
 
 
-def _heights(nodes: Sequence[Node], chain: str, answers: Mapping[str, State]) -> dict[str, int]:
+def _heights(nodes: Sequence[NodeAddress], chain: str, answers: Mapping[str, NodeState]) -> dict[str, int]:
     """Heights of the nodes of `chain` that answered, in their order."""
     return {node.label: answers[node.label].height for node in nodes if node.chain == chain and node.label in answers}
 

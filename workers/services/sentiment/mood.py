@@ -59,7 +59,7 @@ def standing(scores: Mapping[str, Score], now: float) -> dict[str, float]:
     }
 
 
-def combine(scores: Mapping[str, Score], now: float) -> tuple[Mood, float] | None:
+def weigh(scores: Mapping[str, Score], now: float) -> tuple[Mood, float] | None:
     """The mood at `now` (unix seconds), as a word and as a score from 0 to 1; None where no source counts.
 
     The score is the mean of the sources' values, weighted by their shares; a source that is absent or too old is left

@@ -24,7 +24,7 @@ from workers.asking.ports import FearAndGreedSource
 from workers.asking.provider import Ask
 from workers.providers.coingecko import CoinGecko
 from workers.providers.reddit import Reddit
-from workers.services.sentiment.mood import DAY, WEIGHTS, Score, combine, mean_tone, standing
+from workers.services.sentiment.mood import DAY, WEIGHTS, Score, mean_tone, standing, weigh
 from workers.services.sentiment.tone import tone
 from workers.services.service import Service, ServiceContext
 
@@ -96,7 +96,7 @@ class SentimentService(Service):
             scores["headlines"] = "news", headlines
             sources["headlines"] = "news"
         by_source = {name: score for name, (_, score) in scores.items()}
-        if (mood := combine(by_source, now)) is None:
+        if (mood := weigh(by_source, now)) is None:
             raise NoSourceError("sentiment", self._errors())
         trending = self._trending.answer(now)
         values = standing(by_source, now)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from workers.answers import ReportedTransfer, TransferPage
 from workers.asking.pool import SourcePool
@@ -18,7 +18,7 @@ LOOK_BACK = 600.0
 """Seconds back from now for which transfers are asked: what Whale Alert tells later than that is missed."""
 _FIRST_LOOK = 60.0  # s back at the very first time: what is older is not news
 _PAGES = 3  # a cycle; with more than 300 large transfers in ten minutes the newest of them come some cycles later
-_MOST_TOLD = 2000  # keys remembered, several times the transfers of LOOK_BACK; beyond it the oldest go
+_MOST_ANNOUNCED = 2000  # keys remembered, several times the transfers of LOOK_BACK; beyond it the oldest go
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -26,17 +26,17 @@ class Seen(Struct, frozen=True, kw_only=True):
 
     since: float | None = None
     """Unix seconds before which nothing is told; None before the first time."""
-    told: dict[bytes, float] = {}
+    announced: dict[bytes, float] = field(name="told", default_factory=dict)
     """Keys, and the unix seconds of the transfers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Alerted:
     """What came of one cycle."""
 
     seen: Seen
     found: tuple[Transfer, ...] = ()
-    owners: dict[tuple[str, str], str] = field(default_factory=dict)
+    owners: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     """Whose an address is, by chain and address, where Whale Alert knows."""
     sources: tuple[str, ...] = ()
 
@@ -68,20 +68,20 @@ class AlertScan:
             return tuple(rows)
 
         source, rows = await self.pool.ask(question, deadline)
-        told = {key: time for key, time in seen.told.items() if time >= start}
+        announced = {key: time for key, time in seen.announced.items() if time >= start}
         found: list[Transfer] = []
         owners: dict[tuple[str, str], str] = {}
         for row in rows:
             transfer = _transfer(row)
-            if row.chain in (ETHEREUM, BITCOIN) or row.usd < self._threshold or transfer.key in told:
+            if row.chain in (ETHEREUM, BITCOIN) or row.usd < self._threshold or transfer.key in announced:
                 continue  # those chains we scan ourselves
-            told[transfer.key] = row.time
+            announced[transfer.key] = row.time
             found.append(transfer)
             for address, owner in ((row.sender, row.sender_owner), (row.to, row.to_owner)):
                 if address is not None and owner is not None:
                     owners[row.chain, address] = owner
-        told = dict(list(told.items())[-_MOST_TOLD:])
-        return Alerted(Seen(since=start, told=told), tuple(found), owners, (source,))
+        announced = dict(list(announced.items())[-_MOST_ANNOUNCED:])
+        return Alerted(Seen(since=start, announced=announced), tuple(found), owners, (source,))
 
 
 def _transfer(row: ReportedTransfer) -> Transfer:

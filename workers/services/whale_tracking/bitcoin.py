@@ -56,7 +56,7 @@ class Pending(Struct, frozen=True, kw_only=True):
     """Transactions read in pages so far."""
 
 
-class State(Struct, frozen=True, kw_only=True):
+class BitcoinState(Struct, frozen=True, kw_only=True):
     """Where the scan ended, for the next one."""
 
     trail: Trail | None = None
@@ -68,7 +68,7 @@ class State(Struct, frozen=True, kw_only=True):
 class Scanned:
     """What came of one cycle's scan."""
 
-    state: State
+    state: BitcoinState
     found: tuple[Transfer, ...]
     sources: tuple[str, ...]
     """Names of the providers that answered, or that gave the headers still in use."""
@@ -89,7 +89,7 @@ class _Work:
         """Take up what is large and was not told yet."""
         large = [large_bitcoin(tx, time, self.price, self.threshold) for tx in transactions]
         fresh = self.trail.fresh(transfer for transfer in large if transfer is not None)
-        self.trail = self.trail.told(fresh)
+        self.trail = self.trail.announce(fresh)
         self.found += fresh
 
     def finish(self, block_hash: str) -> None:
@@ -123,7 +123,7 @@ class BitcoinScan:
         """Ask for the newest blocks anew, whenever they came."""
         self._asked = None
 
-    async def scan(self, state: State, price: float | None, now: float, deadline: float) -> Scanned:
+    async def scan(self, state: BitcoinState, price: float | None, now: float, deadline: float) -> Scanned:
         """What is large in the blocks since `state`, or in the newest one without a trail, within `deadline` s.
 
         Without a price nothing is scanned: the blocks wait for it. Raises NoSourceError where no source told of the
@@ -145,7 +145,7 @@ class BitcoinScan:
             spared = bool(error.errors) and all(isinstance(said, RateBudgetError) for said in error.errors)
             if not spared and steps == _STEPS:
                 raise  # nothing was done; else what is left waits for the next cycle
-        return Scanned(State(trail=work.trail, pending=work.pending), tuple(work.found), tuple(work.sources))
+        return Scanned(BitcoinState(trail=work.trail, pending=work.pending), tuple(work.found), tuple(work.sources))
 
     # The newest blocks.
 
@@ -165,7 +165,7 @@ class BitcoinScan:
         """Whether the headers don't reach down to the block to scan next: it went back over a reorg since."""
         return trail is not None and self._headers[0].height > first_wanted(trail, self._headers[-1].height)
 
-    def _begun(self, state: State, price: float) -> _Work:
+    def _begun(self, state: BitcoinState, price: float) -> _Work:
         """The work to go on with: from the newest block where there is no trail, or none in reach."""
         newest, oldest = self._headers[-1].height, self._headers[0].height
         trail = state.trail

@@ -115,7 +115,7 @@ class _Work:
         found += large_tokens(logs, block.header, self.prices, self.threshold)
         fresh = trail.fresh(found)
         self.found += fresh
-        return trail.told(fresh).after(block.header.hash)
+        return trail.announce(fresh).after(block.header.hash)
 
     async def _native(self, node: EthereumRpc, ask: Ask, block: EthBlock) -> list[Transfer]:
         price = self.prices["ethereum"]

@@ -37,7 +37,7 @@ class _Cursor(Struct, frozen=True, kw_only=True):
 
     format: int = _FORMAT
     ethereum: Trail | None = None
-    bitcoin: bitcoin.State = bitcoin.State()
+    bitcoin: bitcoin.BitcoinState = bitcoin.BitcoinState()
     alerts: alerts.Seen = alerts.Seen()
 
 

@@ -61,7 +61,7 @@ class Trail(Struct, frozen=True, kw_only=True):
         """What of `found` was not told yet."""
         return tuple(transfer for transfer in found if transfer.key not in self.announced)
 
-    def told(self, found: Sequence[Transfer]) -> Trail:
+    def announce(self, found: Sequence[Transfer]) -> Trail:
         """After `found`, of block `next`, was told."""
         kept = {key: number for key, number in self.announced.items() if number > self.next - DEPTH}
         kept |= {transfer.key: self.next for transfer in found}

@@ -36,7 +36,7 @@ PROBED = [*UPSTREAMS, "ethereum/publicnode", "solana/solana"]
 COINGECKO = "api.coingecko.com"
 
 
-def opened(name: str) -> Provider:
+def new_provider(name: str) -> Provider:
     """The provider, with a key where it needs one; for the hub's inference, that has a model in it."""
     if name in NODES:
         return open_node(NODES[name])
@@ -65,7 +65,7 @@ async def other(stage: Stage) -> AsyncIterator[Worker]:
 @pytest.mark.parametrize("name", PROBED)
 async def test_every_provider_is_probed_with_one_call(stage: Stage, name: str) -> None:
     """It answers, for one unit of its budget; Reddit's app needs a token besides."""
-    provider = opened(name)
+    provider = new_provider(name)
     await provider.probe(stage.asker(provider, 3.0))
     assert stage.asked[name] == (2 if name == "reddit" else 1)
     spent = Budget(stage.asked[name], provider.budget.seconds)
@@ -76,7 +76,7 @@ async def test_every_provider_is_probed_with_one_call(stage: Stage, name: str) -
 async def test_every_fault_of_a_probed_provider_is_a_provider_error(stage: Stage, name: str) -> None:
     """Whatever is wrong, its probe says so, and nothing but a ProviderError; afterwards it answers again."""
     for fault in FAULTS:
-        provider = opened(name)
+        provider = new_provider(name)
         stage.spoil(*hosts_of(provider), fault=fault)
         with pytest.raises(ProviderError) as caught:
             await provider.probe(stage.asker(provider, 3.0))
@@ -88,7 +88,7 @@ async def test_every_fault_of_a_probed_provider_is_a_provider_error(stage: Stage
 
 async def test_one_who_hangs_is_given_up(stage: Stage) -> None:
     """A probe has a deadline."""
-    provider = opened("coingecko")
+    provider = new_provider("coingecko")
     stage.spoil(COINGECKO, fault="hang")
     with pytest.raises(ProviderError, match="no answer within"):
         await provider.probe(stage.asker(provider, 0.2))
@@ -98,7 +98,7 @@ async def test_one_who_hangs_is_given_up(stage: Stage) -> None:
 def test_probes_take_a_small_part_of_every_budget(name: str) -> None:
     """At most a fifth of what the provider allows, and something is always left; of CoinGecko's 25 calls, probes and
     market_data take 20 and four are left, or one where collectors have just asked so many."""
-    provider = opened(name)
+    provider = new_provider(name)
     budget, plan = provider.budget, plan_of(provider)
     assert 1 <= plan.reserve < budget.units
     assert plan.after >= 14.0

@@ -40,7 +40,7 @@ def happened(stage: Stage, first: int, end: int) -> list[Told]:
     ]
 
 
-def opened(stage: Stage, cursor: bytes | None = None) -> OnchainService:
+def open_service(stage: Stage, cursor: bytes | None = None) -> OnchainService:
     """The service, gone on from `cursor`."""
     service: OnchainService = stage.open("onchain")
     service.resume(cursor)
@@ -61,7 +61,7 @@ def test_the_simulator_has_every_event_of_the_table() -> None:
 
 async def test_it_begins_two_blocks_below_the_newest(stage: Stage) -> None:
     """Without a cursor only the newest settled block is read."""
-    service = opened(stage)
+    service = open_service(stage)
     assert service.cursor == b""
     data = await collect(stage)
     height = Ethereum(stage.simulator.market).height(stage.simulator.clock.now())
@@ -72,7 +72,7 @@ async def test_it_begins_two_blocks_below_the_newest(stage: Stage) -> None:
 
 async def test_each_event_is_told_once(stage: Stage) -> None:
     """Over half an hour of cycles every event is told once, in the chain's order, by a labelled source."""
-    service = opened(stage)
+    service = open_service(stage)
     events = told(await collect(stage))
     first = next_block(service) - 1
     for _ in range(60):
@@ -87,12 +87,12 @@ async def test_each_event_is_told_once(stage: Stage) -> None:
 @pytest.mark.slow
 async def test_a_successor_goes_on_where_the_last_update_ended(stage: Stage) -> None:
     """With the stored cursor a new worker tells what came since, once; what was not published is told again."""
-    service = opened(stage)
+    service = open_service(stage)
     events = told(await collect(stage))
     first, cursor = next_block(service) - 1, service.cursor
     for later in (30, 45, 15, 100, 5) * 4:
         lost = told(await collect(stage, later))  # collected, but its publish failed
-        service = opened(stage, cursor)
+        service = open_service(stage, cursor)
         data = await collect(stage, 12)
         assert told(data)[: len(lost)] == lost
         events += told(data)
@@ -104,7 +104,7 @@ async def test_a_successor_goes_on_where_the_last_update_ended(stage: Stage) -> 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_node_without_logs_gives_way(stage: Stage, fault: Any) -> None:
     """Whatever is wrong with the first node, the next one tells of the same blocks."""
-    service = opened(stage)
+    service = open_service(stage)
     await collect(stage)
     start = next_block(service)
     stage.spoil(NODES[0], fault=fault)
@@ -115,7 +115,7 @@ async def test_a_node_without_logs_gives_way(stage: Stage, fault: Any) -> None:
 
 async def test_blocks_are_caught_up_with(stage: Stage) -> None:
     """While no node answers there are no events, and the update comes all the same; then ten blocks in each."""
-    service = opened(stage)
+    service = open_service(stage)
     await collect(stage)
     start = next_block(service)
     stage.spoil(*NODES)
@@ -135,7 +135,7 @@ async def test_blocks_are_caught_up_with(stage: Stage) -> None:
 
 async def test_after_more_than_an_hour_it_begins_anew(stage: Stage) -> None:
     """What happened long ago is no news: who was away for longer begins at the newest settled block."""
-    service = opened(stage)
+    service = open_service(stage)
     await collect(stage)
     start = next_block(service)
     data = await collect(stage, 3700)
@@ -149,7 +149,7 @@ async def test_after_more_than_an_hour_it_begins_anew(stage: Stage) -> None:
 )
 async def test_a_cursor_that_cannot_be_read_is_dropped(stage: Stage, cursor: bytes) -> None:
     """It is as if there were none."""
-    service = opened(stage, cursor)
+    service = open_service(stage, cursor)
     assert service.cursor == b""
     await collect(stage)
     assert next_block(service) > 1
@@ -157,7 +157,7 @@ async def test_a_cursor_that_cannot_be_read_is_dropped(stage: Stage, cursor: byt
 
 async def test_a_cursor_of_another_chain_is_dropped(stage: Stage) -> None:
     """A place far above the chain, as after a change of RPC_NODES, would never be reached."""
-    service = opened(stage, msgspec.msgpack.encode([2**40, 3]))
+    service = open_service(stage, msgspec.msgpack.encode([2**40, 3]))
     await collect(stage)
     assert next_block(service) < 2**40
 

@@ -10,12 +10,12 @@ from shared.settings import Settings
 from simulator.hosts import HOSTS
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.providers.solana_rpc import SolanaRpc
-from workers.services.rpc_nodes.nodes import CHAINS, DEFAULT_NODES, OTHER, Node, chain_of, nodes_of, open_node
+from workers.services.rpc_nodes.nodes import CHAINS, DEFAULT_NODES, OTHER, NodeAddress, chain_of, nodes_of, open_node
 
 KEY = "0123456789abcdef0123456789abcdef"
 
 
-def nodes(text: str | None) -> tuple[Node, ...]:
+def nodes(text: str | None) -> tuple[NodeAddress, ...]:
     return nodes_of(Settings(_env_file=None, rpc_nodes=SecretStr(text) if text is not None else None))
 
 
@@ -35,7 +35,7 @@ def test_the_operators_own() -> None:
         f"ethereum/mine=https://mainnet.example.com/v3/{KEY},\n solana/rpc-1=http://10.0.0.1:8899/?key={KEY}=\n"
         "gnosis/local=http://[::1]:8545"
     )
-    assert one == Node("ethereum", "mine", f"https://mainnet.example.com/v3/{KEY}")
+    assert one == NodeAddress("ethereum", "mine", f"https://mainnet.example.com/v3/{KEY}")
     assert two.url.endswith(f"/?key={KEY}=")
     assert isinstance(open_node(one), EthereumRpc)
     assert isinstance(open_node(two), SolanaRpc)

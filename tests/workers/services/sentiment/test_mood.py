@@ -1,4 +1,4 @@
-"""combine and mean_tone: pure, bounded, and as documented."""
+"""weigh and mean_tone: pure, bounded, and as documented."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.services.sentiment.mood import BEARISH, BULLISH, DAY, WEIGHTS, Score, combine, mean_tone, standing
+from workers.services.sentiment.mood import BEARISH, BULLISH, DAY, WEIGHTS, Score, mean_tone, standing, weigh
 
 NOW = 1_795_390_930.0
 values = st.floats(0, 1)
@@ -20,7 +20,7 @@ def scored(values: dict[str, float], age: float = 0.0) -> dict[str, Score]:
 
 
 def score_of(values: dict[str, float]) -> float:
-    mood = combine(scored(values), NOW)
+    mood = weigh(scored(values), NOW)
     assert mood is not None
     return mood[1]
 
@@ -51,7 +51,7 @@ def test_the_order_of_sources_does_not_matter(values: dict[str, float], random: 
     """The same scores in another order give the same mood."""
     names = list(values)
     random.shuffle(names)  # type: ignore[attr-defined]
-    assert combine(scored({name: values[name] for name in names}), NOW) == combine(scored(values), NOW)
+    assert weigh(scored({name: values[name] for name in names}), NOW) == weigh(scored(values), NOW)
 
 
 @given(some)
@@ -71,7 +71,7 @@ def test_a_single_source_is_the_score(name: str, value: float) -> None:
 @given(some)
 def test_the_word_is_said_of_the_published_score(values: dict[str, float]) -> None:
     """Bullish from 0.6, bearish up to 0.4, of the four digits that clients see."""
-    mood = combine(scored(values), NOW)
+    mood = weigh(scored(values), NOW)
     assert mood is not None
     word, score = mood
     assert (word == "bullish") == (score >= BULLISH)
@@ -83,7 +83,7 @@ def test_the_word_is_said_of_the_published_score(values: dict[str, float]) -> No
 )
 def test_thresholds(value: float, word: str) -> None:
     """What rounds to a threshold has reached it."""
-    mood = combine(scored({"headlines": value}), NOW)
+    mood = weigh(scored({"headlines": value}), NOW)
     assert mood is not None
     assert mood[0] == word
 
@@ -98,13 +98,13 @@ def test_an_old_score_does_not_count(name: str) -> None:
     """Each source has an age from which it is left out."""
     keep = WEIGHTS[name].keep
     assert standing(scored({name: 0.3}, keep), NOW) == {name: 0.3}
-    assert combine(scored({name: 0.3}, keep + 1), NOW) is None
+    assert weigh(scored({name: 0.3}, keep + 1), NOW) is None
 
 
 def test_nothing_gives_no_mood() -> None:
     """Without a source, and with one that has no weight, there is no score."""
-    assert combine({}, NOW) is None
-    assert combine({"twitter": Score(1.0, NOW)}, NOW) is None
+    assert weigh({}, NOW) is None
+    assert weigh({"twitter": Score(1.0, NOW)}, NOW) is None
 
 
 texts = st.lists(st.tuples(st.floats(-1, 1), st.floats(NOW - 2 * DAY, NOW + 60)))

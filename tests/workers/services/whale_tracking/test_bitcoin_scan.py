@@ -13,7 +13,7 @@ from shared.errors import NoSourceError, ProviderError
 from workers.answers import BtcBlock, BtcHeader, BtcOutput, BtcTransaction
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask, Parsers, Provider, StatusError
-from workers.services.whale_tracking.bitcoin import BitcoinScan, Scanned, State
+from workers.services.whale_tracking.bitcoin import BitcoinScan, BitcoinState, Scanned
 
 PRICE = 100_000.0
 
@@ -138,10 +138,10 @@ class Scene:
         self.mempool = Summarising("mempool", self.ledger)
         self.esplora = Explorer("esplora", self.ledger)
         self.whole = Whole("blockchain_com", self.ledger)
-        self.state = State()
-        self.scan = self.opened()
+        self.state = BitcoinState()
+        self.scan = self.new_scan()
 
-    def opened(self) -> BitcoinScan:
+    def new_scan(self) -> BitcoinScan:
         def pool(*sources: Source) -> SourcePool[Any]:
             return SourcePool("bitcoin", sources, Hands(), clock=lambda: self.now, chance=lambda: 0.0)
 
@@ -150,8 +150,8 @@ class Scene:
 
     def restart(self) -> None:
         """Another worker takes over, with what is stored."""
-        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=State)
-        self.scan = self.opened()
+        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=BitcoinState)
+        self.scan = self.new_scan()
 
     async def cycle(self, later: float = 30.0) -> Scanned:
         self.now += later
@@ -159,7 +159,7 @@ class Scene:
         self.state = scanned.state
         return scanned
 
-    async def told(self, later: float = 30.0) -> list[str]:
+    async def announced(self, later: float = 30.0) -> list[str]:
         return [transfer.hash for transfer in (await self.cycle(later)).found]
 
 
@@ -171,11 +171,11 @@ def scene() -> Scene:
 async def test_only_new_blocks_are_told(scene: Scene) -> None:
     """The newest block first, then each that follows, once."""
     scene.ledger.add("1", payment("a", 20))
-    assert await scene.told() == ["a"]
-    assert await scene.told() == []
+    assert await scene.announced() == ["a"]
+    assert await scene.announced() == []
     scene.ledger.add("2", payment("b", 20), payment("small", 9))
     scene.ledger.add("3", payment("c", 20))
-    assert await scene.told() == ["b", "c"]
+    assert await scene.announced() == ["b", "c"]
 
 
 async def test_the_newest_blocks_are_asked_for_every_other_cycle(scene: Scene) -> None:
@@ -188,51 +188,51 @@ async def test_the_newest_blocks_are_asked_for_every_other_cycle(scene: Scene) -
 @pytest.mark.parametrize("restarting", [False, True])
 async def test_a_replaced_block_is_scanned_anew(scene: Scene, restarting: bool) -> None:
     """What was told and is in the new block too is not told twice; what only the new one has is told."""
-    await scene.told()
+    await scene.announced()
     scene.ledger.add("1", payment("a", 20))
     scene.ledger.add("2", payment("b", 20), payment("c", 20))
-    assert await scene.told() == ["a", "b", "c"]
+    assert await scene.announced() == ["a", "b", "c"]
     if restarting:
         scene.restart()
     scene.ledger.add("other 1", payment("b", 20), payment("d", 20), parent="genesis")
     scene.ledger.add("other 2", payment("a", 20), parent="other 1")
-    assert await scene.told() == []  # two tips of the same height: the next block decides
+    assert await scene.announced() == []  # two tips of the same height: the next block decides
     scene.ledger.add("other 3", payment("e", 20))
-    assert await scene.told() == ["d", "e"]
+    assert await scene.announced() == ["d", "e"]
     assert [passed.hash for passed in scene.state.trail.passed] == ["genesis", "other 1", "other 2", "other 3"]  # type: ignore[union-attr]
 
 
 async def test_a_replaced_block_is_noticed_without_lists_of_headers(scene: Scene) -> None:
     """blockchain.com alone names a parent only with the whole block; that is enough to go back."""
     scene.mempool.down = scene.esplora.down = True
-    await scene.told()
+    await scene.announced()
     scene.ledger.add("1", payment("a", 20))
-    assert await scene.told() == ["a"]
+    assert await scene.announced() == ["a"]
     scene.ledger.add("other 1", payment("b", 20), parent="genesis")
     scene.ledger.add("other 2", payment("c", 20))
-    found = [tx for _ in range(4) for tx in await scene.told()]
+    found = [tx for _ in range(4) for tx in await scene.announced()]
     assert found == ["b", "c"]
 
 
 async def test_a_gap_is_walked_without_lists_of_headers(scene: Scene) -> None:
     """Parent by parent, down to the block that is next."""
     scene.mempool.down = scene.esplora.down = True
-    await scene.told()
+    await scene.announced()
     for number in range(1, 5):
         scene.ledger.add(str(number), payment(f"tx {number}", 20))
-    assert await scene.told() == ["tx 1", "tx 2", "tx 3", "tx 4"]
+    assert await scene.announced() == ["tx 1", "tx 2", "tx 3", "tx 4"]
 
 
 async def test_a_block_is_read_piece_by_piece_from_its_summary(scene: Scene) -> None:
     """Without whole blocks only what may be large is asked for, over several cycles, also across a restart."""
-    await scene.told()
+    await scene.announced()
     scene.whole.down = True
     payments = [payment(f"tx {number}", 20 if number % 2 else 1) for number in range(60)]
     scene.ledger.add("1", *payments)
-    first = await scene.told()
+    first = await scene.announced()
     assert 0 < len(first) < 30
     scene.restart()
-    rest = [tx for _ in range(3) for tx in await scene.told()]
+    rest = [tx for _ in range(3) for tx in await scene.announced()]
     assert first + rest == [tx.txid for tx in payments if tx.outputs[0].sats > 10**9]
     assert scene.esplora.calls["transaction"] == 30
     assert scene.mempool.calls["summary"] == 1
@@ -241,12 +241,12 @@ async def test_a_block_is_read_piece_by_piece_from_its_summary(scene: Scene) -> 
 
 async def test_a_whole_block_ends_the_piecework(scene: Scene) -> None:
     """When the source of whole blocks is back, one call does the rest, and nothing is told twice."""
-    await scene.told()
+    await scene.announced()
     scene.whole.down = True
     scene.ledger.add("1", *(payment(f"tx {number}", 20) for number in range(100)))
-    first = await scene.told()
+    first = await scene.announced()
     scene.whole.down = False
-    rest = await scene.told()
+    rest = await scene.announced()
     assert first + rest == [f"tx {number}" for number in range(100)]
     assert scene.esplora.calls["transaction"] == len(first)
 
@@ -254,13 +254,13 @@ async def test_a_whole_block_ends_the_piecework(scene: Scene) -> None:
 @pytest.mark.parametrize("count", [10, 24, 49, 50, 340])
 async def test_a_block_is_read_page_by_page(scene: Scene, count: int) -> None:
     """With pages alone the block is read to its end, be the last page full or not, and twelve pages a cycle."""
-    await scene.told()
+    await scene.announced()
     scene.whole.down = scene.mempool.down = True
     scene.ledger.add("1", *(payment(f"tx {number}", 20) for number in range(count)))
-    first = await scene.told()
+    first = await scene.announced()
     assert len(first) == min(count, 299)
     scene.restart()
-    rest = [tx for _ in range(2) for tx in await scene.told()]
+    rest = [tx for _ in range(2) for tx in await scene.announced()]
     assert first + rest == [f"tx {number}" for number in range(count)]
     assert scene.state.pending is None
 
@@ -269,29 +269,29 @@ async def test_a_source_that_is_a_block_behind_is_not_at_fault(scene: Scene) -> 
     """There is nothing new from it; two blocks behind, the next source is asked."""
     for number in range(1, 4):
         scene.ledger.add(str(number))
-    await scene.told()
+    await scene.announced()
     scene.mempool.behind = 1
-    assert await scene.told() == []
+    assert await scene.announced() == []
     assert scene.esplora.calls["blocks"] == 0
     scene.mempool.behind = 2
     scene.ledger.add("4", payment("a", 20))
     scene.mempool.behind = 3
-    assert await scene.told() == ["a"]
+    assert await scene.announced() == ["a"]
     assert scene.esplora.calls["blocks"] == 1
 
 
 async def test_a_long_absence_is_not_made_up_for(scene: Scene) -> None:
     """Of twenty blocks the six newest are scanned."""
-    await scene.told()
+    await scene.announced()
     for number in range(1, 21):
         scene.ledger.add(str(number), payment(f"tx {number}", 20))
-    assert await scene.told(3 * 3600) == [f"tx {number}" for number in range(15, 21)]
+    assert await scene.announced(3 * 3600) == [f"tx {number}" for number in range(15, 21)]
 
 
 @pytest.mark.parametrize("fault", ["down", "lacks"])
 async def test_a_block_that_nobody_has_yet_waits(scene: Scene, fault: str) -> None:
     """With no source of its contents, or none at all, the scan fails and stays where it was; then it goes on."""
-    await scene.told()
+    await scene.announced()
     scene.ledger.add("1", payment("a", 20))
     sources: tuple[Source, ...] = (scene.mempool, scene.esplora, scene.whole)
     for source in sources:
@@ -303,13 +303,13 @@ async def test_a_block_that_nobody_has_yet_waits(scene: Scene, fault: str) -> No
     assert scene.state == before
     for source in sources:
         setattr(source, fault, False)
-    assert await scene.told(600) == ["a"]
+    assert await scene.announced(600) == ["a"]
 
 
 async def test_without_a_price_nothing_is_skipped(scene: Scene) -> None:
     """The blocks wait for the price."""
-    await scene.told()
+    await scene.announced()
     scene.ledger.add("1", payment("a", 20))
     with pytest.raises(NoSourceError, match="unknown"):
         await scene.scan.scan(scene.state, None, scene.now + 30, 12.0)
-    assert await scene.told() == ["a"]
+    assert await scene.announced() == ["a"]

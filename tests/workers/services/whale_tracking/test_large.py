@@ -207,7 +207,7 @@ def test_a_trail_goes_on_block_by_block() -> None:
 
 def test_a_trail_goes_back_to_the_fork() -> None:
     """`back` makes the block scanned last the next one; what was told stays told."""
-    trail = Trail(next=7).told([told(b"x")]).after("0x7").after("0x8").back()
+    trail = Trail(next=7).announce([told(b"x")]).after("0x7").after("0x8").back()
     assert (trail.next, trail.last) == (8, Passed(7, "0x7"))
     trail = trail.back()
     assert (trail.next, trail.last) == (7, None)
@@ -223,7 +223,7 @@ def test_a_trail_is_bounded(counts: list[int]) -> None:
     for number, count in enumerate(counts, 1):
         found = [told(f"{number}/{index}".encode()) for index in range(count)]
         assert trail.fresh(found) == tuple(found)
-        trail = trail.told(found).after(hex(number))
+        trail = trail.announce(found).after(hex(number))
         assert trail.fresh(found) == ()
     assert len(trail.passed) == min(DEPTH, len(counts))
     assert len(trail.announced) <= sum(counts[-DEPTH:])

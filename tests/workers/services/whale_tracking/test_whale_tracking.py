@@ -33,7 +33,7 @@ async def collect(stage: Stage, later: float = 0.0) -> WhaleTracking:
     return data
 
 
-def opened(stage: Stage, cursor: bytes | None = None, **settings: Any) -> WhaleTrackingService:
+def open_service(stage: Stage, cursor: bytes | None = None, **settings: Any) -> WhaleTrackingService:
     """The service, gone on from `cursor`."""
     service: WhaleTrackingService = stage.open("whale_tracking", **settings)
     service.resume(cursor)
@@ -103,7 +103,7 @@ async def follow(stage: Stage, minutes: float) -> list[WhaleTracking]:
 
 async def test_what_a_first_update_holds(stage: Stage) -> None:
     """Without a cursor: the newest block of each chain, in USD, labelled as simulated, with its known wallets."""
-    opened(stage)
+    open_service(stage)
     data = await collect(stage)
     assert data.sources == ["ethereum/publicnode (simulated)", "mempool (simulated)", "blockchain_com (simulated)"]
     assert {tx for tx, *_ in keys(data, "bitcoin")} >= bitcoin_whales(stage, height(stage), height(stage))
@@ -120,7 +120,7 @@ async def test_what_a_first_update_holds(stage: Stage) -> None:
 @pytest.mark.slow
 async def test_every_block_is_scanned_exactly_once(stage: Stage) -> None:
     """Over forty minutes each large transfer of each block of both chains is told once, in the update after it."""
-    opened(stage)
+    open_service(stage)
     before = await collect(stage)
     first, first_height = safe(stage) + 1, height(stage) + 1
     updates = await follow(stage, 40)
@@ -135,7 +135,7 @@ async def test_every_block_is_scanned_exactly_once(stage: Stage) -> None:
 
 async def test_every_hash_is_in_the_block_of_its_time(stage: Stage) -> None:
     """What is told of Ethereum is in the simulator's block of that time, with that sender, receiver and amount."""
-    opened(stage)
+    open_service(stage)
     chain = Ethereum(stage.simulator.market)
     told = [tx for data in await follow(stage, 5) for tx in data.large_transactions if tx.chain == "ethereum"]
     assert len({tx.symbol for tx in told}) >= 2
@@ -155,7 +155,7 @@ async def test_every_hash_is_in_the_block_of_its_time(stage: Stage) -> None:
 
 async def test_the_newest_transfer_comes_first(stage: Stage) -> None:
     """Within an update times go down."""
-    opened(stage)
+    open_service(stage)
     for data in await follow(stage, 5):
         times = [tx.timestamp for tx in data.large_transactions]
         assert times == sorted(times, reverse=True)
@@ -163,7 +163,7 @@ async def test_the_newest_transfer_comes_first(stage: Stage) -> None:
 
 async def test_nothing_large_is_an_update_too(stage: Stage) -> None:
     """With a threshold that nobody reaches the list is empty, the volume zero, and the update is published."""
-    opened(stage, whale_threshold_usd=1e12)
+    open_service(stage, whale_threshold_usd=1e12)
     data = await collect(stage)
     assert (data.large_transactions, data.whale_wallets, data.total_volume) == ([], [], 0)
     assert data.sources
@@ -171,12 +171,12 @@ async def test_nothing_large_is_an_update_too(stage: Stage) -> None:
 
 async def test_a_restart_leaves_no_gap_and_no_double(stage: Stage) -> None:
     """A new service that resumes from the stored cursor goes on where the other ended; so do many in a row."""
-    service = opened(stage)
+    service = open_service(stage)
     updates = [await collect(stage)]
     first = safe(stage) + 1
     assert isinstance(service, Resuming)
     for _ in range(20):
-        service = opened(stage, service.cursor)
+        service = open_service(stage, service.cursor)
         updates.append(await collect(stage, 15))
     entries = [key for data in updates for chain in ("ethereum", "bitcoin") for key in keys(data, chain)]
     assert len(entries) == len(set(entries))
@@ -185,7 +185,7 @@ async def test_a_restart_leaves_no_gap_and_no_double(stage: Stage) -> None:
 
 async def test_an_unpublished_update_is_collected_again(stage: Stage) -> None:
     """After a failed publish the service resumes from the cursor before: the same transfers are in the next update."""
-    service = opened(stage)
+    service = open_service(stage)
     await collect(stage)
     cursor = service.cursor
     lost = [await collect(stage, 15) for _ in range(8)]
@@ -196,7 +196,7 @@ async def test_an_unpublished_update_is_collected_again(stage: Stage) -> None:
 
 async def test_a_cursor_that_cannot_be_read_is_dropped(stage: Stage) -> None:
     """Then the scans begin at the newest blocks, as without one."""
-    opened(stage, b"\xc1 something else")
+    open_service(stage, b"\xc1 something else")
     data = await collect(stage)
     assert data.sources
 
@@ -204,7 +204,7 @@ async def test_a_cursor_that_cannot_be_read_is_dropped(stage: Stage) -> None:
 @pytest.mark.slow
 async def test_the_cursor_stays_small(stage: Stage) -> None:
     """It does not grow with time: what was told is remembered for 64 blocks."""
-    service = opened(stage)
+    service = open_service(stage)
     await follow(stage, 20)
     early = len(service.cursor)
     await follow(stage, 20)
@@ -215,7 +215,7 @@ async def test_the_cursor_stays_small(stage: Stage) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_faulty_primary_costs_no_transfer(stage: Stage, fault: Any) -> None:
     """Whatever fault the first sources have: the others stand in within the next cycle, without gap and double."""
-    opened(stage)
+    open_service(stage)
     updates = [await collect(stage)]
     first, first_height = safe(stage) + 1, height(stage) + 1
     stage.spoil(NODES[0], "mempool.space", "blockchain.info", fault=fault)
@@ -234,7 +234,7 @@ async def test_a_faulty_primary_costs_no_transfer(stage: Stage, fault: Any) -> N
 
 async def test_sources_that_hang_leave_time_for_others(stage: Stage) -> None:
     """A first source that never answers takes a part of the cycle; the update is still in time, from the next one."""
-    opened(stage)
+    open_service(stage)
     await collect(stage)
     stage.spoil(NODES[0], "mempool.space", fault="hang")
     await stage.wait(30)
@@ -247,7 +247,7 @@ async def test_sources_that_hang_leave_time_for_others(stage: Stage) -> None:
 
 async def test_the_chains_are_independent(stage: Stage) -> None:
     """With one chain's sources down the other's transfers are published; its own come when it is back."""
-    opened(stage)
+    open_service(stage)
     await collect(stage)
     first, first_height = safe(stage) + 1, height(stage) + 1
     stage.spoil(*NODES)
@@ -267,7 +267,7 @@ async def test_the_chains_are_independent(stage: Stage) -> None:
 
 async def test_no_source_at_all_is_an_error(stage: Stage) -> None:
     """With the sources of both chains down there is no update, and it recovers by itself without a gap."""
-    service = opened(stage)
+    service = open_service(stage)
     await collect(stage)
     first, cursor = safe(stage) + 1, service.cursor
     stage.spoil(*NODES, *EXPLORERS)
@@ -290,7 +290,7 @@ async def test_no_source_at_all_is_an_error(stage: Stage) -> None:
 async def test_an_unknown_price_lets_the_blocks_wait(stage: Stage) -> None:
     """Where nobody knows what ether costs, no block is skipped: they are scanned when the price is there."""
     stage.spoil(*PRICES)
-    opened(stage)
+    open_service(stage)
     with pytest.raises(NoSourceError, match="unknown"):
         await collect(stage)
     stage.heal(*PRICES)
@@ -310,10 +310,10 @@ async def test_an_unknown_price_lets_the_blocks_wait(stage: Stage) -> None:
 
 async def test_hours_old_whales_are_not_told_as_news(stage: Stage) -> None:
     """After a long absence the scan goes on 100 blocks before the newest one, and catches up over some cycles."""
-    service = opened(stage)
+    service = open_service(stage)
     await collect(stage)
     stage.asked.clear()
-    opened(stage, service.cursor)
+    open_service(stage, service.cursor)
     updates = [await collect(stage, 6 * 3600)]
     assert stage.asked["ethereum/publicnode"] < 100
     updates += await follow(stage, 3)
@@ -327,7 +327,7 @@ async def test_hours_old_whales_are_not_told_as_news(stage: Stage) -> None:
 
 async def test_whale_alert_adds_other_chains(stage: Stage) -> None:
     """With a key its transfers on other chains are told once each; those of the chains we scan are not doubled."""
-    opened(stage, whale_alert_key=SecretStr("a-key"))
+    open_service(stage, whale_alert_key=SecretStr("a-key"))
     updates = [await collect(stage), *(await follow(stage, 12))]
     assert "whale_alert (simulated)" in updates[-1].sources
     entries = [key for data in updates for chain in ("tron", "bitcoin") for key in keys(data, chain)]
@@ -338,7 +338,7 @@ async def test_whale_alert_adds_other_chains(stage: Stage) -> None:
 
 async def test_without_a_key_whale_alert_is_not_asked(stage: Stage) -> None:
     """An optional source without a key costs nothing, not even a pool."""
-    service = opened(stage)
+    service = open_service(stage)
     await collect(stage)
     assert "whale_alert" not in stage.asked
     assert "whale_tracking alerts" not in [pool.name for pool in service.pools]
