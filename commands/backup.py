@@ -1,4 +1,4 @@
-"""`coinwire backup`: everything recorded, in one file, which `coinwire restore` reads.
+"""`coinwire backup`: everything that is stored, in one file, which `coinwire restore` reads.
 
 The file: a line of magic, then gzip of lines of JSON (a header, one record per line, a trailer), then the 32 bytes of
 the SHA-256 of everything before. A wrong byte anywhere is therefore found before anything is restored.
@@ -24,7 +24,7 @@ from commands.files import BACKUPS, FileError, HashedFile, progress, writing
 from commands.history import PAGE_BYTES, PAGE_ROWS, open_history
 from commands.options import StateFolder
 from launcher.state import DEFAULT_FOLDER, State
-from shared.database import Database, Place, Record
+from shared.database import Database, Record, SortKey
 from shared.timestamps import now_iso
 
 MAGIC = b"coinwire backup 1\n"
@@ -59,7 +59,7 @@ def backup(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     state: StateFolder = DEFAULT_FOLDER,
 ) -> None:
-    """Write everything recorded so far into one file. The recorder may run meanwhile."""
+    """Write everything that is stored so far into one file. The recorder may run meanwhile."""
     path = Path(out or BACKUPS / f"coinwire-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.backup")
     typer.echo(asyncio.run(_backup(State(state), path, replace=force)))
 
@@ -85,14 +85,14 @@ async def write_backup(database: Database, path: Path, *, replace: bool = False)
         with gzip.GzipFile("", "wb", 6, _Stream(file), mtime=0) as packed:
             packed.write(encode(Header(1, now_iso(), database.location, services)) + b"\n")
             for service, last in newest.items():
-                place: Place | None = None
+                place: SortKey | None = None
                 while page := await database.page(
                     service, last=last.published_at, after=place, limit=PAGE_ROWS, most_bytes=PAGE_BYTES
                 ):
                     packed.write(b"".join(encode(record) + b"\n" for record in page))
                     written[service] += len(page)
                     steps.advance(len(page))
-                    place = page[-1].place
+                    place = page[-1].sort_key
             packed.write(encode(Trailer(written.total(), dict(written))) + b"\n")
         digest = file.digest
         file.write(digest)

@@ -20,7 +20,7 @@ from shared.bus import open_redis
 from shared.bus.budgets import Budgets
 from shared.bus.client import redis_call
 from shared.database import open_database
-from shared.errors import CoinwireError, NothingRecordedError, ProviderError, SettingsError
+from shared.errors import CoinwireError, NothingStoredError, ProviderError, SettingsError
 from shared.settings import Settings, load_settings
 from workers.asking.client import open_client, source_label
 from workers.asking.fetch import Fetcher
@@ -132,8 +132,8 @@ async def _database(settings: Settings, state: State) -> Finding:
             count = sum((await database.totals()).values())
         finally:
             await database.aclose()
-    except NothingRecordedError:
-        return Finding("database", f"{database.location}: nothing has been recorded there yet")
+    except NothingStoredError:
+        return Finding("database", f"{database.location}: nothing has been stored there yet")
     except CoinwireError as error:
         return Finding("database", str(error), wrong=True)
     return Finding("database", f"{database.location}: {count} records")

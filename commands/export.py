@@ -1,4 +1,4 @@
-"""`coinwire export market_data`: recorded updates of a service as a file of CSV, JSON lines or Parquet."""
+"""`coinwire export market_data`: stored updates of a service as a file of CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     state: StateFolder = DEFAULT_FOLDER,
 ) -> None:
-    """Write the recorded updates of a service into a file."""
+    """Write the stored updates of a service into a file."""
     check_service(service)
     if form not in FORMATS:
         raise ArgumentError(f"no format {form!r}; there are {', '.join(FORMATS)}")
@@ -83,5 +83,5 @@ async def _export(
             ):
                 rows += writer.write(page)
                 steps.advance(len(page))
-                place = page[-1].place
+                place = page[-1].sort_key
     return rows, file

@@ -27,8 +27,8 @@ class DatabaseError(CoinwireError):
     """The database could not be reached, or refused. The message names it without its password."""
 
 
-class NothingRecordedError(DatabaseError):
-    """The database has no tables of ours yet: nothing was ever recorded there."""
+class NothingStoredError(DatabaseError):
+    """The database has no tables of ours yet: no recorder has ever written to it."""
 
 
 class ProviderError(CoinwireError):

@@ -91,9 +91,9 @@ class WorkerMetrics:
         )
         self.calls = counter("calls", "Calls of providers", "provider", "outcome")
         self.failovers = counter("failovers", "Times a source gave way to another", "service")
-        self.recorded = counter("recorded", "Updates written into the database", "service")
-        self.unrecorded = counter("unrecorded", "Updates that left the bus before they were recorded", "service")
-        self.recording = Gauge("coinwire_worker_recording", "1 while updates reach the database", registry=registry)
+        self.stored = counter("stored", "Updates written to the database", "service")
+        self.missed = counter("missed", "Updates that left the bus before they were stored", "service")
+        self.storing = Gauge("coinwire_worker_storing", "1 while updates reach the database", registry=registry)
         self.leading = Gauge("coinwire_worker_leading", "1 while this worker holds its lease", registry=registry)
 
     def expect(self, service: str) -> None:
@@ -104,7 +104,7 @@ class WorkerMetrics:
             self.failed.labels(service, reason)
 
     def expect_records(self) -> None:
-        """Count what is recorded from 0 on: this worker has the recorder."""
+        """Count stored updates from 0 on: this worker has the recorder."""
         for service in CHANNEL_NAMES:
-            self.recorded.labels(service)
-            self.unrecorded.labels(service)
+            self.stored.labels(service)
+            self.missed.labels(service)

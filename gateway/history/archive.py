@@ -134,7 +134,7 @@ class Archive:
         if not records or len(records) > limit:  # the extra record shows that there are more
             return records[:limit], bool(records)
         # The page ended at PAGE_BYTES or at the end of the range; only the database knows which.
-        return records, bool(await page(after=records[-1].place, limit=1, most_bytes=1))
+        return records, bool(await page(after=records[-1].sort_key, limit=1, most_bytes=1))
 
     def _lose(self, reason: str) -> None:
         self._metrics.history.labels("unavailable").inc()

@@ -18,7 +18,7 @@ from typing import Annotated
 
 import msgspec
 
-from shared.database import Place, Record
+from shared.database import Record, SortKey
 
 DEFAULT_SECONDS = 3600
 """How far back a request without `from` and `cursor` reaches: one hour."""
@@ -40,7 +40,7 @@ class Range:
     service: str
     first: int
     last: int
-    after: Place | None = None
+    after: SortKey | None = None
 
 
 # A forged cursor may ask for any range, but not for what a database can't take: integers over 64 bits, NUL.
@@ -58,7 +58,7 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 def encode_cursor(asked: Range, last: Record) -> str:
     """The cursor for what follows `last` within `asked`, as text that needs no escaping in a URL."""
-    packed = msgspec.msgpack.encode(_Cursor(asked.service, asked.first, asked.last, *last.place))
+    packed = msgspec.msgpack.encode(_Cursor(asked.service, asked.first, asked.last, *last.sort_key))
     return urlsafe_b64encode(_check(packed) + packed).rstrip(b"=").decode()
 
 
@@ -74,7 +74,7 @@ def decode_cursor(text: str) -> Range:
     packed = raw[_CHECK_BYTES:]
     if raw[:_CHECK_BYTES] != _check(packed) or urlsafe_b64encode(raw).rstrip(b"=").decode() != text:
         raise ValueError(_DAMAGED)
-    after = Place(cursor.published_at, cursor.epoch, cursor.seq)
+    after = SortKey(cursor.published_at, cursor.epoch, cursor.seq)
     return Range(cursor.service, cursor.first, cursor.last, after)
 
 

@@ -17,15 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import schema
 from shared.database.engine import DATABASE_FAULTS, fault_text, location_of, open_engine, url_of
-from shared.database.record import Place, Record
+from shared.database.record import Record, SortKey
 from shared.database.tables import totals, updates
-from shared.errors import DatabaseError, NothingRecordedError
+from shared.errors import DatabaseError, NothingStoredError
 from shared.settings import Settings
 
 _ROWS = 100  # read at once while a page's bytes are counted: a page ends at most so many rows late, about 1 MB
 _SECONDS = 15.0  # for one transaction: the largest batch takes a second or two; beyond it the server is not there
 _KEY = (updates.c.service, updates.c.epoch, updates.c.seq)
-_PLACE = (updates.c.published_at, updates.c.epoch, updates.c.seq)
+_SORT_KEY = (updates.c.published_at, updates.c.epoch, updates.c.seq)
 
 
 def open_database(settings: Settings) -> Database:
@@ -87,7 +87,7 @@ class Database:
         async with self._begun() as connection:
             found = await connection.run_sync(schema.revision_of)
         if found is None:
-            raise NothingRecordedError(f"{self.location}: its tables are at nothing, not at {schema.head()}")
+            raise NothingStoredError(f"{self.location}: its tables are at nothing, not at {schema.head()}")
         if found != schema.head():
             raise DatabaseError(f"{self.location}: its tables are at {found}, not at {schema.head()}")
 
@@ -123,7 +123,7 @@ class Database:
             oldest = (
                 select(*_KEY)
                 .where(updates.c.service == service, updates.c.published_at < before_ms)
-                .order_by(*_PLACE)
+                .order_by(*_SORT_KEY)
                 .limit(limit)
             )
             gone = await connection.execute(delete(updates).where(tuple_(*_KEY).in_(oldest)))
@@ -161,11 +161,11 @@ class Database:
         *,
         first: int | None = None,
         last: int | None = None,
-        after: Place | None = None,
+        after: SortKey | None = None,
         limit: int,
         most_bytes: int | None = None,
     ) -> list[Record]:
-        """Records of `service` in order of Place, from `first` to `last` (unix ms, both included), behind `after`.
+        """Records of `service` in order of SortKey, from `first` to `last` (unix ms, both included), behind `after`.
 
         At most `limit`; fewer once their `data` exceeds `most_bytes`, but one where there is any.
         """
@@ -174,9 +174,9 @@ class Database:
         async with self._begun() as connection:
             while len(found) < limit:
                 wanted = min(_ROWS, limit - len(found)) if most_bytes is not None else limit
-                statement = _between(select(updates), service, first, last).order_by(*_PLACE).limit(wanted)
+                statement = _between(select(updates), service, first, last).order_by(*_SORT_KEY).limit(wanted)
                 if after is not None:
-                    statement = statement.where(tuple_(*_PLACE) > tuple_(*after))
+                    statement = statement.where(tuple_(*_SORT_KEY) > tuple_(*after))
                 rows = [Record(*row) for row in (await connection.execute(statement)).all()]
                 for record in rows:
                     size += len(record.data.encode())
@@ -185,18 +185,18 @@ class Database:
                     found.append(record)
                 if len(rows) < wanted:
                     break
-                after = found[-1].place
+                after = found[-1].sort_key
         return found
 
-    async def newest(self, service: str) -> Place | None:
+    async def newest(self, service: str) -> SortKey | None:
         """Where the last record of `service` stands; None where it has none."""
-        backwards = [column.desc() for column in _PLACE]
+        backwards = [column.desc() for column in _SORT_KEY]
         async with self._begun() as connection:
             found = await connection.execute(
-                select(*_PLACE).where(updates.c.service == service).order_by(*backwards).limit(1)
+                select(*_SORT_KEY).where(updates.c.service == service).order_by(*backwards).limit(1)
             )
             row = found.first()
-        return None if row is None else Place(*row)
+        return None if row is None else SortKey(*row)
 
     async def count(self, service: str | None = None, *, first: int | None = None, last: int | None = None) -> int:
         """How many records there are, counted now; of one service, and of a span, where given."""
@@ -233,7 +233,7 @@ class Database:
                 newest = (
                     select(updates.c.epoch)
                     .where(updates.c.service == service)
-                    .order_by(*(column.desc() for column in _PLACE))
+                    .order_by(*(column.desc() for column in _SORT_KEY))
                     .limit(1)
                     .scalar_subquery()
                 )
@@ -261,9 +261,7 @@ class Database:
     @asynccontextmanager
     async def _connected(self, *, making: bool, patient: bool) -> AsyncIterator[AsyncConnection]:
         if self._file is not None and not making and not self._file.exists():
-            raise NothingRecordedError(
-                f"{self.location}: nothing has been recorded there yet"
-            )  # opening it would make it
+            raise NothingStoredError(f"{self.location}: nothing has been stored there yet")  # opening it would make it
         try:
             async with asyncio.timeout(None if patient else self._deadline), self._engine.connect() as connection:
                 yield connection

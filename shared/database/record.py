@@ -1,4 +1,4 @@
-"""Record: one update as the database keeps it, and its place among those of its service."""
+"""Record: one update as the database stores it, and the key that records are sorted by."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 
-class Place(NamedTuple):
-    """Where a record stands among those of its service: they are ordered by it, and no two have the same."""
+class SortKey(NamedTuple):
+    """The order of a service's records. No two records of a service have the same key."""
 
     published_at: int
     """Unix milliseconds."""
@@ -23,11 +23,11 @@ class Record(Struct, frozen=True):
     epoch: str
     seq: int
     published_at: int
-    """Unix milliseconds, of the envelope's timestamp."""
+    """Unix milliseconds, from the timestamp of the envelope."""
     data: str
     """The payload as JSON text."""
 
     @property
-    def place(self) -> Place:
-        """Where it stands."""
-        return Place(self.published_at, self.epoch, self.seq)
+    def sort_key(self) -> SortKey:
+        """Its key among the records of its service."""
+        return SortKey(self.published_at, self.epoch, self.seq)

@@ -216,7 +216,7 @@ async def test_without_a_database_nothing_is_made(export: Export, tmp_path: Path
     """Nothing was recorded yet: one line says so, and no file is left, neither an export nor a database."""
     done = await export("news")
     assert (done.exit_code, os.listdir(tmp_path)) == (2, [])
-    assert "nothing has been recorded there yet" in done.stderr
+    assert "nothing has been stored there yet" in done.stderr
 
 
 def killed_while_writing(settings: Settings, folder: Path) -> None:

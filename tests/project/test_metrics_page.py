@@ -129,9 +129,9 @@ def test_what_alerts_watch_is_there_from_the_start(
     for category, exported in zip(CATEGORIES, workers, strict=True):
         for name in ("published", "failed", "failovers"):
             assert exported[f"coinwire_worker_{name}_total"].starts["service"] == set(of_category(category))
-        recorded = set(CHANNEL_NAMES) if "persistence" in of_category(category) else set()
-        for name in ("recorded", "unrecorded"):
-            assert exported[f"coinwire_worker_{name}_total"].starts["service"] == recorded
+        stored = set(CHANNEL_NAMES) if "persistence" in of_category(category) else set()
+        for name in ("stored", "missed"):
+            assert exported[f"coinwire_worker_{name}_total"].starts["service"] == stored
 
 
 def test_reasons_to_close_are_those_of_the_protocol(gateway: dict[str, Metric]) -> None:

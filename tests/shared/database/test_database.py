@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from launcher.redis_server import free_port
-from shared.database import Database, Place, Record, open_database
+from shared.database import Database, Record, SortKey, open_database
 from shared.errors import DatabaseError, SettingsError
 from shared.settings import Settings
 
@@ -38,7 +38,7 @@ async def others(database_settings: Settings) -> AsyncIterator[Sequence[Database
 async def everything(database: Database, service: str = "news", limit: int = 1000) -> list[Record]:
     """All records of a service, page by page."""
     found: list[Record] = []
-    while page := await database.page(service, after=found[-1].place if found else None, limit=limit):
+    while page := await database.page(service, after=found[-1].sort_key if found else None, limit=limit):
         found += page
     return found
 
@@ -90,11 +90,11 @@ async def test_pages_of_any_size_give_each_record_once_in_order(
     await database.insert(written)
     found: list[Record] = []
     while page := await database.page(
-        "news", after=found[-1].place if found else None, limit=limit, most_bytes=most_bytes
+        "news", after=found[-1].sort_key if found else None, limit=limit, most_bytes=most_bytes
     ):
         assert len(page) <= limit
         found += page
-    assert found == sorted(written, key=lambda each: each.place)
+    assert found == sorted(written, key=lambda each: each.sort_key)
 
 
 async def test_a_page_is_of_one_service_and_of_a_span(database: Database) -> None:
@@ -102,9 +102,9 @@ async def test_a_page_is_of_one_service_and_of_a_span(database: Database) -> Non
     await database.insert([record(seq, at=seq) for seq in range(1, 10)] + [record(1, service="market_data")])
     page = await database.page("news", first=3, last=6, limit=100)
     assert [found.seq for found in page] == [3, 4, 5, 6]
-    assert [found.seq for found in await database.page("news", first=3, last=6, after=Place(4, "e1", 4), limit=1)] == [
-        5
-    ]
+    assert [
+        found.seq for found in await database.page("news", first=3, last=6, after=SortKey(4, "e1", 4), limit=1)
+    ] == [5]
     assert await database.count("news", first=3, last=6) == 4
     assert await database.page("onchain", limit=5) == []
 
@@ -193,7 +193,7 @@ async def test_a_database_that_is_away_is_a_database_error_without_its_password(
 async def test_reading_makes_no_file(tmp_path: object) -> None:
     """A gateway that looks for history before a recorder has run leaves nothing behind."""
     database = open_database(Settings(_env_file=None, database_url=SecretStr(f"sqlite:///{tmp_path}/a/b.db")))
-    with pytest.raises(DatabaseError, match="nothing has been recorded"):
+    with pytest.raises(DatabaseError, match="nothing has been stored"):
         await database.page("news", limit=1)
     await database.aclose()
     assert database.location == f"sqlite:///{tmp_path}/a/b.db"

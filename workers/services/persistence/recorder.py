@@ -166,9 +166,9 @@ class Recorder:
     def _written(self, batch: _Batch) -> None:
         self._positions = batch.positions
         for record in batch.records:
-            self._metrics.recorded.labels(record.service).inc()
+            self._metrics.stored.labels(record.service).inc()
         for service, count in batch.lost.items():
-            self._metrics.unrecorded.labels(service).inc(count)
+            self._metrics.missed.labels(service).inc(count)
             log.warning("updates left the bus before they were read", service=service, count=count)
         for service, reason in batch.foreign:
             self._foreign[service] += 1
@@ -225,7 +225,7 @@ def record_of(envelope: Envelope) -> Record:
 def missing_between(known: Position | None, position: Position) -> int:
     """Updates that should stand between the newest known one and this: 0 where it is not newer.
 
-    An epoch begins with 1. Before the first record of a service nothing is missing: nobody recorded.
+    An epoch begins with 1. Before the first record of a service nothing is missing: there was no recorder.
     """
     if known is None:
         return 0

@@ -26,7 +26,7 @@ class PersistenceService(Service):
         self._database = open_database(context.settings)
         reader = context.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
         self.recorder = Recorder(self._database, reader, context.settings.retention_days, context.metrics)
-        context.metrics.recording.set_function(lambda: float(self.recorder.writing))
+        context.metrics.storing.set_function(lambda: float(self.recorder.writing))
         context.metrics.expect_records()
 
     async def run(self) -> None:

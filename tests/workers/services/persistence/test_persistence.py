@@ -92,7 +92,7 @@ async def test_a_database_that_cannot_be_read_is_no_source(stage: Stage, tmp_pat
     file = tmp_path / "history.db"
     settings = stage.settings.model_copy(update={"database_url": SecretStr(f"sqlite:///{file}")})
     stage.open("persistence", database_url=settings.database_url)
-    with pytest.raises(NoSourceError, match="nothing has been recorded there yet"):
+    with pytest.raises(NoSourceError, match="nothing has been stored there yet"):
         await stage.collect()
     file.write_bytes(b"this is no database, and long enough to be none" * 100)
     with pytest.raises(NoSourceError, match="file is not a database"):
