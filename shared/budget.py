@@ -1,4 +1,4 @@
-"""Budget: what a provider's free tier allows. `shared.bus.budgets` counts what the cluster has spent of it."""
+"""Budget: the calls that a provider's free tier allows. `shared.bus.budgets` counts those of the cluster."""
 
 from __future__ import annotations
 

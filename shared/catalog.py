@@ -1,4 +1,4 @@
-"""The catalogue of services: one line each. Gateway, workers, metrics, docs and tests read it; none of them lists services."""
+"""The catalogue of services, one line each. Gateway, workers, metrics, docs and tests read it instead of listing services."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ DATA_COLLECTION, MONITORING, INTEGRATION = "data_collection", "monitoring", "int
 CATEGORIES = (DATA_COLLECTION, MONITORING, INTEGRATION)
 
 SYSTEM = "system"
-"""Notices about the cluster itself. Has a channel like a service, but is not one of the twelve."""
+"""Notices about the cluster itself. It has a channel like a service, but is not one of the twelve services."""
 ALL = "all"
-"""What a client says for each of the twelve."""
+"""Stands for each of the twelve services in a client's command."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """One service: its name on the wire, who publishes it, what `data` is, how often (s), and where clients find it."""
+    """One service: its name on the wire, the category that publishes it, its payload, its interval (s), its endpoints."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ SERVICES: dict[str, ServiceSpec] = {line.name: line for line in _LINES}
 """The twelve services by name, in the order in which clients see them."""
 
 CHANNEL_NAMES = (*SERVICES, SYSTEM)
-"""Everything that has a channel of its own: what a relay subscribes to."""
+"""Everything that has a channel: what a gateway subscribes to."""
 
 
 def of_category(category: str) -> tuple[str, ...]:

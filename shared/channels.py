@@ -1,6 +1,6 @@
-"""Every Redis key and channel name, and nothing else.
+"""The name of every Redis key and channel.
 
-The braces hold what belongs together on one Redis Cluster slot, so that one Lua script may touch all of it.
+Keys with the same text in braces are on one Redis Cluster slot, so that one Lua script may use all of them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """Names under one `prefix`. Production uses `coinwire`; every test has a prefix of its own."""
+    """Names that begin with `prefix`: REDIS_PREFIX, or a prefix per test."""
 
     prefix: str = "coinwire"
 
     def channel(self, service: str) -> str:
-        """The pub/sub channel of a service: one MessagePack map a message."""
+        """The pub/sub channel of a service: one MessagePack map per message."""
         return f"{self.prefix}:{{{service}}}"
 
     def last(self, service: str) -> str:
@@ -27,18 +27,18 @@ class Channels:
         return f"{self.prefix}:{{{service}}}:stream"
 
     def meta(self, service: str) -> str:
-        """Hash: `epoch`, `seq`, `fence`; of the last publish the server's `run_id` and the `publisher`; `cursor`."""
+        """Hash: `epoch`, `seq`, `fence`; `run_id` of the server and `publisher` at the last publish; `cursor`."""
         return f"{self.prefix}:{{{service}}}:meta"
 
     def service_of(self, channel: str) -> str | None:
-        """The service whose channel this is, or None for a name that is not a service's."""
+        """The service of a channel, or None for a name that is no service's channel."""
         start, end = f"{self.prefix}:{{", "}"
         if channel.startswith(start) and channel.endswith(end):
             return channel[len(start) : -len(end)]
         return None
 
     def probe(self, node: str) -> str:
-        """The channel on which a subscriber proves to itself that Redis still delivers to it."""
+        """The channel of a subscriber's probes, which prove that Redis still delivers to it."""
         return f"{self.prefix}:probe:{node}"
 
     def lease(self, name: str) -> str:
@@ -46,7 +46,7 @@ class Channels:
         return f"{self.prefix}:lease:{{{name}}}"
 
     def fence(self, name: str) -> str:
-        """Integer: the fence handed out last for the lease `name`; only grows."""
+        """Integer: the last fence handed out for the lease `name`; it only grows."""
         return f"{self.prefix}:lease:{{{name}}}:fence"
 
     @property
@@ -56,7 +56,7 @@ class Channels:
 
     @property
     def nodes(self) -> str:
-        """Set: gateway nodes; those whose counts have expired are gone."""
+        """Set: gateway nodes. A node whose counts have expired is gone."""
         return f"{self.prefix}:presence:nodes"
 
     def presence(self, node: str) -> str:
@@ -68,17 +68,17 @@ class Channels:
         return f"{self.prefix}:presence:{{{node}}}:order"
 
     def presence_counts(self, node: str) -> str:
-        """Hash: `total` and one subscriber count a service, of one gateway; expires."""
+        """Hash: `total` and one subscriber count per service, of one gateway; expires."""
         return f"{self.prefix}:presence:{{{node}}}:counts"
 
     @property
     def calls(self) -> str:
-        """Hash: provider to what its last call gave (MessagePack of `CallReport`)."""
+        """Hash: provider to the outcome of its last call (MessagePack of `CallReport`)."""
         return f"{self.prefix}:{{reports}}:calls"
 
     @property
     def call_failures(self) -> str:
-        """Hash: provider to the number of calls that failed since the last that did not."""
+        """Hash: provider to the number of failed calls since the last success."""
         return f"{self.prefix}:{{reports}}:call_failures"
 
     @property
@@ -93,13 +93,13 @@ class Channels:
 
     @property
     def jobs(self) -> str:
-        """Hash: category to the jobs of the worker that led it last (MessagePack of `JobsReport`)."""
+        """Hash: category to the jobs of the worker that leads it, or led it last (MessagePack of `JobsReport`)."""
         return f"{self.prefix}:{{reports}}:jobs"
 
     def budget(self, provider: str) -> str:
-        """Sorted set: the calls the cluster made to a provider within its budget's window, by time (ms)."""
+        """Sorted set: the cluster's calls of a provider within its budget's window, by time (ms)."""
         return f"{self.prefix}:budget:{{{provider}}}"
 
     def budget_block(self, provider: str) -> str:
-        """String: stands while the provider asked to be left alone (Retry-After); expires with that."""
+        """String: exists while the provider must not be called (Retry-After); expires with that."""
         return f"{self.prefix}:budget:{{{provider}}}:blocked"

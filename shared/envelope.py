@@ -1,8 +1,8 @@
-"""Envelope: the one message that crosses a process boundary. MessagePack in, MessagePack out.
+"""Envelope: an update as it crosses a process boundary, in MessagePack.
 
-On the wire (Redis channel, `last` key, stream field `m`) it is one map
-`{service, type, data, timestamp, epoch, seq}`. The publisher packs the first four; `publish.lua` counts `seq`
-inside Redis and appends the last two, so that the order of `seq` is the order of delivery.
+In Redis (channel, `last` key, stream field `m`) it is one map `{service, type, data, timestamp, epoch, seq}`.
+The publisher packs the first four; `publish.lua` counts `seq` inside Redis and appends the last two, so that the
+order of `seq` is the order of delivery.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shared.errors import EnvelopeError
 
 UPDATE = "update"
 
-_SIX_PAIRS = b"\x86"  # MessagePack fixmap of 6: the script completes what `pack_draft` begins
+_SIX_PAIRS = b"\x86"  # MessagePack fixmap of 6; `publish.lua` appends the last two pairs
 _PACKED_KEYS = tuple(msgpack.packb(key) for key in ("service", "type", "data", "timestamp"))
 _FIELD_TYPES = {"service": str, "type": str, "data": dict, "timestamp": str, "epoch": str, "seq": int}
 
@@ -34,15 +34,15 @@ class Envelope:
 
     @classmethod
     def unpack(cls, raw: bytes) -> Envelope:
-        """Read a message as it stands in Redis. Raises EnvelopeError on anything else."""
+        """Decode a message as it is in Redis. Raises EnvelopeError for anything else."""
         try:
             fields = msgpack.unpackb(raw, ext_hook=_refuse, timestamp=1)
-        except (ValueError, msgpack.UnpackException) as error:  # its format errors are ValueErrors
+        except (ValueError, msgpack.UnpackException) as error:  # the format errors of msgpack are ValueErrors
             raise EnvelopeError(f"not MessagePack: {error}") from error
         if not isinstance(fields, dict):
             raise EnvelopeError(f"not a map but {type(fields).__name__}")
         for name, kind in _FIELD_TYPES.items():
-            if type(fields.get(name)) is not kind:  # not isinstance: True is no seq
+            if type(fields.get(name)) is not kind:  # not isinstance: True is not a seq
                 raise EnvelopeError(f"{name} is {type(fields.get(name)).__name__}, not {kind.__name__}")
         if fields["seq"] < 1:
             raise EnvelopeError(f"seq is {fields['seq']}")
@@ -54,9 +54,9 @@ def _refuse(code: int, _data: bytes) -> Any:
 
 
 def pack_draft(service: str, data: dict[str, Any], timestamp: str) -> bytes:
-    """The message without its position: all of the map but `epoch` and `seq`, which `publish.lua` appends.
+    """The message without its position: the map without `epoch` and `seq`, which `publish.lua` appends.
 
-    Raises EnvelopeError where `data` holds something that MessagePack has no form for.
+    Raises EnvelopeError if `data` has a value that MessagePack can't represent.
     """
     parts = [_SIX_PAIRS]
     try:

@@ -1,4 +1,4 @@
-"""The one exception tree. Whatever coinwire raises on purpose descends from `CoinwireError`."""
+"""Every exception that coinwire raises on purpose. All of them descend from `CoinwireError`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class CoinwireError(Exception):
 
 
 class SettingsError(CoinwireError):
-    """The environment holds a setting that can't be used. The message is one readable line without secrets."""
+    """A setting can't be used. The message is one line without secrets."""
 
 
 class EnvelopeError(CoinwireError):
@@ -16,15 +16,15 @@ class EnvelopeError(CoinwireError):
 
 
 class BusError(CoinwireError):
-    """Redis could not be reached, or answered something that makes no sense."""
+    """Redis could not be reached, refused a command, or answered something unexpected."""
 
 
 class FencedError(BusError):
-    """A publish was refused because another holder took the lease since: this process must stop publishing."""
+    """A publish was refused because a newer holder has the lease. This process must stop publishing."""
 
 
 class DatabaseError(CoinwireError):
-    """The database could not be reached, or refused. The message names it without its password."""
+    """The database could not be reached, or refused a statement. The message has its address without the password."""
 
 
 class NothingStoredError(DatabaseError):
@@ -32,11 +32,11 @@ class NothingStoredError(DatabaseError):
 
 
 class ProviderError(CoinwireError):
-    """One upstream did not give a usable answer.
+    """An upstream gave no usable answer.
 
-    `provider` is its name in `PROVIDERS`; `field` is the JSON path of the value that was wrong, where one was;
-    `retry_after` is the pause in seconds that the upstream itself asked for, where it did.
-    Neither the message nor the attributes ever hold a key: URLs are not part of them.
+    `provider` is its name in `PROVIDERS`; `field` is the JSON path of the wrong value, if there is one;
+    `retry_after` is the pause in seconds that the upstream asked for, if it did.
+    Neither the message nor the attributes contain a URL, and so no key.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class ProviderError(CoinwireError):
 
 
 class RateBudgetError(ProviderError):
-    """Our own budget for a provider is spent: it was not asked, and it is not at fault. `retry_after` says when."""
+    """Our own budget for a provider is spent, so it was not called. `retry_after` is when it may be."""
 
 
 class NoSourceError(CoinwireError):
-    """No provider of a pool gave an answer in this cycle. `errors` holds what each of them said, in the order asked."""
+    """No provider of a pool answered in this cycle. `errors` has the error of each, in the order asked."""
 
     def __init__(self, pool: str, errors: list[ProviderError]) -> None:
         self.pool = pool

@@ -1,4 +1,4 @@
-"""Logs: structlog for our lines and for the libraries', readable or JSON, with every known secret masked."""
+"""Logs: structlog formats our lines and those of libraries, for people or as JSON, and masks every known secret."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pydantic import SecretStr
 
 from shared.settings import Settings
 
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")  # greedy: a password may hold an @
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")  # greedy: a password may contain an @
 _URL_KEYS = re.compile(r"(?i)\b([\w-]*(?:key|token|secret|password)=)[^&\s\"']+")
-_LEAST_SECRET = 8  # characters: shorter paths of nodes (`rpc`, `v1/eth`) are no keys, and common words elsewhere
+_LEAST_SECRET = 8  # characters: shorter paths of nodes (`rpc`, `v1/eth`) are no keys, and are common words elsewhere
 
 
 _CHATTY = (
@@ -28,18 +28,18 @@ _CHATTY = (
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """The values that must never be printed."""
+    """The values that must never be logged."""
     values = (getattr(settings, name) for name in type(settings).model_fields if name != "database_url")
     whole = [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value]
     nodes = settings.rpc_nodes.get_secret_value() if settings.rpc_nodes is not None else ""
     # A node's key is part of its address, in the path or the query.
     parts = [address.partition("://")[2].partition("/")[2] for address in re.split(r"[\s,]+", nodes)]
-    # Where the database is may be told; only its password may not.
+    # The address of the database may be logged, but not its password.
     database = settings.database_url.get_secret_value()
     try:
         password = urlsplit(database).password or ""
     except ValueError:
-        password = database  # no address at all: nothing of it need be told
+        password = database  # no address: mask all of it
     of_database = {password, unquote(password)} if len(password) >= _LEAST_SECRET else ()
     return (*whole, *of_database, *(part for part in parts if len(part) >= _LEAST_SECRET))
 
@@ -52,12 +52,12 @@ def mask(text: str, secrets: tuple[str, ...] = ()) -> str:
 
 
 def _wants_colour() -> bool:
-    # The two variables are conventions of the terminal, not settings of ours.
+    # Both variables are conventions of terminals, not our settings.
     return not os.environ.get("NO_COLOR") and (bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty())
 
 
 def configure_logs(settings: Settings, process: str) -> None:
-    """Send all logs of this process to stderr in one form. Called once, first thing in a process."""
+    """Send all logs of this process to stderr in one format. Call it once, when the process starts."""
     secrets = secrets_of(settings)
 
     def masked(value: Any) -> Any:
@@ -104,6 +104,6 @@ def configure_logs(settings: Settings, process: str) -> None:
     root = logging.getLogger()
     root.handlers = [stderr]
     root.setLevel(settings.log_level.upper())
-    # These tell of every request, connection and statement: attempts, not transitions.
+    # These log every request, connection and statement: attempts, not transitions.
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)

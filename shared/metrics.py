@@ -1,6 +1,6 @@
-"""Every metric that a coinwire process exports, by who counts it. Each process makes its own registry.
+"""Every metric that a coinwire process exports. Each process has its own registry.
 
-docs/reference/metrics.md tells what they mean and what to alert on.
+docs/reference/metrics.md explains them, and has alert rules.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 from shared.catalog import CHANNEL_NAMES
 
 FAILED_REASONS = ("no_source", "fenced", "redis")
-"""Why a cycle published nothing: no source answered, another worker leads, Redis could not be reached."""
+"""Why a cycle published nothing: no source answered, another worker leads, or Redis could not be reached."""
 
 
 def open_registry() -> CollectorRegistry:
-    """A registry with what the process uses, and nothing else; without the `_created` twin of every counter."""
+    """A registry with the metrics of the process itself (memory, CPU, files), without a `_created` twin per counter."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -30,7 +30,7 @@ class _MakeCounter(Protocol):
 
 def _counters(registry: CollectorRegistry, part: str) -> _MakeCounter:
     def counter(name: str, text: str, *labels: str, starts: Iterable[str] = ()) -> Counter:
-        """`starts`: values of the label that are there with 0. To Prometheus, what appears as 1 has not increased."""
+        """`starts`: label values that begin at 0. Prometheus sees no increase in a series that appears with 1."""
         made = Counter(f"coinwire_{part}_{name}", text, labels, registry=registry)
         for value in starts:
             made.labels(value)
@@ -40,13 +40,13 @@ def _counters(registry: CollectorRegistry, part: str) -> _MakeCounter:
 
 
 class BusMetrics:
-    """What a subscription counts."""
+    """The metrics of a subscription."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = _counters(registry, "bus")
         every = CHANNEL_NAMES
         self.received = counter("received", "Updates taken from the bus", "service", starts=every)
-        self.duplicates = counter("duplicates", "Updates dropped because they had been delivered before", "service")
+        self.duplicates = counter("duplicates", "Updates dropped because they were delivered before", "service")
         self.filled = counter("gap_filled", "Updates read from the stream instead of the channel", "service")
         self.unfilled = counter(
             "gap_unfilled", "Updates lost: missed, and no longer in the stream", "service", starts=every
@@ -56,7 +56,7 @@ class BusMetrics:
 
 
 class GatewayMetrics:
-    """What a gateway counts."""
+    """The metrics of a gateway."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = _counters(registry, "gateway")
@@ -66,7 +66,7 @@ class GatewayMetrics:
         self.refused = counter("refused", "Handshakes refused", "reason", starts=refused)
         closed = ("policy", "restart", "slow")
         self.closed = counter("closed", "Connections closed by the gateway", "reason", starts=closed)
-        self.commands = counter("commands", "Commands carried out", "action")
+        self.commands = counter("commands", "Commands executed", "action")
         self.errors = counter("errors", "Error messages sent to clients", "code")
         self.broadcasts = counter("broadcasts", "Updates broadcast", "service")
         self.offered = counter("offered", "Updates offered to clients", "service")
@@ -77,7 +77,7 @@ class GatewayMetrics:
 
 
 class WorkerMetrics:
-    """What a worker counts."""
+    """The metrics of a worker."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = _counters(registry, "worker")
@@ -90,21 +90,21 @@ class WorkerMetrics:
             registry=registry,
         )
         self.calls = counter("calls", "Calls of providers", "provider", "outcome")
-        self.failovers = counter("failovers", "Times a source gave way to another", "service")
+        self.failovers = counter("failovers", "Times another source took over", "service")
         self.stored = counter("stored", "Updates written to the database", "service")
         self.missed = counter("missed", "Updates that left the bus before they were stored", "service")
         self.storing = Gauge("coinwire_worker_storing", "1 while updates reach the database", registry=registry)
         self.leading = Gauge("coinwire_worker_leading", "1 while this worker holds its lease", registry=registry)
 
     def expect(self, service: str) -> None:
-        """Count `service` from 0 on, as `starts` does: this worker collects it."""
+        """Begin the counters of `service` at 0, as `starts` does: this worker collects it."""
         self.published.labels(service)
         self.failovers.labels(service)
         for reason in FAILED_REASONS:
             self.failed.labels(service, reason)
 
     def expect_records(self) -> None:
-        """Count stored updates from 0 on: this worker has the recorder."""
+        """Begin the counters of stored updates at 0: this worker has the recorder."""
         for service in CHANNEL_NAMES:
             self.stored.labels(service)
             self.missed.labels(service)

@@ -1,4 +1,4 @@
-"""What to do while something is away: log that once, and pause longer between attempts."""
+"""Outages: logs the transitions, and spaces out the attempts in between."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 
 log = structlog.get_logger()
 
-_MOST_DOUBLINGS = 10  # beyond any pause that we use; a float would overflow after a thousand
+_MOST_DOUBLINGS = 10  # beyond every pause that we use; a float would overflow after 1,024
 
 
 class Outage:
@@ -41,7 +41,7 @@ class Outage:
 class Backoff:
     """Pauses between attempts: exponential, capped, with full jitter.
 
-    redis.backoff has one too. It overflows after 1 024 failures in a row, and draws from the global random numbers.
+    Unlike redis.backoff's, it does not overflow after 1,024 failures, and its randomness is a parameter.
     """
 
     def __init__(self, first: float, longest: float, chance: Callable[[], float] = random.random) -> None:

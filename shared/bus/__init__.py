@@ -1,4 +1,4 @@
-"""The bus: publish in one Lua call, subscribe without holes or doubles."""
+"""The bus: publish in one Lua call, subscribe without gaps or duplicates."""
 
 from shared.bus.bus import Bus, Position
 from shared.bus.client import REDIS_FAULTS, open_redis

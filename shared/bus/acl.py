@@ -1,8 +1,8 @@
-"""Redis users: what each part of a cluster may do, and no more. Needs Redis 7.2: selectors, and CLIENT SETINFO.
+"""Redis users: each part of a cluster may do what its code does, and no more. Needs Redis 7.2 (CLIENT SETINFO).
 
-The rules are Redis' own (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/): a command is
-allowed wholly by the user's own rules, or wholly by one of the selectors in brackets. A script may do what its caller
-may. AUTH, HELLO, QUIT and RESET are everybody's: Redis gives no way to refuse them.
+The rules are Redis' own (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/): a command must
+be allowed in full by the user's own rules, or in full by one of the selectors in brackets. A script may do what its
+caller may. Every user may send AUTH, HELLO, QUIT and RESET: Redis can't refuse them.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ _ONLY = "on resetkeys resetchannels -@all +ping"
 
 
 def users(prefix: str) -> dict[str, str]:
-    """By name, the rules of every user but its password, for keys and channels that begin with `prefix`.
+    """The rules of each user, without its password, for keys and channels that begin with `prefix`.
 
-    `prefix` is a REDIS_PREFIX: it has no character that means something in Redis' patterns, and braces mean nothing.
+    `prefix` is a REDIS_PREFIX, which has no special character of Redis' patterns. Braces are no special characters.
     """
     channels = f"&{prefix}:{{*}}"
-    # One by one, since what workers tell of themselves (`Channels.calls`) looks like a service.
+    # Named one by one, because the key of the workers' reports (`Channels.calls`) looks like that of a service.
     histories = " ".join(f"%R~{prefix}:{{{service}}}:*" for service in CHANNEL_NAMES)
     probes = f"&{prefix}:probe:*"
     return {
-        # Nobody logs in as it. Its rights are for Redis itself, which before 8.4 replays the transactions of its log as
-        # this user: those that it may not do are lost at a restart.
+        # Nobody can log in as this user. Before 8.4, Redis replays the transactions of its log as `default`: a
+        # command that `default` may not send is lost at a restart.
         "default": "off resetpass ~* &* +@all",
-        # The health check has no password, and needs none: whether the server is there is no secret.
+        # The health check needs no password: whether the server runs is no secret.
         "health": f"{_ONLY} nopass",
         "operator": "on ~* &* +@all",
-        # Updates (publish.lua, which asks INFO who the server is), leases, budgets, reports, and the recorder's group.
+        # Updates (publish.lua reads INFO), leases, budgets, reports, and the recorder's consumer group.
         "worker": (
             f"{_ONLY} ~{prefix}:{{*}}:* ~{prefix}:lease:* ~{prefix}:budget:* {channels} +publish"
             " +get +set +del +hget +hmget +hset +hgetall +hincrby +zadd +zrange +zremrangebyscore +pttl +pexpire"
@@ -43,8 +43,8 @@ def users(prefix: str) -> dict[str, str]:
             " (+del +pexpire +hget +hset +hdel +hgetall +hlen +zadd +zrem +zcard +zrangebyscore +sadd +srem +smembers"
             f" ~{prefix}:presence:*)"
         ),
-        # Internal tools: the channels, and what is kept of each service. No script, no transaction, no list of keys.
-        # Clients that are not ours say who they are when they connect.
+        # Internal tools: the channels and keys of the services. No scripts, no transactions, no listing of keys.
+        # CLIENT SETNAME and SETINFO are for client libraries that send them when they connect.
         "reader": (
             f"{_ONLY} +client|setname +client|setinfo"
             f" (+subscribe +unsubscribe +psubscribe +punsubscribe {channels})"

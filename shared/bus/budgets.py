@@ -1,4 +1,4 @@
-"""Budgets: providers are never asked more than their free tier allows, by all processes of the cluster together."""
+"""Budgets: all processes of the cluster together never call a provider more often than its free tier allows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.channels import Channels
 
 
 class Budgets:
-    """What the cluster has spent, kept in Redis so that restarts and takeovers don't forget it."""
+    """What the cluster has spent, in Redis, so that it outlives restarts and takeovers."""
 
     def __init__(self, redis: Redis, channels: Channels) -> None:
         self._channels = channels
@@ -20,9 +20,10 @@ class Budgets:
         self._spend = load_script(redis, "budget")
 
     async def spend(self, provider: str, budget: Budget, cost: int = 1, *, reserve: int = 0) -> float:
-        """Take `cost` units: 0.0 if the call may be made now, else the seconds until it may be (nothing was taken).
+        """Spend `cost` units. Returns 0.0 if the call may be made now, else the seconds until then, with nothing spent.
 
-        Units below `reserve` are left to others. Raises BusError if Redis is away: whoever can't count must not ask.
+        The last `reserve` units are left to other callers. Raises BusError if Redis can't be reached: a call that
+        can't be counted must not be made.
         """
         args = [budget.units - reserve, ceil(budget.seconds * 1000), cost]
         async with redis_call(f"budget of {provider}"):
@@ -30,9 +31,9 @@ class Budgets:
         return int(wait) / 1000
 
     async def block(self, provider: str, seconds: float) -> None:
-        """Let nobody in the cluster ask `provider` for `seconds`: it said so (Retry-After). Raises BusError.
+        """Block calls of `provider` in the whole cluster for `seconds` (its Retry-After). Raises BusError.
 
-        A longer block that stands already stays as it is.
+        A longer block that exists already is left as it is.
         """
         async with redis_call(f"block of {provider}"):
             await self._block(keys=self._keys(provider)[1:], args=[max(1, ceil(seconds * 1000))])

@@ -1,4 +1,4 @@
-"""Bus: how an update gets into Redis, and what is kept there of the ones before."""
+"""Bus: publishes updates, and reads the newest one of each service."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from shared.timestamps import now_iso
 
 
 class Position(NamedTuple):
-    """Where an update stands among those of its service: `seq` counts +1 within an `epoch`."""
+    """The position of an update among those of its service: `seq` counts +1 within an `epoch`."""
 
     epoch: str
     seq: int
 
 
 class Bus:
-    """The publishing side. One instance a process; it remembers where it published last, service by service."""
+    """The publishing side. One instance per process; it remembers its last position per service."""
 
     def __init__(self, redis: Redis, channels: Channels, history_length: int) -> None:
         self._redis = redis
@@ -38,10 +38,10 @@ class Bus:
     async def publish(
         self, service: str, data: dict[str, Any], *, fence: int = 0, cursor: bytes | None = None
     ) -> Position:
-        """Give `data` the next position of `service`, keep it, and deliver it to every subscriber.
+        """Give `data` the next position of `service`, store it, and deliver it to every subscriber.
 
         `fence` is that of the publisher's lease; `cursor` is stored in the same call, for `cursor_of`. Raises
-        FencedError if a newer holder has published since, BusError if Redis did not confirm (it may still have
+        FencedError if a newer holder has published, BusError if Redis did not confirm (the publish may still have
         happened), EnvelopeError if `data` can't be packed.
         """
         known = self._positions.get(service, Position("", 0))
@@ -61,13 +61,13 @@ class Bus:
         async with redis_call(f"publish of {service}"):
             epoch, seq = await self._publish(keys=keys, args=args)
         position = Position(epoch.decode(), int(seq))
-        known = self._positions.get(service, known)  # another publish may have ended meanwhile, and been later
+        known = self._positions.get(service, known)  # a later publish may have ended meanwhile
         if known.epoch != position.epoch or known.seq < position.seq:
             self._positions[service] = position
         return position
 
     async def newest(self, service: str) -> Envelope | None:
-        """The newest update of `service`, whoever published it; None before the first. Raises BusError."""
+        """The newest update of `service` from any publisher; None before the first. Raises BusError."""
         async with redis_call(f"newest of {service}"):
             raw: Any = await self._redis.get(self._channels.last(service))
         try:
@@ -80,10 +80,10 @@ class Bus:
         return StreamReader(self._redis, self._channels, services, group, consumer)
 
     async def cursor_of(self, service: str, fence: int = 0) -> bytes | None:
-        """What the newest update of `service` that had a cursor came with, or None.
+        """The cursor of the newest update of `service` that had one, or None.
 
-        With a fence, nobody with a lower one can publish from now on: it would tell what this reader tells too.
-        Raises FencedError if a newer holder of the lease has been here, BusError if Redis did not say.
+        With a fence, publishers with a lower one are refused from now on: they would publish the same events again.
+        Raises FencedError if a newer holder of the lease has published or read, else BusError.
         """
         async with redis_call(f"cursor of {service}"):
             cursor: Any = await self._resume(keys=[self._channels.meta(service)], args=[fence])

@@ -1,4 +1,4 @@
-"""How coinwire opens Redis: bounded waits, no hidden retries. Everything that talks to Redis starts here."""
+"""How coinwire connects to Redis and calls it: with deadlines, without hidden retries."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from shared.errors import BusError, FencedError, SettingsError
 from shared.settings import Settings
 
 REDIS_FAULTS = (RedisError, OSError, TimeoutError)
-"""Everything redis-py raises when the server is away, slow, loading, or refuses a command."""
+"""What redis-py raises if the server is down, slow or loading, or refuses a command."""
 
-_CONNECT_SECONDS = 3.0  # loopback or one datacentre: beyond it the host is gone, not slow
-_COMMAND_SECONDS = 5.0  # our longest command reads a stream of some MB
+_CONNECT_SECONDS = 3.0  # loopback or one data centre: beyond it the host is down, not slow
+_COMMAND_SECONDS = 5.0  # the longest command reads a few MB of a stream
 
 
 def fault_name(error: BaseException) -> str:
-    """What kind of a fault it is, in a word or two: `ConnectionError`, `ResponseError MISCONF`.
+    """The kind of a fault, in a word or two: `ConnectionError`, `ResponseError MISCONF`.
 
-    The word in capitals that Redis' refusals begin with tells one from another; what follows it may quote arguments.
-    Before Redis 7, the refusal of a command that a script sent stands after the line of the script.
+    A refusal of Redis begins with a word in capitals. The text behind it is left out: it may quote arguments.
+    Before Redis 7, the refusal of a script's command comes after the line number of the script.
     """
     code = re.search(r"(?:^|: -)([A-Z]{4,}) ", str(error)) if isinstance(error, ResponseError) else None
     return f"{type(error).__name__} {code[1]}" if code else type(error).__name__
 
 
 def command_deadline() -> asyncio.Timeout:
-    """How long one exchange with Redis may take: `async with command_deadline(): ...`. Raises TimeoutError beyond it.
+    """The deadline of one exchange with Redis: `async with command_deadline(): ...`. Raises TimeoutError.
 
-    Not redis-py's `socket_timeout`: with it every command goes through `asyncio.wait_for`, which on Python 3.11
+    It replaces redis-py's `socket_timeout`, which sends every command through `asyncio.wait_for`. On Python 3.11 that
     swallows a cancellation that arrives as the command completes, and a task that loses its cancellation never ends.
     """
     return asyncio.timeout(_COMMAND_SECONDS)
@@ -59,15 +59,15 @@ async def redis_call(what: str) -> AsyncIterator[None]:
 
 
 def load_script(redis: Redis, name: str) -> AsyncScript:
-    """The Lua script of the file `name`.lua beside this module, whose header documents KEYS and ARGV; does no I/O."""
+    """The Lua script `name`.lua of this folder, whose header documents KEYS and ARGV. Sends nothing yet."""
     return redis.register_script((resources.files(__package__) / f"{name}.lua").read_text())
 
 
 def open_redis(settings: Settings) -> Redis:
-    """A client for REDIS_URL; does no I/O. Raises SettingsError where the URL is missing or malformed, without it.
+    """A client for REDIS_URL. Sends nothing yet. Raises SettingsError, without the URL, if it is missing or malformed.
 
-    redis-py's own retries are off: a publish that was sent and not answered may have happened, and doing it again
-    would publish twice. RESP2, and no CLIENT SETINFO, so that a user with few ACL rights can connect.
+    The retries of redis-py are off: a publish without an answer may have happened, and a retry would publish it twice.
+    It speaks RESP2 and sends no CLIENT SETINFO, so that a user with few ACL rights can connect.
     """
     if settings.redis_url is None:
         raise SettingsError("REDIS_URL: not set (`make demo` and `make run` start a Redis of their own)")
@@ -80,7 +80,7 @@ def open_redis(settings: Settings) -> Redis:
             protocol=2,
             driver_info=None,
         )
-        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # else options fail at first use
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # else a wrong option would fail only at first use
     except (ValueError, TypeError, RedisError):
         raise SettingsError(
             "REDIS_URL: not a redis://, rediss:// or unix:// address with options that redis-py knows"

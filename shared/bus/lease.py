@@ -1,4 +1,4 @@
-"""Lease: of all processes that could do a task, one does. A dead holder's lease passes on when it expires."""
+"""Lease: one of several processes does a task. If it dies, its lease expires and another takes over."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 class Lease:
-    """The lease `name`, wanted by this process for as long as `hold` runs."""
+    """The lease `name`. This process competes for it while `hold` runs."""
 
     def __init__(
         self, redis: Redis, channels: Channels, name: str, seconds: float, clock: Callable[[], float] = time.monotonic
@@ -37,26 +37,26 @@ class Lease:
 
     @property
     def fence(self) -> int:
-        """The fence to publish with, or 0 while the lease is not held. It grows with every new holder."""
+        """The fence to publish with; 0 while this process does not hold the lease. It grows with every new holder."""
         return self._fence if self._clock() < self._until else 0
 
     @property
     def known(self) -> bool:
-        """Whether Redis said lately who holds the lease, be it us or another."""
+        """Whether Redis has lately answered who holds the lease."""
         return self._clock() - self._answered_at < self._seconds
 
     async def refresh(self) -> int:
-        """Ask once: take the lease or keep it. Returns `fence`. Raises BusError."""
+        """Take the lease or renew it, if it is free or ours. Returns `fence`. Raises BusError."""
         asked = self._clock()
         async with redis_call(f"lease {self.name}"):
             fence = int(await self._take(keys=self._keys, args=[self.owner, int(self._seconds * 1000)]))
         self._fence, self._answered_at = fence, asked
-        # Counted from before the question, so that we stop before Redis lets another in.
+        # Counted from before the request, so that we stop before Redis lets another process in.
         self._until = asked + self._seconds if fence else float("-inf")
         return self.fence
 
     async def hold(self) -> None:
-        """Keep asking until cancelled, then give the lease back."""
+        """Take or renew the lease until cancelled, then give it back."""
         state = ""
         try:
             while True:
@@ -64,7 +64,7 @@ class Lease:
                     await self.refresh()
                     now = "held" if self.fence else "standing by"
                 except BusError as error:
-                    now = f"unknown: {error}"  # our fence runs out by itself
+                    now = f"unknown: {error}"  # the fence expires by itself
                 if now != state:
                     log.info("lease", lease=self.name, state=now)
                     state = now

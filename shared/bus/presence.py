@@ -1,6 +1,6 @@
-"""Presence: who is connected to which gateway, for the whole cluster, in Redis. A gateway that dies expires from it.
+"""Presence: who is connected to which gateway, for the whole cluster, in Redis. A dead gateway expires from it.
 
-Every gateway writes its own clients, in batches, and reads the others' counts; nobody ever asks a peer.
+Every gateway writes its own clients, in batches, and reads the counts of the others. Gateways never call each other.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from shared.channels import Channels
 from shared.errors import BusError
 from shared.outage import Outage
 
-_EXPIRES_MS = 10_000  # a gateway that was killed counts for so long at most
-_HEARTBEAT = 2.5  # s: four chances before that
-_SETTLE = 0.2  # s between two writes: a burst of connects becomes one batch
-_BLOCK = 10_000  # client numbers a gateway takes at a time: a connect costs no round trip
+_EXPIRES_MS = 10_000  # how long a killed gateway is still counted at most
+_HEARTBEAT = 2.5  # s: four attempts before that
+_SETTLE = 0.2  # s between two writes, so that a burst of connects becomes one batch
+_BLOCK = 10_000  # client numbers that a gateway takes at a time, so that a connect needs no round trip
 _TOTAL = "total"
 
 
 @dataclass(frozen=True, slots=True)
 class ClientRecord:
-    """One client as presence knows it. Times as on the wire; `number` is the `n` of its id."""
+    """One client. Times are formatted as on the wire; `number` is the `n` of its id."""
 
     number: int
     client_id: str
@@ -39,7 +39,7 @@ class ClientRecord:
 
 
 class ClusterStats(NamedTuple):
-    """Counts of the whole cluster, and one page of its clients in the order of their numbers."""
+    """Counts of the whole cluster, and one page of its clients, in order of their numbers."""
 
     total: int
     subscription_counts: dict[str, int]
@@ -48,7 +48,7 @@ class ClusterStats(NamedTuple):
 
 
 class Presence:
-    """This gateway's entries, and what it knows of the other gateways. `run` is its only task."""
+    """The clients of this gateway, and the counts of the others. `run` is its only task."""
 
     def __init__(self, redis: Redis, channels: Channels, node: str) -> None:
         self._redis = redis
@@ -60,16 +60,16 @@ class Presence:
         self._counts: Counter[str] = Counter()
         self._others: Counter[str] = Counter()
         self._stir = asyncio.Event()
-        self._whole = True  # the next write sends every client: at the start, and after Redis was away
+        self._whole = True  # the next write sends every client: at the start, and after an outage of Redis
         self._free: range = range(0)
         self._spare: range = range(0)
-        self._highest = 0  # of all numbers that Redis has handed us
+        self._highest = 0  # of all numbers that Redis has handed out to us
         self._take = load_script(redis, "client_numbers")
 
-    # What sessions call: none of these waits.
+    # Called by sessions. None of these waits.
 
     def next_number(self) -> int | None:
-        """A client number that no gateway has given out, or None while Redis has not handed any over yet."""
+        """A client number that no gateway has used, or None while Redis has not handed out any yet."""
         if not self._free and self._spare:
             self._free, self._spare = self._spare, range(0)
         if not self._free:
@@ -81,7 +81,7 @@ class Presence:
         return number
 
     def put(self, record: ClientRecord) -> None:
-        """Remember a client, new or changed."""
+        """Add a client, or replace what is known of it."""
         before = self._clients.get(record.client_id)
         if before is None:
             self._counts[_TOTAL] += 1
@@ -91,7 +91,7 @@ class Presence:
         self._stir.set()
 
     def drop(self, client_id: str) -> None:
-        """Forget a client that left."""
+        """Remove a client that has left."""
         record = self._clients.pop(client_id, None)
         if record is None:
             return
@@ -107,18 +107,18 @@ class Presence:
 
     @property
     def total_clients(self) -> int:
-        """Clients of the whole cluster: ours as of now, the others' as of their last write."""
+        """Clients of the whole cluster: ours as of now, those of other gateways as of their last write."""
         return self._counts[_TOTAL] + self._others[_TOTAL]
 
     @property
     def subscription_counts(self) -> dict[str, int]:
-        """Subscribers of each service in the whole cluster; services without any are left out."""
+        """Subscribers per service in the whole cluster, without services that have none."""
         return _services_of(self._counts + self._others)
 
-    # What the node runs.
+    # Run by the node.
 
     async def run(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Keep Redis and this object up to date until cancelled. Redis may come and go."""
+        """Keep Redis and this object up to date until cancelled, through outages of Redis."""
         redis = Outage("presence lost: other gateways stop counting our clients", "presence back", clock=clock)
         while True:
             try:
@@ -133,7 +133,7 @@ class Presence:
                 async with asyncio.timeout(_HEARTBEAT):
                     await self._stir.wait()
             except TimeoutError:
-                pass  # nothing changed: the heartbeat
+                pass  # nothing has changed: write the heartbeat
 
     async def sync(self) -> None:
         """Write what changed, read the others' counts, and refill client numbers. Raises BusError."""
@@ -151,7 +151,7 @@ class Presence:
             raise
 
     async def _take_numbers(self) -> None:
-        """Refill our numbers if need be; in any case see to it that Redis hands nobody a number twice."""
+        """Refill our numbers if necessary, and always check that Redis hands out no number twice."""
         wanted = 0 if self._spare else _BLOCK
         async with redis_call("presence"):
             taken = int(await self._take(keys=[self._channels.client_numbers], args=[self._highest, wanted]))
@@ -184,11 +184,11 @@ class Presence:
             pipeline.zcard(order)
             clients = len(self._clients)
             *_, detailed, ordered = await pipeline.execute()
-        if (detailed, ordered) != (clients, clients):  # Redis lost some of what we wrote before
+        if (detailed, ordered) != (clients, clients):  # Redis has lost some of our earlier writes
             self._whole = True
 
     async def _read_counts(self) -> dict[str, Counter[str]]:
-        """The counts of every gateway that is alive."""
+        """The counts of every gateway that runs."""
         nodes = await self._nodes()
         async with redis_call("presence"), self._redis.pipeline(transaction=False) as pipeline:
             for node in nodes:
@@ -202,18 +202,18 @@ class Presence:
         return {node: _counter(answer) for node, answer in alive.items()}
 
     async def _nodes(self) -> list[str]:
-        """Every gateway that is alive, or was lately."""
+        """Every gateway that runs, or ran lately."""
         async with redis_call("presence"):
             members: set[Any] = await self._redis.smembers(self._channels.nodes)
         return sorted(node.decode() for node in members)
 
     async def stats(self, after: int, limit: int) -> ClusterStats:
-        """Counts, and the first `limit` clients whose number is above `after`. Raises BusError if Redis is away.
+        """Counts, and the first `limit` clients whose number is above `after`. Raises BusError.
 
-        Our own clients come from memory, the others' from Redis as of their last write.
+        Our own clients are read from memory, those of other gateways from Redis as of their last write.
         """
         nodes = [node for node in await self._nodes() if node != self._node]
-        # One transaction, as a gateway's write is one: the counts are of the moment that the page is of.
+        # One transaction, like a gateway's write: counts and page are of the same moment.
         async with redis_call("presence"), self._redis.pipeline(transaction=True) as pipeline:
             for node in nodes:
                 pipeline.hgetall(self._channels.presence_counts(node))
@@ -238,13 +238,13 @@ class Presence:
         clients: list[ClientRecord] = []
         for number, client_id, node in chosen:
             record = self._clients.get(client_id) if node == self._node else _unpack(number, client_id, next(packed))
-            if record is not None:  # else it left between the two reads
+            if record is not None:  # else the client has left between the two reads
                 clients.append(record)
         next_cursor = chosen[-1][0] if len(order) > limit else None
         return ClusterStats(together[_TOTAL], _services_of(together), clients, next_cursor)
 
     async def leave(self) -> None:
-        """Take this gateway out, so that its clients stop counting at once. Raises BusError."""
+        """Remove this gateway, so that its clients are no longer counted. Raises BusError."""
         keys = (
             self._channels.presence(self._node),
             self._channels.presence_order(self._node),

@@ -1,4 +1,4 @@
-"""Reports: what workers tell of their own work, in Redis, so that monitoring speaks of the whole cluster."""
+"""Reports: what workers store about their own work, in Redis, so that monitoring covers the whole cluster."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ R = TypeVar("R", bound=Struct)
 
 
 class CallReport(Struct, frozen=True, kw_only=True):
-    """How the last call of a provider went, whoever made it. Times are unix seconds."""
+    """The outcome of the last call of a provider by any worker. Times are unix seconds."""
 
     at: float
     """When it ended."""
     milliseconds: float | None
-    """How long the last answer took, be it an error; None where none ever came."""
+    """Duration of the last answer, which may be an error; None if there was none yet."""
     error: str | None
-    """What it failed with; None for success. Never holds a URL or a key."""
+    """The error; None for success. Never contains a URL or a key."""
     limited: bool = False
-    """Whether it failed because the provider says that we ask too often."""
+    """Whether the provider refused the call because of its rate limit."""
     failures: int = 0
     """Failed calls in the whole cluster since the last success."""
 
@@ -35,7 +35,7 @@ class SourceReport(Struct, frozen=True, kw_only=True):
 
     name: str
     available: bool
-    """Whether this pool would ask it now: it does not cool down after a failure."""
+    """Whether the pool would ask it now, because it is not cooling down after a failure."""
 
 
 class PoolReport(Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class PoolReport(Struct, frozen=True, kw_only=True):
 
 
 class PoolsReport(Struct, frozen=True, kw_only=True):
-    """All pools of a service, as its worker has them."""
+    """All pools of a service."""
 
     worker: str
     category: str
@@ -74,13 +74,13 @@ class JobsReport(Struct, frozen=True, kw_only=True):
     """All jobs of the worker that leads a category, or led it last."""
 
     worker: str
-    """Its lease's owner: while that is still so, it is alive."""
+    """The owner of its lease. The worker is alive while it holds the lease."""
     at: float
     jobs: tuple[JobReport, ...]
 
 
 class Reports:
-    """Writes and reads them. Every method raises BusError where Redis is away."""
+    """Writes and reads reports. Every method raises BusError if Redis can't be reached."""
 
     def __init__(self, redis: Redis, channels: Channels) -> None:
         self._redis = redis
@@ -95,11 +95,11 @@ class Reports:
         failovers: Mapping[str, int],
         jobs: Mapping[str, JobsReport],
     ) -> None:
-        """Put down what happened since the last time, all or nothing.
+        """Store what happened since the last write, in one transaction.
 
-        `calls` is by provider, and `failed` has how many calls of it failed in a row; that adds to what stands unless
-        one succeeded in between, which a number below zero says: -1 for none since the success, -3 for two. `pools`
-        and `failovers` are by service, `jobs` by category.
+        `calls` and `failed` are by provider, `pools` and `failovers` by service, `jobs` by category. A positive number
+        in `failed` is added to the stored count of failures in a row. A negative one replaces it, because a call has
+        succeeded in between: -1 for no failure since that success, -3 for two.
         """
         names, encode = self._channels, msgspec.msgpack.encode
         async with redis_call("reports"), self._redis.pipeline(transaction=True) as commands:
@@ -116,29 +116,29 @@ class Reports:
             await commands.execute()
 
     async def calls(self) -> dict[str, CallReport]:
-        """By provider."""
+        """The last call of each provider."""
         async with redis_call("calls"):
             found = await self._all(self._channels.calls, CallReport)
             failures = await self._counts(self._channels.call_failures)
         return {name: msgspec.structs.replace(report, failures=failures.get(name, 0)) for name, report in found.items()}
 
     async def pools(self) -> dict[str, PoolsReport]:
-        """By service."""
+        """The pools of each service."""
         async with redis_call("pools"):
             return await self._all(self._channels.pools, PoolsReport)
 
     async def failovers(self) -> dict[str, int]:
-        """By service, since the cluster was set up."""
+        """Failovers per service, since the cluster was set up."""
         async with redis_call("failovers"):
             return await self._counts(self._channels.failovers)
 
     async def jobs(self) -> dict[str, JobsReport]:
-        """By category."""
+        """The jobs of each category."""
         async with redis_call("jobs"):
             return await self._all(self._channels.jobs, JobsReport)
 
     async def leaders(self, categories: Sequence[str]) -> dict[str, str]:
-        """Who holds the lease of each of `categories`; those that nobody holds are missing."""
+        """The holder of the lease of each of `categories`, without those that nobody holds."""
         found: dict[str, str] = {}
         async with redis_call("leases"):
             for category in categories:
@@ -154,7 +154,7 @@ class Reports:
             try:
                 found[name.decode()] = msgspec.msgpack.decode(raw, type=kind)
             except (msgspec.DecodeError, msgspec.ValidationError):
-                continue  # of another version, while one is replaced by the next; it is written anew within seconds
+                continue  # from another version, during an upgrade; it is written again within seconds
         return found
 
     async def _counts(self, key: str) -> dict[str, int]:

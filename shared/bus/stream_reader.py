@@ -1,4 +1,4 @@
-"""StreamReader: the recent history of every service, read by a group that remembers how far it got."""
+"""StreamReader: reads the streams of services as a consumer group, which remembers how far it got."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import EnvelopeError
 
-_WAIT_MS = 2000  # for a new entry: less than half of what one command may take
+_WAIT_MS = 2000  # for a new entry: less than half of a command's deadline
 _FROM_THE_START = b"0"
 _NEW = b">"
 
@@ -24,20 +24,20 @@ class Entry(NamedTuple):
     service: str
     id: bytes
     envelope: Envelope | None
-    """None where it holds no message of ours, or was trimmed since it was first read."""
+    """None if it is no message of ours, or has been trimmed since it was first read."""
     fault: str | None = None
     """Why it is no message of ours."""
 
 
 class StreamReader:
-    """A consumer group over the streams of several services. Not for two reads at a time.
+    """A consumer group over the streams of several services. Only one read at a time.
 
-    Redis keeps what was read and not acknowledged. Every process that reads under the same `consumer` begins with
-    that, so a successor takes over where its predecessor died; only one of them may read at a time.
+    Redis keeps the entries that were read and not acknowledged. Every process that reads as the same `consumer`
+    begins with them, so a successor continues where its predecessor died. Only one of them may read at a time.
     """
 
     def __init__(self, redis: Redis, channels: Channels, services: Sequence[str], group: str, consumer: str) -> None:
-        """Does no I/O."""
+        """Sends nothing yet."""
         self._redis = redis
         self._services = {channels.stream(service).encode(): service for service in services}
         self._keys = {service: key for key, service in self._services.items()}
@@ -48,20 +48,20 @@ class StreamReader:
         self.rewind()
 
     def rewind(self) -> None:
-        """Read what was not acknowledged once more."""
+        """Read the entries that were not acknowledged again."""
         self._unacknowledged = dict.fromkeys(self._services, _FROM_THE_START)
 
     async def read(self, count: int) -> list[Entry]:
-        """What comes next, at most `count` entries a service; after two seconds without any, none. Raises BusError.
+        """The next entries, at most `count` per service; none after two seconds without any. Raises BusError.
 
-        After an error, `rewind` and read again: nothing is lost by it.
+        After an error, call `rewind` and read again: nothing is lost.
         """
         if not self._grouped:
             await self._make_groups()
         again = dict(self._unacknowledged)
         replies = await self._ask(again, count)
         if replies is None:
-            # A new epoch began with a new stream: the group went with the old one.
+            # A new epoch has begun with a new stream, and the group was deleted with the old one.
             self._grouped = False
             self.rewind()
             return []
@@ -78,7 +78,7 @@ class StreamReader:
         return found
 
     async def acknowledge(self, entries: Iterable[Entry]) -> None:
-        """Tell Redis that these need not be read again. Raises BusError."""
+        """Mark entries as done, so that they are not read again. Raises BusError."""
         by_key: dict[bytes, list[bytes]] = {}
         for entry in entries:
             by_key.setdefault(self._keys[entry.service], []).append(entry.id)
@@ -90,13 +90,13 @@ class StreamReader:
             await commands.execute()
 
     async def oldest(self, service: str) -> int | None:
-        """The seq of the oldest update that the stream of `service` still has. Raises BusError."""
+        """The seq of the oldest update in the stream of `service`; None if it is empty. Raises BusError."""
         async with redis_call("streams"):
             entries: Any = await self._redis.xrange(self._keys[service], count=1)
         return int(entries[0][0].partition(b"-")[0]) if entries else None
 
     async def _ask(self, again: dict[bytes, bytes], count: int) -> list[tuple[bytes, list[Any]]] | None:
-        """What each stream has behind the ids of `again`, or what is new where that is empty; None without a group."""
+        """The entries of each stream after the ids of `again`, or new ones if it is empty; None without a group."""
         streams: Any = again or dict.fromkeys(self._services, _NEW)
         block = None if again else _WAIT_MS
         async with redis_call("streams"):
@@ -114,7 +114,7 @@ class StreamReader:
         for key in self._services:
             async with redis_call("streams"):
                 try:
-                    # From the start: what was published before the first reader ever ran is history too.
+                    # From the start: updates from before the first reader are history too.
                     await self._redis.xgroup_create(key, self._group, id=_FROM_THE_START, mkstream=True)
                 except ResponseError as error:
                     if not str(error).startswith("BUSYGROUP"):
@@ -124,7 +124,7 @@ class StreamReader:
 
 def _entry(service: str, id_: bytes, fields: Any) -> Entry:
     if not fields:
-        return Entry(service, id_, None)  # trimmed since it was read: Redis remembers its id only
+        return Entry(service, id_, None)  # trimmed since it was read: Redis has only its id
     try:
         envelope = Envelope.unpack(fields.get(b"m", b""))
     except EnvelopeError as error:

@@ -1,8 +1,8 @@
-"""Subscription: every update of some services, in order, without holes or doubles, for ever.
+"""Subscription: every update of some services, in order, without gaps or duplicates.
 
-redis-py's own pub/sub object is not used: it neither notices a half-open socket nor tells of a silent reconnect that
-lost messages. Here one connection is read by a loop with a deadline; a probe sent through Redis to ourselves proves
-delivery when it is quiet; and after every (re)subscribe the hole is filled from the stream.
+The pub/sub object of redis-py is not used: it neither notices a half-open socket nor reports a silent reconnect that
+lost messages. Here a loop with a deadline reads one connection. If nothing arrives, a probe that is published to
+ourselves proves delivery. After every (re)subscribe the gap is filled from the stream.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from shared.outage import Backoff, Outage
 log = structlog.get_logger()
 
 Deliver = Callable[[Envelope, bytes], None]
-"""Takes one update, decoded and as it stands in Redis. Must not block: it is called from the read loop."""
+"""Takes one update, decoded and as the bytes from Redis. Must not block: the read loop calls it."""
 
-_PAGE = 200  # stream entries a read: at 10 kB each about 2 MB, well within one command's time limit
-_FIRST_PAUSE = 0.1  # s before the first reconnect; doubles from there
+_PAGE = 200  # stream entries per read: at 10 kB each about 2 MB, well within a command's deadline
+_FIRST_PAUSE = 0.1  # s before the first reconnect; doubles with each failure
 _EPOCHS_TOGETHER = 90.0
 """Seconds within which further new epochs are logged at debug only. When Redis lost its data or restarted with all
 workers, every service begins one at its next update: the slowest service publishes every 60 s."""
-_LONGEST_PAUSE = 5.0  # s: with full jitter, a thousand gateways come back spread over this
+_LONGEST_PAUSE = 5.0  # s: full jitter spreads the reconnects of many gateways over this time
 
 
 class Subscription:
-    """What one process reads of the bus. `run` is its only task."""
+    """The reading side of the bus. `run` is its only task."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Subscription:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`node` names this process; `deadline` is the silence in seconds after which delivery counts as lost."""
+        """`node` names this process. After `deadline` seconds of silence, delivery counts as lost."""
         self._redis = redis
         self._channels = channels
         self._services = tuple(services)
@@ -71,11 +71,11 @@ class Subscription:
 
     @property
     def proven(self) -> bool:
-        """Whether Redis delivered something within the deadline, with nothing left to fill: what readiness means."""
+        """Whether Redis has delivered something within the deadline and no gap is left to fill: readiness."""
         return self._filled and self._clock() - self._heard_at < self._deadline
 
     async def run(self, deliver: Deliver) -> None:
-        """Deliver updates until cancelled, reconnecting for ever with full jitter. Never returns by itself."""
+        """Deliver updates until cancelled, and reconnect after every failure. Never returns by itself."""
         self._deliver = deliver
         redis = Outage("redis lost: reconnecting until it is back", "redis back", clock=self._clock)
         while True:
@@ -94,7 +94,7 @@ class Subscription:
             await asyncio.sleep(self._backoff.pause())
 
     async def _subscribe(self, connection: AbstractConnection) -> list[Any]:
-        """Subscribe to everything and fill what was missed. Returns what arrived meanwhile."""
+        """Subscribe to everything and fill the gap. Returns the replies that arrived meanwhile."""
         async with asyncio.timeout(self._deadline):
             await connection.connect()  # type: ignore[no-untyped-call]
             names = [*(self._channels.channel(service) for service in self._services), self._probe_channel]
@@ -115,10 +115,10 @@ class Subscription:
         return early
 
     async def _read(self, connection: AbstractConnection, early: list[Any]) -> None:
-        """Read for ever. Raises BusError when delivery can't be proven any more."""
+        """Read until delivery can't be proven any more, then raise BusError."""
         for reply in early:
             await self._take(reply)
-        quiet = self._deadline / 3  # leaves two thirds for the probe to come back
+        quiet = self._deadline / 3  # leaves two thirds of the deadline for the probe
         probed_at = float("-inf")
         while True:
             reply = await connection.read_response(timeout=quiet / 2)
@@ -147,7 +147,7 @@ class Subscription:
         self._accept(envelope, raw)
 
     async def _fill(self, service: str) -> None:
-        """Deliver what the stream has beyond our position; all it has, if the epoch is another."""
+        """Deliver what the stream has after our position, or all of it if the epoch is another one."""
         known = self._positions.get(service)
         start = f"({known.seq}-0" if known else "-"
         while True:
@@ -179,7 +179,7 @@ class Subscription:
         self._epoch_at = now
 
     def _unpack(self, service: str, raw: bytes) -> Envelope | None:
-        """The message, or None (counted and logged) for what is not one of `service`: others may write to Redis too."""
+        """The message, or None, counted and logged, if it is none of `service`: others may write to Redis too."""
         try:
             envelope = Envelope.unpack(raw)
             if envelope.service != service:
@@ -194,7 +194,7 @@ class Subscription:
         known = self._positions.get(envelope.service)
         if known is not None:
             if envelope.epoch != known.epoch:
-                return  # overtaken: the stream already told of a newer epoch
+                return  # overtaken: the stream already had a newer epoch
             if envelope.seq <= known.seq:
                 self._metrics.duplicates.labels(envelope.service).inc()
                 return

@@ -1,4 +1,4 @@
-"""The database: where a recorder keeps every update, and where history, exports and backups read them."""
+"""The database: the recorder stores every update in it; history, exports and backups read it."""
 
 from shared.database.database import Database, open_database
 from shared.database.record import Record, SortKey

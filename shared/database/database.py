@@ -22,8 +22,8 @@ from shared.database.tables import totals, updates
 from shared.errors import DatabaseError, NothingStoredError
 from shared.settings import Settings
 
-_ROWS = 100  # read at once while a page's bytes are counted: a page ends at most so many rows late, about 1 MB
-_SECONDS = 15.0  # for one transaction: the largest batch takes a second or two; beyond it the server is not there
+_ROWS = 100  # rows per read of a page that is limited in bytes: it reads at most this many rows too many, about 1 MB
+_SECONDS = 15.0  # per transaction: the largest batch takes a second or two; beyond it the server counts as down
 _KEY = (updates.c.service, updates.c.epoch, updates.c.seq)
 _SORT_KEY = (updates.c.published_at, updates.c.epoch, updates.c.seq)
 
@@ -34,15 +34,15 @@ def open_database(settings: Settings) -> Database:
 
 
 class Database:
-    """Records, in SQLite or PostgreSQL. Every method but `aclose` raises DatabaseError where the database fails."""
+    """Records, in SQLite or PostgreSQL. Every method except `aclose` raises DatabaseError if the database fails."""
 
     def __init__(
         self, settings: Settings, clock: Callable[[], float] = time.time, *, deadline: float = _SECONDS
     ) -> None:
         """Connects to nothing yet. `clock` gives unix seconds. Raises SettingsError.
 
-        `deadline` is for one transaction in seconds, and does not hold for `migrate`, `clear` and `count`, which
-        take the longer the more there is. A server that hangs takes up to ten seconds more.
+        `deadline` limits each transaction, in seconds. It does not apply to `migrate`, `clear` and `count`, whose
+        duration grows with the number of records. With a server that hangs, a call takes up to ten seconds longer.
         """
         self._url = url = url_of(settings)
         self.location = location_of(url)
@@ -54,13 +54,13 @@ class Database:
         self._deadline = deadline
         self._insert: Any = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
 
-    # Its life.
+    # Opening and closing.
 
     async def migrate(self) -> None:
-        """Make the tables, or bring them up to date. Safe where several processes start at once."""
+        """Create the tables, or bring them up to date. Several processes may call it at once."""
         async with self._alone():
             if self._file is not None:
-                # Readers don't wait for the recorder then, nor it for them. The file remembers.
+                # In WAL mode readers and the recorder don't block each other. The mode is stored in the file.
                 async with self._connected(making=True, patient=True) as connection:
                     await connection.execution_options(isolation_level="AUTOCOMMIT")
                     await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -69,7 +69,7 @@ class Database:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """Nobody else makes tables of this file meanwhile: SQLite refuses two at once instead of letting one wait."""
+        """Hold a lock beside an SQLite file: SQLite refuses a second migration instead of letting it wait."""
         if self._file is None:
             yield
             return
@@ -83,7 +83,7 @@ class Database:
             raise DatabaseError(f"{self.location}: {error.strerror}") from None
 
     async def check(self) -> None:
-        """Raise DatabaseError where the database can't be reached, or its tables are not those of this version."""
+        """Raise DatabaseError if the database can't be reached, or its tables are not those of this version."""
         async with self._begun() as connection:
             found = await connection.run_sync(schema.revision_of)
         if found is None:
@@ -98,14 +98,14 @@ class Database:
     # Writing.
 
     async def insert(self, records: Sequence[Record], *, unrecorded: Mapping[str, int] | None = None) -> int:
-        """Keep `records`, in one transaction, and count `unrecorded` updates by service; returns how many are new.
+        """Store `records` and add to the count of `unrecorded` updates per service, in one transaction.
 
-        Those that are there already are left alone, whoever wrote them.
+        Returns how many records are new. Records that are already stored are left unchanged.
         """
         rows = [
             dict(zip(("service", "epoch", "seq", "published_at", "data"), _fields(record), strict=True))
             for record in sorted(records, key=lambda record: (record.service, record.epoch, record.seq))
-        ]  # in one order everywhere, so that two writers wait for each other and never each for the other
+        ]  # always in the same order, so that two writers never deadlock
         lost = unrecorded or {}
         if not rows and not lost:
             return 0
@@ -118,7 +118,7 @@ class Database:
         return new.total()
 
     async def prune(self, service: str, before_ms: int, limit: int) -> int:
-        """Delete at most `limit` of the oldest records of `service` that were published before; returns how many."""
+        """Delete at most `limit` of the oldest records of `service` published before `before_ms`; return how many."""
         async with self._begun() as connection:
             oldest = (
                 select(*_KEY)
@@ -132,10 +132,10 @@ class Database:
             return gone.rowcount
 
     async def clear(self) -> None:
-        """Delete every record, and what was counted of them."""
+        """Delete every record and all counts."""
         async with self._begun(patient=True) as connection:
             if self.dialect == "postgresql":
-                # Whoever inserts waits: a record that came between the two statements would be in no total.
+                # Inserts wait: a record between the two statements would be missing from the totals.
                 await connection.execute(text("LOCK TABLE updates IN SHARE ROW EXCLUSIVE MODE"))
             await connection.execute(delete(updates))
             await connection.execute(delete(totals))
@@ -165,9 +165,9 @@ class Database:
         limit: int,
         most_bytes: int | None = None,
     ) -> list[Record]:
-        """Records of `service` in order of SortKey, from `first` to `last` (unix ms, both included), behind `after`.
+        """Records of `service` after `after`, in order of SortKey, from `first` to `last` (unix ms, both inclusive).
 
-        At most `limit`; fewer once their `data` exceeds `most_bytes`, but one where there is any.
+        At most `limit`. Fewer if their `data` would exceed `most_bytes`, but at least one if there is any.
         """
         found: list[Record] = []
         size = 0
@@ -189,7 +189,7 @@ class Database:
         return found
 
     async def newest(self, service: str) -> SortKey | None:
-        """Where the last record of `service` stands; None where it has none."""
+        """The sort key of the last record of `service`; None if it has no record."""
         backwards = [column.desc() for column in _SORT_KEY]
         async with self._begun() as connection:
             found = await connection.execute(
@@ -199,34 +199,34 @@ class Database:
         return None if row is None else SortKey(*row)
 
     async def count(self, service: str | None = None, *, first: int | None = None, last: int | None = None) -> int:
-        """How many records there are, counted now; of one service, and of a span, where given."""
+        """The number of records, counted now; of one service and of one span if given."""
         async with self._begun(patient=True) as connection:
             statement = _between(select(func.count()).select_from(updates), service, first, last)
             return int((await connection.execute(statement)).scalar_one())
 
     async def services(self) -> list[str]:
-        """Services that have records, sorted."""
+        """The services that have records, sorted by name."""
         return sorted(name for name, count in (await self.totals()).items() if count)
 
     async def totals(self) -> dict[str, int]:
-        """How many records each service has."""
+        """The number of records per service."""
         async with self._begun() as connection:
             rows = (await connection.execute(select(totals.c.service, totals.c.records))).all()
         return {row.service: row.records for row in rows}
 
     async def unrecorded(self) -> int:
-        """How many updates were gone from the bus before they were read."""
+        """The number of updates that had left the bus before the recorder read them."""
         async with self._begun() as connection:
             return int((await connection.execute(select(func.coalesce(func.sum(totals.c.unrecorded), 0)))).scalar_one())
 
     async def last_save(self) -> float | None:
-        """Unix seconds of the last commit that inserted, or None before the first."""
+        """Unix seconds of the last commit that stored a record; None before the first."""
         async with self._begun() as connection:
             found: float | None = (await connection.execute(select(func.max(totals.c.last_save)))).scalar_one()
         return found
 
     async def positions(self, services: Collection[str]) -> dict[tuple[str, str], int]:
-        """The highest seq by (service, epoch) of the newest record of each of `services`."""
+        """The highest seq per (service, epoch), for the epoch of the newest record of each of `services`."""
         found: dict[tuple[str, str], int] = {}
         async with self._begun() as connection:
             for service in services:
@@ -254,7 +254,7 @@ class Database:
 
     @asynccontextmanager
     async def _begun(self, *, making: bool = False, patient: bool = False) -> AsyncIterator[AsyncConnection]:
-        """One transaction, committed at the end; `patient` is without deadline."""
+        """One transaction, committed at the end; without a deadline if `patient`."""
         async with self._connected(making=making, patient=patient) as connection, connection.begin():
             yield connection
 

@@ -1,4 +1,4 @@
-"""How coinwire opens a database: from DATABASE_URL to an engine, and what its failures become."""
+"""From DATABASE_URL to an engine, and the text of its failures."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from shared.errors import SettingsError
 from shared.settings import Settings
 
 DATABASE_FAULTS = (SQLAlchemyError, CommandError, OSError, TimeoutError)
-"""Everything that SQLAlchemy, its drivers and Alembic raise when a database is away, locked, full, or refuses."""
+"""What SQLAlchemy, its drivers and Alembic raise if a database is down, locked or full, or refuses a statement."""
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-_CONNECT_SECONDS = 5  # one datacentre: beyond it the host is gone
-_LOCK_SECONDS = 5  # SQLite: how long a writer waits for the other one; a batch takes milliseconds
-_LONGEST_FAULT = 200  # characters of a driver's message that are told; what says why comes first
-_CONNECTIONS = 4  # a process: the recorder has one, a gateway reads two pages at once
+_CONNECT_SECONDS = 5  # within one data centre; beyond it the host is down
+_LOCK_SECONDS = 5  # SQLite: how long a writer waits for another; a batch takes milliseconds
+_LONGEST_FAULT = 200  # characters of a driver's message that are kept; the reason comes first
+_CONNECTIONS = 4  # per process: the recorder uses one, a gateway reads two pages at once
 
 
 def url_of(settings: Settings) -> URL:
-    """DATABASE_URL with our driver. Raises SettingsError for what can't be one, without repeating it."""
+    """DATABASE_URL with our driver. Raises SettingsError, without the value, if it is no database address."""
     problem = "DATABASE_URL: must be sqlite:///file or postgresql://user:password@host/name"
     try:
         url = make_url(settings.database_url.get_secret_value())
@@ -37,7 +37,7 @@ def url_of(settings: Settings) -> URL:
         raise SettingsError(problem)
     if driver.startswith("sqlite"):
         if url.host or url.query or url.database in (None, "", ":memory:"):
-            raise SettingsError(f"{problem}; a database in memory would keep nothing")
+            raise SettingsError(f"{problem}; a database in memory would store nothing")
         return URL.create(driver, database=str(Path(str(url.database)).absolute()))
     if not url.database:
         raise SettingsError(problem)
@@ -45,7 +45,7 @@ def url_of(settings: Settings) -> URL:
 
 
 def location_of(url: URL) -> str:
-    """What people are told of where a database is: no user, no password, no options."""
+    """The address of a database for logs and messages: without user, password and options."""
     if url.get_backend_name() == "sqlite":
         return f"sqlite:///{url.database}"
     host = url.host or str(url.query.get("host", "localhost"))
@@ -53,29 +53,29 @@ def location_of(url: URL) -> str:
 
 
 def open_engine(url: URL) -> AsyncEngine:
-    """An engine; connects to nothing yet. Raises SettingsError for options that PostgreSQL does not have."""
+    """An engine. Connects to nothing yet. Raises SettingsError for options that PostgreSQL does not know."""
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, connect_args={"timeout": _LOCK_SECONDS}, pool_size=_CONNECTIONS)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         return engine
     try:
-        make_conninfo(**{name: str(value) for name, value in url.query.items()})  # else it fails at first use, for ever
+        make_conninfo(**{name: str(value) for name, value in url.query.items()})  # else every use would fail
     except ProgrammingError:
         raise SettingsError("DATABASE_URL: has an option that PostgreSQL does not know") from None
     defaults = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "utf8"}
     arguments: dict[str, Any] = {name: value for name, value in defaults.items() if name not in url.query}
-    # No prepared statements: PgBouncer's transaction mode gives each transaction another session, without them.
+    # No prepared statements: in PgBouncer's transaction mode, each transaction may get another session.
     arguments["prepare_threshold"] = None
-    # pre_ping: a database that was restarted is noticed before a transaction begins, not by it.
+    # pre_ping: connections that a restarted database has dropped are replaced before a transaction begins.
     return create_async_engine(url, connect_args=arguments, pool_size=_CONNECTIONS, pool_pre_ping=True)
 
 
 def fault_text(error: BaseException, url: URL) -> str:
-    """What a driver said, in one line; its class alone where that would repeat the password."""
+    """A driver's message in one line; only its class if the message would repeat a password."""
     cause = getattr(error, "orig", None) or error
     name = type(cause).__name__
     if isinstance(cause, SQLAlchemyError):
-        return name  # these quote statements with the values in them
+        return name  # the message quotes the statement with its values
     said = next(iter(str(cause).strip().splitlines()), "")
     passwords = (url.password, url.query.get("password"), url.query.get("sslpassword"))
     if not said or any(str(password) in said for password in passwords if password):
@@ -85,6 +85,6 @@ def fault_text(error: BaseException, url: URL) -> str:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    # What was committed survives a power cut: only that may be acknowledged on the bus.
+    # Commits survive a power cut: the recorder acknowledges them on the bus.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()

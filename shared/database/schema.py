@@ -1,4 +1,4 @@
-"""Schema: bringing a database's tables up to this version, by Alembic."""
+"""Schema: brings a database's tables up to this version, with Alembic."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def head() -> str:
 
 
 async def upgrade(connection: AsyncConnection) -> None:
-    """Apply what is missing, in the transaction of `connection`; a second process waits for the first."""
+    """Apply the missing migrations in the transaction of `connection`. A second process waits for the first."""
     if connection.dialect.name == "postgresql":
         await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     else:
-        # The driver would begin only with the first INSERT, and two processes would make the same table.
+        # The driver would begin only at the first INSERT, and two processes would create the same table.
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
     await connection.run_sync(_upgrade)
 
@@ -47,5 +47,5 @@ def _upgrade(connection: Connection) -> None:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision of a database's tables; None where it has none of ours."""
+    """The revision of a database's tables; None if it has no tables of ours."""
     return MigrationContext.configure(connection).get_current_revision()

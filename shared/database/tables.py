@@ -1,10 +1,10 @@
-"""The tables. Migrations make them; a test holds the two together."""
+"""The tables. Migrations create them; a test compares the two."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, MetaData, Table, Text
 
-# PostgreSQL would sort by the server's language; pages need the same order in every database and in Python.
+# PostgreSQL would sort by the server's locale; pages need the same order in every database and in Python.
 _NAME = Text().with_variant(Text(collation="C"), "postgresql")
 
 metadata = MetaData()
@@ -19,7 +19,7 @@ updates = Table(
     Column("data", Text, nullable=False, comment="the payload as JSON"),
     Index("updates_in_order", "service", "published_at", "epoch", "seq"),
 )
-"""One row an update."""
+"""One row per update."""
 
 totals = Table(
     "totals",
@@ -31,4 +31,4 @@ totals = Table(
     ),
     Column("last_save", Float, comment="unix seconds of the last commit that inserted"),
 )
-"""One row a service, changed in the transactions that change `updates`: to count millions of rows takes seconds."""
+"""One row per service, updated in the transactions that change `updates`. Counting millions of rows takes seconds."""

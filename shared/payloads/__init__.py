@@ -1,4 +1,4 @@
-"""What `data` means, one frozen Struct a service, with units. Gateway docs and tests are made from these types."""
+"""What `data` means: one frozen Struct per service, with units. API documents and tests use these types."""
 
 from shared.payloads.explorers import Explorers
 from shared.payloads.fields import Payload

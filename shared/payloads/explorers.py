@@ -35,14 +35,14 @@ class EthereumExplorer(Struct, frozen=True, kw_only=True):
 
 
 class ExplorerChains(Struct, frozen=True, kw_only=True):
-    """One entry a chain; `null` where no source of that chain answered."""
+    """One entry per chain; `null` if no source of that chain answered."""
 
     bitcoin: BitcoinExplorer | None
     ethereum: EthereumExplorer | None
 
 
 class Explorers(Payload, frozen=True, kw_only=True):
-    """Chain statistics; the Bitcoin figures stand again flat, as the API document has them."""
+    """Chain statistics. The Bitcoin figures are repeated at the top level."""
 
     chains: ExplorerChains
     latest_block: Annotated[int | None, Meta(description="Bitcoin: height of the newest block")]

@@ -10,7 +10,7 @@ Health = Literal["healthy", "degraded", "unhealthy"]
 
 
 class ProviderHealth(Struct, frozen=True, kw_only=True):
-    """How one provider answered lately, whoever of the cluster asked it."""
+    """How one provider answered lately, to any process of the cluster."""
 
     status: Annotated[
         Health,

@@ -10,7 +10,7 @@ Score = Annotated[float, Meta(ge=0, le=1)]
 
 
 class HeadlineSentiment(Struct, frozen=True, kw_only=True):
-    """How the current headlines sound, and who says so."""
+    """The tone of the current headlines, and the method that measured it."""
 
     method: Annotated[
         Literal["hub_model", "local_model", "lexicon"],
@@ -22,7 +22,7 @@ class HeadlineSentiment(Struct, frozen=True, kw_only=True):
 
 
 class HuggingFace(Payload, frozen=True, kw_only=True):
-    """Crypto models and datasets on the Hugging Face hub, and how headlines sound to a model."""
+    """Crypto models and datasets on the Hugging Face hub, and a model's reading of the headlines."""
 
     total_models: Annotated[int, Meta(description="found by the search terms, each counted once")]
     total_datasets: Annotated[int, Meta(description="found by the search terms, each counted once")]

@@ -9,7 +9,7 @@ from shared.payloads.fields import CoinId, Payload
 
 class MarketData(Payload, frozen=True, kw_only=True):
     """Prices, volumes and market values of the tracked coins. All four maps have the same keys; `null` means that no
-    source gave a figure that is still fresh enough (docs/adr/0004)."""
+    source has a figure that is still fresh."""
 
     prices: Annotated[dict[CoinId, float | None], Meta(description="USD for one coin")]
     volumes: Annotated[dict[CoinId, float | None], Meta(description="USD traded in the last 24 h, all exchanges")]

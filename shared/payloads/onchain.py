@@ -29,7 +29,7 @@ class ContractEvent(Struct, frozen=True, kw_only=True):
 
 
 class Onchain(Payload, frozen=True, kw_only=True):
-    """Activity over all chains that a source answered for: also of those that are not in `chains`."""
+    """Activity over all chains that a source covers, including those that are not in `chains`."""
 
     active_addresses: Annotated[int | None, Meta(description="addresses active in the last 24 h, all chains known")]
     transaction_count: Annotated[int | None, Meta(description="transactions in the last 24 h, all chains known")]

@@ -8,9 +8,9 @@ from shared.payloads.fields import Payload, UtcTime
 
 
 class Persistence(Payload, frozen=True, kw_only=True):
-    """State of the recorder, which writes every update into a database."""
+    """State of the recorder, which stores every update in a database."""
 
-    storage_location: Annotated[str, Meta(description="where updates are kept, without credentials")]
+    storage_location: Annotated[str, Meta(description="address of the database, without credentials")]
     total_records: Annotated[int, Meta(description="updates in the database")]
     records_by_service: dict[str, int]
     storage_size: Annotated[str, Meta(examples=["2.5 GB"])]

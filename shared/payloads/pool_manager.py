@@ -9,7 +9,7 @@ from shared.payloads.health_checker import Health
 
 
 class SourcePoolState(Struct, frozen=True, kw_only=True):
-    """One pool of a service: sources that stand in for one another."""
+    """One pool of a service: sources that replace each other."""
 
     active_source: Annotated[str | None, Meta(description="the source that answered last; null if none does")]
     available_sources: Annotated[list[str], Meta(description="in the order in which they are tried")]

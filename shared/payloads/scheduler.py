@@ -12,9 +12,9 @@ class JobState(Struct, frozen=True, kw_only=True):
 
     id: Annotated[str, Meta(examples=["market_data_collection"])]
     service: str
-    category: Annotated[str, Meta(description="whose worker runs it")]
+    category: Annotated[str, Meta(description="category of the worker that runs it")]
     interval_seconds: float
-    next_run: Annotated[UtcTime | None, Meta(description="null if nobody runs it")]
+    next_run: Annotated[UtcTime | None, Meta(description="null if no worker runs it")]
     last_run: Annotated[UtcTime | None, Meta(description="when it began last; null if it never did")]
     last_duration_seconds: Annotated[float | None, Meta(description="of the last run that ended")]
     status: Annotated[

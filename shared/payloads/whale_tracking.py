@@ -34,7 +34,7 @@ class WhaleWallet(Struct, frozen=True, kw_only=True):
 class WhaleTracking(Payload, frozen=True, kw_only=True):
     """Large transfers since the last update."""
 
-    large_transactions: Annotated[list[WhaleTransaction], Meta(description="the newest first, one entry a transfer")]
+    large_transactions: Annotated[list[WhaleTransaction], Meta(description="newest first, one entry per transfer")]
     whale_wallets: Annotated[list[WhaleWallet], Meta(description="known wallets in these transfers")]
     total_volume: Annotated[float, Meta(description="USD, sum of the large transactions")]
     alert_threshold: Annotated[float, Meta(description="USD from which a transfer counts as large")]

@@ -1,4 +1,4 @@
-"""Retention: for how many days the database keeps each service's updates."""
+"""Retention: the days for which updates of each service are kept in the database."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from math import isfinite
 
 from shared.catalog import CHANNEL_NAMES
 
-_LONGEST = 36_500.0  # days: a century; what is more is a slip of the keyboard
+_LONGEST = 36_500.0  # days: a century; a larger number is a typing error
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Days by service; `days` where a service has none of its own."""
+    """`days`, with exceptions in `by_service`."""
 
     days: float
     by_service: Mapping[str, float] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Retention:
 
     @classmethod
     def parse(cls, text: str) -> Retention:
-        """What `7,news=90,market_data=2` says. Raises ValueError with a line for the operator."""
+        """Reads `7,news=90,market_data=2`. Raises ValueError with a line for the operator."""
         days: float | None = None
         by_service: dict[str, float] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):

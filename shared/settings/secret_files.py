@@ -1,7 +1,7 @@
-"""Settings from files, as Docker's and Compose's secrets and mounted volumes hold them: one setting a file.
+"""Settings from files, such as Docker's and Compose's secrets and mounted volumes: one setting per file.
 
-A file is named like its setting, in lower case (`redis_url`), and holds its value in UTF-8. Newlines at its end are
-dropped, since editors and `echo` add one; nothing else is. An empty file counts as not set, as an empty variable does.
+A file has the name of its setting in lower case (`redis_url`), and holds only the value, in UTF-8. Trailing newlines
+are dropped, since editors and `echo` add one. An empty file counts as not set, like an empty variable.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from shared.errors import SettingsError
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """The source that pydantic-settings asks after others: what these have already is not looked for.
+    """A source for pydantic-settings. It looks only for settings that the sources before it don't have.
 
-    Of two folders the later one wins. One that is not there is empty. pydantic-settings has a source of its own for
-    such files, but it warns of folders that are missing, which is the rule outside of containers; ignores a file that
-    can't be used, so that a default takes its place unseen; and drops spaces that may belong to a password.
+    Later folders take precedence; a missing folder counts as empty. pydantic-settings has a source for such files, but
+    it warns about missing folders, which are normal outside of containers; silently uses the default if a file can't
+    be used; and drops spaces that may belong to a password.
     """
 
     def __init__(self, settings: type[BaseSettings], folders: Sequence[Path]) -> None:
@@ -31,7 +31,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         self._folders = [folder for folder in reversed(folders) if _is_there(folder)]
 
     def __call__(self) -> dict[str, Any]:
-        """The value of each setting that has a file. Raises SettingsError that names all whose file can't be used."""
+        """The value of each setting that has a file. Raises SettingsError that names each unusable one."""
         found, faults = {}, []
         for name, field in self.settings_cls.model_fields.items():
             if name in self.current_state:
@@ -48,15 +48,15 @@ class SecretFiles(PydanticBaseSettingsSource):
         return found
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
-        """Text of the file of one setting, None where there is none; the name; and that the text is no JSON."""
+        """The text of a setting's file, or None; its name; and False, because the text is not JSON."""
         texts = (_text(folder / field_name) for folder in self._folders)
         return next((text for text in texts if text), None), field_name, False
 
 
 def _is_there(folder: Path) -> bool:
-    """Whether files can be looked for in it. A folder of secrets need not be listable, so it is never listed."""
+    """Whether the folder exists. It is never listed: a folder of secrets need not be listable."""
     try:
-        os.stat(f"{folder}/.")  # which needs the permission to look for files in it, as `stat` of itself does not
+        os.stat(f"{folder}/.")  # `/.` needs the permission to open files in it, which `stat` of the folder does not
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -67,12 +67,12 @@ def _is_there(folder: Path) -> bool:
 def _text(path: Path) -> str | None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            # Docker makes a folder where a file that it should mount is missing. To ignore it would be to run with
-            # the default: say, a cluster that keeps its history in the wrong database.
+            # If a file to mount is missing, Docker creates a folder in its place. Ignoring that would silently use the
+            # default: for example, the wrong database.
             raise SettingsError(f"{path} is not a file")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeError) as error:  # a UnicodeError holds what was read: it must not be shown
+    except (OSError, UnicodeError) as error:  # a UnicodeError contains the text, which must not be shown
         raise SettingsError(f"{path} can't be read ({type(error).__name__})") from None
     return text.rstrip("\r\n")

@@ -1,6 +1,6 @@
-"""Settings: read once, frozen, secrets masked. `.env.example` has every one.
+"""Settings: read once, frozen, secrets masked. docs/reference/settings.md lists them.
 
-Each comes from the environment, else from `.env`, else from a file named like it (`redis_url`) in a folder of secrets.
+A setting is read from the environment, else from `.env`, else from a file with its name (`redis_url`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from shared.settings.retention import Retention
 from shared.settings.secret_files import SecretFiles
 
 SECRET_FOLDERS = (Path("/run/coinwire"), Path("/run/secrets"))
-"""Where settings' files are looked for. The second is where Compose and Swarm put the operator's secrets; it wins over
-the first, which has those that the deployment made for itself."""
+"""Folders of settings in files. The deployment writes its own credentials to the first. Compose and Swarm put the
+operator's secrets into the second, which takes precedence."""
 
 
 class Group(Enum):
-    """Who reads a setting. Compose passes it on to these containers; the tables have a heading for each group."""
+    """The processes that read a setting. Compose passes it on to their containers; the docs have a table per group."""
 
     ALL = "Every process"
     GATEWAY = "Gateways"
@@ -32,7 +32,7 @@ class Group(Enum):
 
 
 def _setting(default: Any, group: Group, description: str, *, unit: str = "", **limits: Any) -> Any:
-    """A field of Settings with all that is known of it. `make docs` writes `.env.example` and the tables from it."""
+    """A field of Settings. `make docs` writes `.env.example`, Compose's lists and the tables from it."""
     extra: dict[str, Any] = {"group": group.name, "unit": unit}
     return Field(default=default, description=description, json_schema_extra=extra, **limits)
 
@@ -179,8 +179,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What pydantic-settings asks, the first that knows a setting wins. Files are read in our own way."""
-        folders: Any = getattr(file_secret_settings, "secrets_dir", None)  # those given as `_secrets_dir`
+        """The sources in order of precedence. Files are read by SecretFiles."""
+        folders: Any = getattr(file_secret_settings, "secrets_dir", None)  # the argument `_secrets_dir`
         return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls, folders or ())
 
     @field_validator("retention_days", mode="before")
@@ -205,9 +205,9 @@ class Settings(BaseSettings):
 
 
 def load_settings(folders: Sequence[Path] = SECRET_FOLDERS) -> Settings:
-    """The settings of this process. Raises SettingsError: one line that names each wrong setting, not its value.
+    """The settings of this process. Raises SettingsError with one line that names each wrong setting without its value.
 
-    The environment wins over `.env`, that over a file in `folders`, and of those the later ones over the earlier.
+    The environment takes precedence over `.env`, `.env` over files, and later `folders` over earlier ones.
     """
     try:
         return Settings(_secrets_dir=folders)  # type: ignore[call-arg]  # mypy knows of fields only

@@ -1,4 +1,4 @@
-"""The catalogue and the payload types, against the API document's own tables and samples."""
+"""The catalogue and the payload types. Where the original API document is at hand, its tables and samples hold too."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def document() -> str:
-    """The API document, where this checkout has it beside itself."""
+    """The original API document, if it is beside this checkout."""
     if not DOCUMENT.exists():
-        pytest.skip("the API document is not here")
+        pytest.skip("the original API document is not here")
     return DOCUMENT.read_text()
 
 
-def test_the_twelve_services_stand_in_document_order() -> None:
+def test_the_twelve_services_have_their_order() -> None:
     """Seven of data collection, three of monitoring, two of integration; `system` has a channel besides."""
     assert tuple(SERVICES) == NAMES
     assert (*NAMES, SYSTEM) == CHANNEL_NAMES
@@ -41,7 +41,7 @@ def test_the_twelve_services_stand_in_document_order() -> None:
 
 
 def test_the_documents_tables_are_the_catalogue(document: str) -> None:
-    """Name, description, interval and dedicated endpoint of each service are the document's, in its order."""
+    """Name, description, interval and endpoint of each service are those of the original document, in its order."""
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (\d+) seconds \| `(/ws/\w+)` \|$", document, re.MULTILINE)
     assert [name for name, *_ in rows] == list(SERVICES)
     for name, description, interval, endpoint in rows:
@@ -67,7 +67,7 @@ def test_the_documents_sections_are_the_endpoints(document: str) -> None:
 
 
 def samples(document: str) -> dict[str, dict[str, Any]]:
-    """The sample `data` of each service, without what the document elides."""
+    """The sample `data` of each service in the original document, without elided fields."""
     found = {}
     for block in re.findall(r"```json\n(.*?)```", document, re.DOTALL):
         whole = re.sub(r"\n[^\n]*: (?:\[\.\.\.\]|\{\.\.\.\}),?(?=\n)", "", block)
@@ -81,7 +81,7 @@ def samples(document: str) -> dict[str, dict[str, Any]]:
 
 
 def test_the_documents_samples_are_payloads(document: str) -> None:
-    """Every sample that the document prints whole decodes into its payload type, and back into itself."""
+    """Every complete sample of the original document decodes into its payload type, and back into itself."""
     found = samples(document)
     assert set(found) == set(SERVICES) - {"explorers", "rpc_nodes", "onchain"}
     assert msgspec.to_builtins(msgspec.convert(found["news"], News)) == found["news"]
@@ -99,12 +99,12 @@ BEYOND: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "huggingface": ((), {"sentiment": None, "sources": []}),
     "persistence": ((), {"records_by_service": {}, "storage_bytes": 0, "unrecorded": 0}),
 }
-"""What our payloads have beyond the document's samples, and where."""
+"""Fields of our payloads that the samples lack, and where."""
 
 
 @pytest.mark.parametrize("name", BEYOND)
 def test_samples_are_payloads_but_for_what_we_add(document: str, name: str) -> None:
-    """With the fields that we add, a sample decodes into its type and back: the document's own are as it has them."""
+    """With these fields added, a sample decodes into its type and back: all fields of the sample are unchanged."""
     sample = samples(document)[name] | ({"degraded_count": 0} if name == "health_checker" else {})
     path, added = BEYOND[name]
     target: Any = sample
@@ -116,7 +116,7 @@ def test_samples_are_payloads_but_for_what_we_add(document: str, name: str) -> N
 
 
 def test_the_documents_partial_samples_are_parts_of_payloads(document: str) -> None:
-    """Where the document elides fields or we add some, what it prints fits, field by field."""
+    """Each field that an incomplete sample has fits its type."""
     found = samples(document)
     empty: dict[str, Any] = {"market_caps": {}, "price_changes": {}}
     assert msgspec.convert(found["market_data"] | empty, MarketData).prices == {"bitcoin": 45000.0, "ethereum": 3200.0}
