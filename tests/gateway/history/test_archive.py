@@ -184,9 +184,9 @@ records = st.builds(
 
 @given(ranges, records)
 def test_a_cursor_comes_back_as_it_went(asked: Range, last: Record) -> None:
-    """Range and place survive, in characters that a URL holds unescaped."""
+    """Range and sort key survive, in characters that a URL holds unescaped."""
     text = encode_cursor(asked, last)
-    assert decode_cursor(text) == Range(asked.service, asked.first, asked.last, last.place)
+    assert decode_cursor(text) == Range(asked.service, asked.first, asked.last, last.sort_key)
     assert httpx.URL("http://x/", params={"cursor": text}).query.decode() == f"cursor={text}"
 
 
