@@ -1,4 +1,4 @@
-"""Jobs: when each service collects, staggered, never two of one at a time; and what is known of every run."""
+"""Jobs: when each service collects. First runs are staggered, runs of one service never overlap."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, Literal
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-_FIRST_AFTER = 0.2  # s: the first cycle starts with the process, for nobody wants to wait 60 s for news
-_STAGGER = 0.7  # s between the first runs of two services, so that their requests don't come in one burst
+_FIRST_AFTER = 0.2  # s: the first cycle starts with the process, so that news need not wait 60 s
+_STAGGER = 0.7  # s between the first runs of two services, to spread their requests
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Jobs:
     """The jobs of one worker process, on APScheduler."""
 
     def __init__(self, leads: Callable[[], bool] = lambda: True) -> None:
-        """While not `leads()`, cycles are called, to know of it, but are no runs that anything is noted of."""
+        """While not `leads()`, cycles are called so that they notice, but not counted as runs."""
         self._leads = leads
         self.jobs: dict[str, Job] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -60,13 +60,13 @@ class Jobs:
             running = asyncio.ensure_future(cycle())
             self._running.add(running)
             try:
-                # Waited for, not awaited: a cycle that `stop` cancels is no error that APScheduler should report.
+                # Wait for it instead of awaiting it: APScheduler would report a cycle that `stop` cancels as an error.
                 await asyncio.wait([running])
                 succeeded = not running.cancelled() and running.result()
             finally:
                 self._running.discard(running)
                 if self._stopping and (running.cancelled() or not running.done()):
-                    job.status = before  # cut short by us, which says nothing of the service
+                    job.status = before  # `stop` cut it short, so the run says nothing about the service
                 else:
                     job.last_duration = time.monotonic() - began
                     job.status = "waiting" if succeeded else "failed"
@@ -78,7 +78,7 @@ class Jobs:
             id=job.id,
             max_instances=1,
             coalesce=True,
-            misfire_grace_time=None,  # late is better than not at all: figures are read when the job runs
+            misfire_grace_time=None,  # run late rather than not at all: figures are read when the job runs
         )
         self.jobs[service] = job
         return job
@@ -91,7 +91,8 @@ class Jobs:
 
     def start(self) -> None:
         """Start the clock; needs a running event loop."""
-        # Only now: to make the services may take longer than that, and what is past is put off by an interval.
+        # Start the clock only now: building the services can take longer than the first offset, and a run in the past
+        # is postponed by a whole interval.
         now = datetime.now(UTC)
         for place, job in enumerate(self.jobs.values()):
             first = now + timedelta(seconds=_FIRST_AFTER + _STAGGER * place)
@@ -100,7 +101,7 @@ class Jobs:
         self._scheduler.start()
 
     async def stop(self) -> None:
-        """Plan nothing more, cancel the cycles that run, and wait for their end."""
+        """Plan no more runs, cancel those under way, and wait for them to end."""
         self._stopping = True
         self._scheduler.remove_all_jobs()
         running = list(self._running)

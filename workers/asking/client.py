@@ -1,4 +1,4 @@
-"""The HTTP client of a worker, and what is different where a simulator stands for the upstreams."""
+"""The HTTP client of a worker: to the upstreams, or to a simulator in their place."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import httpx
 
 from shared.settings import Settings
 
-_KEEP_OPEN = 30.0  # s an idle connection is kept: longer than the 5 s between two cycles, so that each needs no new TLS
+_KEEP_OPEN = 30.0  # s an idle connection is kept: longer than the 5 s between cycles, to save TLS handshakes
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_BACKSTOP = 60.0  # s a socket may be silent: never reached, as every ask has a nearer deadline
+_BACKSTOP = 60.0  # s a socket may be silent; every ask has a shorter deadline, so this is never reached
 
 
 class SimulatorTransport(httpx.AsyncBaseTransport):
-    """Sends every request to the simulator, which tells providers apart by the Host header it finds unchanged.
+    """Sends every request to the simulator, with its Host header unchanged: by that the simulator knows the upstream.
 
-    What is for this machine already (an operator's own node in RPC_NODES) goes where it says.
+    Requests to this machine (an operator's own node in RPC_NODES) go to their own address.
     """
 
     def __init__(self, address: str) -> None:
@@ -43,7 +43,7 @@ class SimulatorTransport(httpx.AsyncBaseTransport):
 
 
 def open_client(settings: Settings) -> httpx.AsyncClient:
-    """The HTTP client of a worker: to the upstreams, or to the simulator where one is set. The caller closes it."""
+    """The HTTP client of a worker: to the upstreams, or to the simulator of SIMULATOR_URL. The caller closes it."""
     timeout = httpx.Timeout(_BACKSTOP)
     if settings.simulator_url is not None:
         transport = SimulatorTransport(settings.simulator_url)
@@ -52,7 +52,7 @@ def open_client(settings: Settings) -> httpx.AsyncClient:
 
 
 def source_label(name: str, settings: Settings) -> str:
-    """How a payload's `source` calls a provider: what the simulator produced says so."""
+    """A provider's name in payloads: with ` (simulated)` if the simulator answered for it."""
     simulated = settings.simulator_url is not None and name not in _own_nodes(settings)
     return f"{name} (simulated)" if simulated else name
 

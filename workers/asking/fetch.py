@@ -23,21 +23,21 @@ from workers.asking.provider import Ask, Provider, Request, StatusError
 T = TypeVar("T")
 
 OnCall = Callable[[str, float | None, ProviderError | None], None]
-"""Called as (provider, seconds, error) after every call: `seconds` its answer took, None if there was none."""
+"""Called after every call as (provider, seconds, error); `seconds` until the answer, None without one."""
 
-_USER_AGENT = "coinwire/2.0 (cryptocurrency data relay; one fetcher a provider and cluster)"
+_USER_AGENT = "coinwire/2.0 (cryptocurrency data relay; one fetcher per provider and cluster)"
 _ACCEPT = "application/json, text/plain;q=0.9, */*;q=0.1"
-_REMEMBERED = 64  # answers kept for conditional requests: feeds, 40 pages of a hub; the least used is asked for anew
-_MAX_REDIRECTS = 3  # a missing slash takes one; more is a loop, and a ProviderError
+_REMEMBERED = 64  # answers kept for conditional requests: feeds, 40 pages of a hub; beyond it the oldest is dropped
+_MAX_REDIRECTS = 3  # a missing slash takes one; more means a loop and raises ProviderError
 _MAX_PAUSE = {429: 3600.0, 418: 3 * 86400.0}
-"""Seconds of Retry-After that we obey at most: a 429 that asks for more is an error of theirs, while Binance's bans
-(418) last up to three days. Beyond it the provider is simply asked again."""
+"""Longest Retry-After that is obeyed, in seconds, by status; longer ones are cut to it. Binance's bans (418) last up to
+three days; a 429 that asks for more than an hour is taken for a mistake."""
 _USED_UP, _RESET = re.compile(r";\s*r=0\s*(?:;|$)"), re.compile(r";\s*t=(\d{1,9})\s*(?:;|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """An answer, and the headers that ask whether it still holds."""
+    """An answer, and the headers of the request that asks whether it has changed."""
 
     validators: Mapping[str, str]
     answer: Any
@@ -53,7 +53,7 @@ class Fetcher:
         clock: Callable[[], float] = time.time,
         on_call: OnCall = lambda provider, seconds, error: None,
     ) -> None:
-        """`clock` gives unix seconds; a Retry-After that is a date is held against it."""
+        """`clock` gives unix seconds, to turn a Retry-After date into a delay."""
         self._client = client
         self._budgets = budgets
         self._clock = clock
@@ -63,9 +63,9 @@ class Fetcher:
     def asker(self, provider: Provider, seconds: float, *, reserve: int = 0) -> Ask:
         """The Ask of `provider` for one attempt: all its requests together end within `seconds` from now.
 
-        A call that would leave less than `reserve` units of the budget is not made (RateBudgetError).
+        A call that would leave less than `reserve` units of the budget is not made.
 
-        It raises ProviderError, RateBudgetError, and BusError where Redis can't count the call.
+        The Ask raises ProviderError, RateBudgetError if the budget forbids the call, BusError if Redis can't count it.
         """
         until = asyncio.get_running_loop().time() + seconds
 
@@ -81,7 +81,7 @@ class Fetcher:
             except TimeoutError:
                 failure = ProviderError(provider.name, f"no answer within {seconds:.1f} s")
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-                # Only the kind: the text may hold the URL.
+                # Report only the type: the message may contain the URL, and that a key.
                 failure = ProviderError(provider.name, f"connection: {type(error).__name__}")
             except ProviderError as error:
                 self._on_call(provider.name, clock() - began, error)
@@ -148,8 +148,8 @@ class Fetcher:
         if response.status_code != 200:
             raise await self._refused(name, response)
         if "," in response.headers.get("content-encoding", ""):
-            # Packed once, the 64 KiB that are read at a time unpack to 64 MiB at most; twice, to a thousand times that.
-            raise ProviderError(name, "packed more than once")
+            # Compressed once, the 64 KiB read at a time expand to at most 64 MiB; twice, to a thousand times that.
+            raise ProviderError(name, "compressed more than once")
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk
@@ -169,13 +169,13 @@ class Fetcher:
         if pause is None and status == 429:
             pause = _reset_of(response.headers.get("ratelimit"), most)
         if pause is not None and status in _MAX_PAUSE:
-            # Without Redis the pool's own pause still holds; the answer matters more than the failed note of it.
+            # Without Redis other workers don't learn of the pause; this worker's pool still keeps it.
             with contextlib.suppress(BusError):
                 await self._budgets.block(name, pause)
         return StatusError(name, status, retry_after=pause)
 
     def _retry_after(self, value: str | None, most: float) -> float | None:
-        """Seconds of a Retry-After header, capped; None where it is absent, past, or neither number nor date."""
+        """Seconds of a Retry-After header, at most `most`; None if absent, past, or neither number nor date."""
         if value is None:
             return None
         try:
@@ -190,9 +190,9 @@ class Fetcher:
 
 
 def _reset_of(value: str | None, most: float) -> float | None:
-    """Seconds until a limit that is used up begins anew, capped, as the field RateLimit says; None where it does not.
+    """Seconds until an exhausted limit resets, at most `most`, from a RateLimit header; None if it names none.
 
-    `"api";r=0;t=55`, one item a limit: https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-09.html
+    `"api";r=0;t=55`, one item per limit: https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-09.html
     """
     found = [item for item in (value or "").split(",") if _USED_UP.search(item)]
     seconds = [float(reset[1]) for item in found if (reset := _RESET.search(item))]
@@ -200,13 +200,13 @@ def _reset_of(value: str | None, most: float) -> float | None:
 
 
 def _validators(headers: httpx.Headers) -> dict[str, str]:
-    """What to send next time so that an answer that has not changed need not be sent again."""
+    """Headers for the next request, so that the upstream can answer 304 if nothing has changed."""
     pairs = {"If-None-Match": headers.get("etag"), "If-Modified-Since": headers.get("last-modified")}
     return {name: value for name, value in pairs.items() if value}
 
 
 def _followed(name: str, target: httpx.Request, origin: httpx.Request) -> httpx.Request:
-    """The next request of a redirect; only within the host, for our key goes with it."""
+    """The next request of a redirect. Raises ProviderError if it leads to another host, which must not see our key."""
     if (target.url.scheme, target.url.netloc) != (origin.url.scheme, origin.url.netloc):
         raise ProviderError(name, "redirect to another host")
     return target

@@ -1,4 +1,4 @@
-"""Part: one kind of figure of a service that is asked for less often than the service publishes."""
+"""Part: figures of a service that are refreshed less often than the service publishes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from workers.asking.provider import Ask, Provider
 P = TypeVar("P", bound=Provider)
 T = TypeVar("T")
 
-_LEAST = 1.0  # s that must be left of a cycle to ask more in it: as for one attempt of a pool
+_LEAST = 1.0  # s that must be left of a cycle to ask again in it: as for one attempt of a pool
 
 
 @dataclass(frozen=True, slots=True)
 class PartAnswer(Generic[T]):
-    """What a part's pool said last."""
+    """The latest answer of a part."""
 
     source: str
     """Name of the provider."""
@@ -29,7 +29,7 @@ class PartAnswer(Generic[T]):
 
 
 class Part(Generic[P, T]):
-    """A question, the pool that it is put to, and the latest answer."""
+    """A question, the pool that answers it, and the latest answer."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Part(Generic[P, T]):
         refresh: float,
         keep: float,
     ) -> None:
-        """`refresh`: seconds after which to ask again. `keep`: seconds for which an answer still counts."""
+        """`refresh`: seconds after which to ask again. `keep`: seconds for which an answer may be published."""
         self.pool = pool
         self._question = question
         self._refresh = refresh
@@ -52,14 +52,14 @@ class Part(Generic[P, T]):
         return answer if answer is not None and now - answer.received <= self._keep else None
 
     def is_due(self, now: float) -> bool:
-        """Whether to ask: the answer is old, or a source better than the one that gave it is well again."""
+        """Whether to ask at `now`: the answer is old, or a better source than its own is available again."""
         return self._answer is None or self._is_old(now) or bool(self._better())
 
     async def ask(self, now: float, deadline: float, *, early: bool = False) -> bool:
-        """Put the question; whether an answer came. Raises NoSourceError.
+        """Ask the pool. Returns whether an answer came. Raises NoSourceError.
 
-        While the answer is young, only better sources are asked (that none of them has one is no failure then); with
-        `early`, all are.
+        While the answer is young, only better sources are asked, and it is no failure if none of them answers. With
+        `early`, all are asked.
         """
         if early or self._is_old(now):
             source, value = await self.pool.ask(self._question, deadline)

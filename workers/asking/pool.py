@@ -1,4 +1,4 @@
-"""SourcePool: providers of one kind of answer, tried in their order by health, cooled down after failure."""
+"""SourcePool: providers of the same kind of answer, tried in order; one that fails is left alone for a while."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-_SHARE = 0.6  # of the time that is left goes to one attempt: a source that hangs leaves the rest to the next
-_LEAST = 1.0  # s an attempt needs to have a chance; with less left, the next cycle tries (a call would be wasted)
+_SHARE = 0.6  # of the remaining time goes to one attempt, so that a source that hangs leaves time for the next
+_LEAST = 1.0  # s an attempt needs; with less time left no attempt is made, and the next cycle tries
 _FIRST_PAUSE = 5.0  # s after the first failure: one cycle of our fastest service
-_LONGEST_PAUSE = 300.0  # s: a source that is back is noticed within five minutes; asking more often helps nobody
-_JITTER = 0.25  # of a pause is random, so that many workers don't come back in one burst
+_LONGEST_PAUSE = 300.0  # s; so a source that is back is noticed within five minutes
+_JITTER = 0.25  # of a pause is random, so that workers don't retry all at once
 
 
 class Asking(Protocol):
@@ -44,32 +44,32 @@ class Source(Generic[P]):
     error: ProviderError | None = None
     """What the last failure said, while it is not healthy."""
     down_since: float | None = None
-    """Clock's seconds of the first of these failures."""
+    """Clock time of the first of these failures."""
     retry_at: float = 0.0
-    """Clock's seconds before which it is left alone."""
+    """Clock time before which it is not asked."""
 
 
 class Outages:
-    """Sources that this process has said to be down: once each, however many pools they are in."""
+    """Sources that this process has logged as down: once each, however many pools they are in."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
 
     def begins(self, source: str) -> bool:
-        """Whether to say that `source` is down: nobody has yet."""
+        """Note that `source` is down. Returns whether that is to be logged: no pool has yet."""
         is_news = source not in self._told
         self._told.add(source)
         return is_news
 
     def ends(self, source: str) -> bool:
-        """Whether to say that `source` is back: it was said to be down, and nobody has said this yet."""
+        """Note that `source` is back. Returns whether that is to be logged: it was logged as down, and not as back."""
         is_news = source in self._told
         self._told.discard(source)
         return is_news
 
 
 class SourcePool(Generic[P]):
-    """Providers in declared order: the first that is well answers. Not for two asks at a time."""
+    """Providers in order of preference: the first healthy one answers. Not for concurrent asks."""
 
     def __init__(
         self,
@@ -84,12 +84,12 @@ class SourcePool(Generic[P]):
     ) -> None:
         """`on_failover(pool, before, now, reason)` is called when `active` changes; `chance` gives 0 ≤ x < 1.
 
-        Pools that share `outages` say once among them that a source is down, or back.
+        Pools that share `outages` log once among them that a source is down, or back.
         """
         self.name = name
         self.sources: tuple[Source[P], ...] = tuple(Source(provider) for provider in providers)
         self.active: str | None = providers[0].name if providers else None
-        """The source that answered last, at first the first one; None when none did. Of several, the first in order."""
+        """The source that answered last, at first the first; None if none did. After `ask_all`, the first that did."""
         self._fetcher = fetcher
         self._on_failover = on_failover
         self._clock = clock
@@ -107,8 +107,8 @@ class SourcePool(Generic[P]):
     ) -> tuple[str, T]:
         """Name and answer of the first source that has one, within `deadline` seconds from now.
 
-        `skip` names sources not wanted this time; an answer that comes only because a better source was skipped does
-        not change `active`. Raises NoSourceError with what each said; anything but a ProviderError passes through.
+        `skip` names sources that are not asked this time; an answer from a source behind a skipped one does not change
+        `active`. Raises NoSourceError with each source's error; errors other than ProviderError pass through.
         """
         end = self._clock() + deadline
         errors: list[ProviderError] = []
@@ -143,9 +143,9 @@ class SourcePool(Generic[P]):
     ) -> list[tuple[str, T]]:
         """Name and answer of every source that has one within `deadline` seconds; all are asked at once.
 
-        For answers that add up instead of standing in for one another: there is no active source, hence no failover.
-        With `cooling`, sources that cool down are asked too: how they are is what is wanted.
-        Raises NoSourceError where none has one, with what each said; anything but a ProviderError passes through.
+        For answers that are merged instead of replacing each other: there is no failover. With `cooling`, sources that
+        are left alone after a failure are asked too. Raises NoSourceError with each source's error if none answered;
+        errors other than ProviderError pass through.
         """
         now = self._clock()
         asked = [source for source in self.sources if cooling or source.retry_at <= now]
@@ -192,7 +192,7 @@ class SourcePool(Generic[P]):
         source.failures, source.error, source.down_since, source.retry_at = 0, None, None, 0.0
 
     def _settle(self, source: Source[P] | None, skip: Collection[str], errors: Sequence[ProviderError]) -> None:
-        """Tell of a change of the active source."""
+        """Report a change of the active source."""
         after = source.provider.name if source else None
         better = self.sources[: self.sources.index(source)] if source else self.sources
         if after == self.active or any(other.provider.name in skip for other in better):
@@ -202,7 +202,7 @@ class SourcePool(Generic[P]):
             self._on_failover(self.name, before, after, self._why(before, after, errors))
 
     def _why(self, before: str | None, after: str | None, errors: Sequence[ProviderError]) -> str:
-        """Why `before` no longer answers: what it said now, else what it said last, else that another is back."""
+        """Why `before` no longer answers: its error now, else its last one, else that a better source is back."""
         said = [error for error in errors if error.provider == before]
         said += [source.error for source in self.sources if source.provider.name == before and source.error]
         return _what(said[0]) if said else f"{after} answers again"

@@ -22,7 +22,7 @@ def parse_feed(body: bytes) -> tuple[Headline, ...]:
 
 
 class CoinDesk(Feed):
-    """One outlet: the newest 25 to 50 articles; made anew every five minutes."""
+    """One outlet: the newest 25 to 50 articles, regenerated at most every five minutes."""
 
     name = NAME
     outlet = OUTLET

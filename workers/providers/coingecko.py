@@ -1,7 +1,7 @@
 """CoinGecko v3: https://docs.coingecko.com/v3.0.1/reference/coins-markets
 
-Works without a key, for so many calls an address that nobody says how many; answers are cached for 60 s. An id that
-it does not know is absent from the answer. Numbers are JSON numbers, any of them may be null.
+Works without a key; the limit per address is unpublished. Answers are cached for 60 s. Unknown ids are absent from the
+answer. Numbers are JSON numbers, any of them may be null.
 """
 
 from __future__ import annotations

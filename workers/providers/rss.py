@@ -66,7 +66,7 @@ class Feed(NewsSource):
     """Of the feed, below `base_url`."""
     budget = Budget(10, 60.0)  # no limit is known; once a minute is what we need, the rest is for restarts
     refresh = 0.0
-    probe_plan = ProbePlan(90.0, 5)  # made anew every five minutes and later, and news reads it every 60 s anyway
+    probe_plan = ProbePlan(90.0, 5)  # regenerated at most every five minutes; news already polls it
 
     def headers(self) -> Mapping[str, str]:
         """What it may answer with."""

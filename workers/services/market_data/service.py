@@ -103,7 +103,7 @@ class MarketDataService(Service):
         """Ask for a list where one is due. Raises NoSourceError where it is and none came."""
         names = [source.provider.name for source in self.lists.sources]
         young = [source.provider.name for source in self.lists.sources if self._is_young(source.provider, now)]
-        # Of the sources with a young list the best stands; only those before it may have something better to say.
+        # Keep the best fresh list; ask only higher-ranked sources.
         spare = names[names.index(young[0]) :] if young else []
         if young and not set(self.lists.available) - set(spare):
             return

@@ -17,11 +17,10 @@ from workers.services.news.headlines import categories_of, merge
 from workers.services.service import Service, ServiceContext
 
 OUTLETS = ("coindesk", "cointelegraph", "decrypt", "theblock", "cryptopanic")
-"""Feeds, all of which are asked; none stands in for another."""
+"""Feeds, all of which are asked and merged."""
 KEEP = 1800.0
-"""Seconds for which the articles of a feed that fails stay in the list, as it is no source then: a short failure does
-not make them any less true, while after half an hour nobody can say that they still are what the outlet tells."""
-_PATIENCE = 10.0  # s for one feed, of the 48 of a cycle: the others' headlines don't wait any longer for it
+"""Seconds for which the articles of a failed feed are kept; then they are dropped as possibly stale."""
+_PATIENCE = 10.0  # s to wait for one feed, of the 48 s of a cycle
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 _SETTLED = 2  # blocks below the newest are read: reorgs that replace more are rare, and not followed
 _RANGE = 10  # blocks are asked for at once, as some nodes allow no more; two or three are made in a cycle
-_LOOK_BACK = 300  # blocks, an hour: who was away for longer begins anew at the newest, and the time between is not told
+_LOOK_BACK = 300  # blocks, an hour: after a longer absence, start at the newest block; the gap is not reported
 _MOST = 100  # events in an update, 25 kB of message: ten blocks seldom have as many; the rest comes with the next
 _LATE = 300.0  # s that the newest block may be old: 25 slots without any don't happen, a node that stands still does
 

@@ -1,4 +1,4 @@
-"""rpc_nodes: asks every configured JSON-RPC node how it is, and tells what happened on their chains."""
+"""rpc_nodes: the state of every configured JSON-RPC node, and the events of their chains."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class NodeState:
 
 
 class RpcNodesService(Service):
-    """Keeps what was published of each chain, so that events are told once, in order, by whichever worker."""
+    """Keeps each chain as published, so that each event is published once, in order, whichever worker leads."""
 
     def __init__(self, context: ServiceContext, timer: Callable[[], float] = time.perf_counter) -> None:
         """`timer` measures how fast nodes answer, in seconds. Raises SettingsError."""
@@ -76,7 +76,7 @@ class RpcNodesService(Service):
             try:
                 self._views = msgspec.msgpack.decode(cursor, type=dict[str, View])
             except msgspec.DecodeError:
-                # Of another version: its blocks count as told, as far as anybody can know.
+                # Written by another version: treat its blocks as published.
                 log.warning("the stored blocks can't be read, chains begin with their heads", service="rpc_nodes")
 
     async def collect(self, now: float, deadline: float) -> RpcNodes:
@@ -92,7 +92,7 @@ class RpcNodesService(Service):
         for source in self.pool.sources:
             name = source.provider.name
             if isinstance(errors.get(name), RateBudgetError) and source.error is not None:
-                errors[name] = source.error  # why we wait tells more than that we do
+                errors[name] = source.error  # the reason for the wait is more useful than the wait
         rows = [self._row(node, answers.get(node.label), errors.get(node.label), heights) for node in self._nodes]
         return RpcNodes(
             timestamp=iso(now),
@@ -140,7 +140,7 @@ class RpcNodesService(Service):
             try:
                 return chain, *await follow(chain, view, name, header, chain_of(chain).newest)
             except ProviderError as error:
-                # The node is well, or it would not be asked; what was missed is told in a later cycle.
+                # Its height came, so it is not down; a later cycle publishes what was missed.
                 log.debug("no headers", node=name, reason=error.reason)
         return chain, view, ()
 
@@ -181,7 +181,7 @@ async def _gas_price(provider: ChainNode, ask: Ask) -> int | None:
     try:
         return await provider.suggested_gas_price(ask)
     except ProviderError:
-        return None  # it has told its height: it is well
+        return None  # it gave its height, so it is not down
 
 
 def _heights(nodes: Sequence[NodeAddress], chain: str, answers: Mapping[str, NodeState]) -> dict[str, int]:

@@ -17,7 +17,7 @@ BULLISH, BEARISH = 0.6, 0.4
 fear up to 46; five points more either way keep the word from changing with every headline."""
 
 _HALF_LIFE = 28_800.0  # s after which a text counts half: what is news in the morning is background in the evening
-_DOUBT = 5.0  # texts of no tone at all that are reckoned along with the real ones: a single headline is no mood
+_DOUBT = 5.0  # neutral texts added as a prior, so that one headline cannot set the score
 
 
 class Weight(Struct, frozen=True):
@@ -78,8 +78,8 @@ def weigh(scores: Mapping[str, Score], now: float) -> tuple[Mood, float] | None:
 def mean_tone(tones: Iterable[tuple[float, float]], now: float) -> float | None:
     """A score from 0 to 1 out of texts: (tone from -1 to 1, unix seconds of it). None without one of the last 24 h.
 
-    A text counts half as much for every eight hours of its age, and five silent texts are reckoned along, so that few
-    texts stay near 0.5.
+    A text counts half as much for every eight hours of its age, and five neutral texts are added, so that few texts
+    stay near 0.5.
     """
     recent = [(value, 0.5 ** (max(0.0, now - moment) / _HALF_LIFE)) for value, moment in tones if now - moment <= DAY]
     if not recent:
