@@ -34,12 +34,15 @@ class Part(Generic[P, T]):
     def __init__(
         self,
         pool: SourcePool[P],
-        question: Callable[[P, Ask], Awaitable[T]],
+        question: Callable[[P, Ask, float], Awaitable[T]],
         *,
         refresh: float,
         keep: float,
     ) -> None:
-        """`refresh`: seconds after which to ask again. `keep`: seconds for which an answer may be published."""
+        """`question` gets the provider, its Ask, and the unix seconds of the cycle.
+
+        `refresh`: seconds after which to ask again. `keep`: seconds for which an answer may be published.
+        """
         self.pool = pool
         self._question = question
         self._refresh = refresh
@@ -61,11 +64,15 @@ class Part(Generic[P, T]):
         While the answer is young, only better sources are asked, and it is no failure if none of them answers. With
         `early`, all are asked.
         """
+
+        async def question(provider: P, ask: Ask) -> T:
+            return await self._question(provider, ask, now)
+
         if early or self._is_old(now):
-            source, value = await self.pool.ask(self._question, deadline)
+            source, value = await self.pool.ask(question, deadline)
         else:
             try:
-                source, value = await self.pool.ask(self._question, deadline, skip=self._others())
+                source, value = await self.pool.ask(question, deadline, skip=self._others())
             except NoSourceError:
                 return False
         self._answer = PartAnswer(source, value, now)

@@ -23,7 +23,7 @@ class Stage:
         """One part."""
         pool: SourcePool[Source] = SourcePool("pool", sources, Fetching(), clock=self.clock, chance=lambda: 0.0)
 
-        async def question(source: Source, ask: object) -> str:
+        async def question(source: Source, ask: object, now: float) -> str:
             return await source.answer(ask)  # type: ignore[arg-type]
 
         return Part(pool, question, refresh=refresh, keep=keep)

@@ -95,7 +95,6 @@ class ExplorersService(Service):
             pool("explorers ethereum day", "blockscout"), _ask_ethereum_day, refresh=_DAY_REFRESH, keep=_DAY_KEEP
         )
         self._bitcoin_tip, self._ethereum_tip = _Tip(_BITCOIN_LAG), _Tip(_ETHEREUM_LAG)
-        self._now = 0.0
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
@@ -108,7 +107,6 @@ class ExplorersService(Service):
 
     async def collect(self, now: float, deadline: float) -> Explorers:
         """See Service. Raises NoSourceError where no source of either chain is well."""
-        self._now = now
         last = self._bitcoin.answer(now)
         # Bitcoin is not asked in every cycle: between two of its answers it stands, whatever Ethereum's nodes do.
         stands = last is not None and 0 <= now - last.received < _BITCOIN_REFRESH
@@ -145,33 +143,33 @@ class ExplorersService(Service):
             sources=list(sources),
         )
 
-    async def _ask_bitcoin(self, provider: BitcoinTip, ask: Ask) -> BitcoinStats:
+    async def _ask_bitcoin(self, provider: BitcoinTip, ask: Ask, now: float) -> BitcoinStats:
         stats = await provider.tip(ask)
         if stats.latest_block is not None:
-            self._bitcoin_tip.check(provider.name, stats.latest_block, self._now)
+            self._bitcoin_tip.check(provider.name, stats.latest_block, now)
         return stats
 
-    async def _ask_ethereum(self, provider: EthereumHead, ask: Ask) -> EthereumStats:
+    async def _ask_ethereum(self, provider: EthereumHead, ask: Ask, now: float) -> EthereumStats:
         height, price = await gather_all(provider.height(ask), provider.gas_price(ask))
-        self._ethereum_tip.check(provider.name, height, self._now)
+        self._ethereum_tip.check(provider.name, height, now)
         return EthereumStats(latest_block=height, gas_price_gwei=price / _GWEI)
 
 
-async def _ask_hashrate(provider: BitcoinMining, ask: Ask) -> BitcoinStats:
+async def _ask_hashrate(provider: BitcoinMining, ask: Ask, now: float) -> BitcoinStats:
     stats = await provider.mining(ask)
     if stats.hashrate is None:
         raise ProviderError(provider.name, "no hash rate")
     return stats
 
 
-async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask) -> BitcoinStats:
+async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask, now: float) -> BitcoinStats:
     stats = await provider.day(ask)
     if stats.transactions_count is None:
         raise ProviderError(provider.name, "no count of a day's transactions")
     return stats
 
 
-async def _ask_ethereum_day(provider: EthereumDay, ask: Ask) -> EthereumStats:
+async def _ask_ethereum_day(provider: EthereumDay, ask: Ask, now: float) -> EthereumStats:
     stats = await provider.ethereum_day(ask)
     if stats.transactions_count is None:
         raise ProviderError(provider.name, "no count of a day's transactions")

@@ -123,7 +123,7 @@ class HuggingfaceService(Service):
         return [source.error for source in self._registry.pool.sources if source.error is not None]
 
 
-async def _ask_registry(hub: Hub, ask: Ask) -> Registry:
+async def _ask_registry(hub: Hub, ask: Ask, now: float) -> Registry:
     """Both lists at once, the terms of each one after another."""
 
     async def models() -> tuple[Repo, ...]:

@@ -68,7 +68,6 @@ class OnchainService(Service):
     def __init__(self, context: ServiceContext) -> None:
         """Nothing is asked yet. Raises SettingsError where RPC_NODES can't be used."""
         self._context = context
-        self._now = 0.0
         blockchair = Blockchair(context.key_of("blockchair"), clock=context.clock)
 
         def pool(name: str, *names: str, fallback: bool = False) -> SourcePool[Any]:
@@ -99,8 +98,8 @@ class OnchainService(Service):
         self._bitcoin_fees = Part(
             pool("bitcoin fees", "blockchain_com"), self._ask_bitcoin_fees, refresh=_CHART_REFRESH, keep=_CHART_KEEP
         )
-        self._locked = Part(pool("value", "defillama"), DefiLlama.locked, refresh=_LOCKED_REFRESH, keep=_LOCKED_KEEP)
-        self._fees = Part(pool("fees", "defillama"), DefiLlama.fees, refresh=_DAY_REFRESH, keep=_DAY_KEEP)
+        self._locked = Part(pool("value", "defillama"), _ask_locked, refresh=_LOCKED_REFRESH, keep=_LOCKED_KEEP)
+        self._fees = Part(pool("fees", "defillama"), _ask_fees, refresh=_DAY_REFRESH, keep=_DAY_KEEP)
         self._verified: set[str] = set()
         """Nodes that said that they are on Ethereum's mainnet."""
         self._events = ContractEvents(ethereum_pool(context, "onchain events"))
@@ -129,7 +128,6 @@ class OnchainService(Service):
 
     async def collect(self, now: float, deadline: float) -> Onchain:
         """See Service. Raises NoSourceError where no source of any figure is well."""
-        self._now = now
         _, found, prices = await gather_all(
             refresh_parts("onchain", self._parts, now, deadline),
             self._read_events(now, deadline),
@@ -196,27 +194,27 @@ class OnchainService(Service):
             sources=list(sources),
         )
 
-    async def _ask_gas(self, node: EthereumRpc, ask: Ask) -> float:
+    async def _ask_gas(self, node: EthereumRpc, ask: Ask, now: float) -> float:
         """Gwei."""
-        await newest_header(node, ask, self._now, self._verified)
+        await newest_header(node, ask, now, self._verified)
         return await node.gas_price(ask) / _GWEI
 
-    async def _ask_use(self, node: EthereumRpc, ask: Ask) -> float:
+    async def _ask_use(self, node: EthereumRpc, ask: Ask, now: float) -> float:
         """Share of the newest blocks' gas limits that was used."""
-        await newest_header(node, ask, self._now, self._verified)
+        await newest_header(node, ask, now, self._verified)
         return round(fmean(await node.ratios(ask, _BLOCKS)), _SHARE_DIGITS)
 
-    async def _ask_addresses(self, provider: BlockchainCom, ask: Ask) -> int:
-        return round(await self._newest(provider, ask, "n-unique-addresses", _MOST_ADDRESSES))
+    async def _ask_addresses(self, provider: BlockchainCom, ask: Ask, now: float) -> int:
+        return round(await self._newest(provider, ask, now, "n-unique-addresses", _MOST_ADDRESSES))
 
-    async def _ask_bitcoin_fees(self, provider: BlockchainCom, ask: Ask) -> float:
+    async def _ask_bitcoin_fees(self, provider: BlockchainCom, ask: Ask, now: float) -> float:
         """BTC."""
-        return await self._newest(provider, ask, "transaction-fees", _MOST_BITCOIN)
+        return await self._newest(provider, ask, now, "transaction-fees", _MOST_BITCOIN)
 
-    async def _newest(self, provider: BlockchainCom, ask: Ask, chart: str, most: float) -> float:
+    async def _newest(self, provider: BlockchainCom, ask: Ask, now: float, chart: str, most: float) -> float:
         """The newest point of a chart, if it is of these days and may be true."""
         day, value = await provider.chart(ask, chart)
-        age = self._now - day
+        age = now - day
         if not -86_400.0 <= age <= _OLDEST_POINT:
             raise ProviderError(provider.name, f"{chart}: newest point is {age / 86_400.0:.1f} days old")
         if not 0 < value <= most:
@@ -229,11 +227,19 @@ def _to_the_cent(figures: dict[str, float]) -> dict[str, float]:
     return {chain: round(usd, 2) for chain, usd in figures.items()}
 
 
-async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask) -> int:
+async def _ask_locked(provider: DefiLlama, ask: Ask, now: float) -> dict[str, float]:
+    return await provider.locked(ask)
+
+
+async def _ask_fees(provider: DefiLlama, ask: Ask, now: float) -> dict[str, float]:
+    return await provider.fees(ask)
+
+
+async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask, now: float) -> int:
     return _count(provider.name, await provider.day(ask))
 
 
-async def _ask_ethereum_day(provider: EthereumDay, ask: Ask) -> int:
+async def _ask_ethereum_day(provider: EthereumDay, ask: Ask, now: float) -> int:
     return _count(provider.name, await provider.ethereum_day(ask))
 
 

@@ -49,7 +49,6 @@ class SentimentService(Service):
     def __init__(self, context: ServiceContext) -> None:
         """Nothing is asked yet."""
         self._context = context
-        self._now = 0.0
         self._index: Part[FearAndGreedSource, FearAndGreed] = Part(
             context.pool("sentiment fear and greed", INDEXES),
             self._ask_index,
@@ -85,7 +84,6 @@ class SentimentService(Service):
 
     async def collect(self, now: float, deadline: float) -> Sentiment:
         """See Service. Raises NoSourceError where nothing gives a score: neither a source nor headlines."""
-        self._now = now
         headlines = self._headlines(now)
         answers = [part.answer(now) for part in self._parts]
         well = any(answer is not None and now - answer.received <= _WELL for answer in answers)
@@ -140,22 +138,22 @@ class SentimentService(Service):
         sources = (source for part in self._parts for source in part.pool.sources)
         return [source.error for source in sources if source.error is not None]
 
-    async def _ask_index(self, provider: FearAndGreedSource, ask: Ask) -> FearAndGreed:
+    async def _ask_index(self, provider: FearAndGreedSource, ask: Ask, now: float) -> FearAndGreed:
         index = await provider.fear_and_greed(ask)
-        age = 0.0 if index.as_of is None else self._now - index.as_of
+        age = 0.0 if index.as_of is None else now - index.as_of
         if age > WEIGHTS["fear_and_greed"].keep:
             raise ProviderError(provider.name, f"its index is {age / 3600:.0f} hours old")
         return index
 
-    async def _ask_posts(self, provider: Reddit, ask: Ask) -> tuple[Post, ...]:
-        return await provider.posts(ask, self._now - DAY)
+    async def _ask_posts(self, provider: Reddit, ask: Ask, now: float) -> tuple[Post, ...]:
+        return await provider.posts(ask, now - DAY)
 
 
-async def _ask_trending(provider: CoinGecko, ask: Ask) -> tuple[str, ...]:
+async def _ask_trending(provider: CoinGecko, ask: Ask, now: float) -> tuple[str, ...]:
     return await provider.trending(ask)
 
 
-async def _ask_votes(provider: CoinGecko, ask: Ask) -> float:
+async def _ask_votes(provider: CoinGecko, ask: Ask, now: float) -> float:
     """Mean of the coins that have votes."""
     shares = [share for coin_id in _VOTED if (share := await provider.votes(ask, coin_id)) is not None]
     if not shares:
