@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.protocol import ACTIONS
 from shared.catalog import ALL, SERVICES, SYSTEM
 from tests.contract.conftest import Cluster
 from tests.waiting import until
@@ -145,5 +146,5 @@ async def test_a_fault_is_one_error_and_the_connection_stays(
     if helps == "available_services":
         assert message["data"][helps] == FOURTEEN
     elif helps is not None:
-        assert message["data"][helps] == ["subscribe", "unsubscribe", "get_status", "ping"]
+        assert message["data"][helps] == list(ACTIONS)
     await client.quiet()

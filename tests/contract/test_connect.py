@@ -7,6 +7,7 @@ import re
 import pytest
 import websockets
 
+from gateway.protocol import ACTIONS
 from shared.catalog import ALL, CATEGORIES, SERVICES, SYSTEM, of_category
 from tests.contract.conftest import Cluster
 
@@ -76,9 +77,7 @@ async def test_the_master_endpoint_welcomes_with_the_catalogue_and_statistics(cl
         **{category: list(of_category(category)) for category in CATEGORIES},
         "system": ["system", "all"],
     }
-    assert {name: example["action"] for name, example in data["usage"].items()} == {
-        name: name for name in ("subscribe", "unsubscribe", "get_status", "ping")
-    }
+    assert {name: example["action"] for name, example in data["usage"].items()} == {name: name for name in ACTIONS}
     assert data["statistics"]["total_connections"] == 1
     assert set(data["statistics"]) == {"total_connections", "subscription_counts"}
 

@@ -242,6 +242,7 @@ async def test_real_messages_are_as_documented(gateway: Gateway, path: str) -> N
     """Whatever a client of any endpoint hears, in every form, fits the schema of a message of that channel."""
     document = await gateway.document("asyncapi")
     commands: list[Any] = [
+        *(msgspec.to_builtins(example) for command in COMMANDS.values() for example in command.examples()),
         {"action": "subscribe", "service": ["all", "system"], "id": 1},
         {"action": "subscribe", "service": "news", "since": {"epoch": "gone", "seq": 1}, "id": "two"},
         {"action": "unsubscribe", "service": "news"},
