@@ -15,7 +15,7 @@ from workers.services.service import Resuming, Service
 
 log = structlog.get_logger()
 
-_CYCLE_SHARE = 0.8  # of its interval that a cycle may take: it ends before the next begins
+_CYCLE_SHARE = 0.8  # of its interval that a cycle may take, so that it ends before the next one begins
 _STALE_AFTER = 3  # intervals without an update after which a service counts as stale
 
 
@@ -75,10 +75,10 @@ class Collector:
         """The fence with which the service is where the last update ended; 0 where only Redis knows."""
 
     async def cycle(self) -> bool:
-        """Run once. Returns whether there was nothing to complain of."""
+        """Run once. Returns whether it succeeded, or another worker leads."""
         fence = self._publisher.fence
         if not fence:
-            self._last_update, self._stale = None, False  # another worker leads: its updates are not ours to judge
+            self._last_update, self._stale = None, False  # another worker leads and watches its own updates
             self._resumed = 0
             return True
         began = self._clock()
@@ -107,7 +107,7 @@ class Collector:
         resuming = service if isinstance(service, Resuming) else None
         if resuming is not None and self._resumed != fence:
             resuming.resume(await self._publisher.cursor_of(self._name, fence))
-        self._resumed = 0  # until the update is confirmed: only Redis knows what was published
+        self._resumed = 0  # until Redis confirms the update, only Redis knows what was published
         payload = await service.collect(self._wall_clock(), self._interval * _CYCLE_SHARE)
         cursor = resuming.cursor if resuming is not None else None
         await self._publisher.publish(self._name, payload, fence, cursor)

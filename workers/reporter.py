@@ -1,4 +1,4 @@
-"""Reporter: tells Redis what this worker does, for monitoring to speak of."""
+"""Reporter: writes to Redis what this worker does; the monitoring services read it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from workers.asking.pool import SourcePool
 from workers.jobs import Jobs
 from workers.services.service import Service
 
-_PAUSE = 1.0  # s between two reports: what runs less long than that may go unseen, and Redis has one call a second
+_PAUSE = 1.0  # s between two reports: shorter runs may go unseen; costs Redis one call per second
 
 
 class Reporter:
-    """What one worker has to tell, gathered until the next report. Nothing is told while another worker leads."""
+    """What one worker reports: collected until the next report, and dropped while another worker leads."""
 
     def __init__(
         self, reports: Reports, category: str, worker: str, jobs: Jobs, clock: Callable[[], float] = time.time
@@ -42,7 +42,7 @@ class Reporter:
         self._services[name] = service
 
     def called(self, provider: str, seconds: float | None, error: ProviderError | None) -> None:
-        """Note how a call of `provider` went, and how many seconds its answer took; None if there was none."""
+        """Note the outcome of a call of `provider`, and the seconds until its answer; None without an answer."""
         if seconds is not None:
             self._seconds[provider] = seconds
         last = self._seconds.get(provider)
@@ -64,9 +64,9 @@ class Reporter:
         self._failovers[service] += 1
 
     async def run(self, leads: Callable[[], bool]) -> None:
-        """Report while `leads()`, until cancelled. What Redis does not take is told again with the next report.
+        """Report while `leads()`, until cancelled. A report that fails is repeated with the next one.
 
-        Calls that could not be told while this worker led are forgotten: whoever led next knows later ones.
+        When this worker stops leading, unreported calls are dropped: the next leader has newer ones.
         """
         redis = Outage("reports are not written", "reports are written again")
         while True:
@@ -82,7 +82,7 @@ class Reporter:
             await asyncio.sleep(_PAUSE)
 
     async def _report_whole(self) -> None:
-        """Report, and be cancelled only after that: of a report cut short nobody knows whether Redis counted it."""
+        """Report, and be cancelled only afterwards: after a report cut short, Redis may or may not have counted it."""
         reporting = asyncio.create_task(self.report())
         try:
             await asyncio.shield(reporting)
@@ -91,7 +91,7 @@ class Reporter:
             raise
 
     async def report(self, *, stopped: bool = False) -> None:
-        """Report now; with `stopped`, that the jobs run no more. Raises BusError, and then keeps what it had to say."""
+        """Report now; with `stopped`, that no more jobs run. Raises BusError, and keeps the report for the next."""
         calls, self._calls = self._calls, {}
         failed, self._failed = self._failed, Counter()
         failovers, self._failovers = self._failovers, Counter()
@@ -107,7 +107,7 @@ class Reporter:
         except BusError:
             self._calls = {**calls, **self._calls}
             for provider, count in self._failed.items():
-                # A success since then makes what failed before it meaningless.
+                # A success since then resets the count of failures.
                 earlier = failed[provider]
                 failed[provider] = count if count < 0 else earlier - count if earlier < 0 else earlier + count
             self._failed = failed

@@ -11,11 +11,11 @@ from workers.services.service import Resident
 
 log = structlog.get_logger()
 
-_PAUSE = 0.2  # s after which a change of leader is noticed: a fiftieth of the lease, which the next holder waits for
+_PAUSE = 0.2  # s until a change of leader is noticed: a fiftieth of the lease
 
 
 class Residents:
-    """All of them. `run` is the one task that owns theirs."""
+    """All residents of a worker. `run` is the one task that owns their tasks."""
 
     def __init__(self, leads: Callable[[], bool]) -> None:
         """`leads` says whether this worker holds its lease."""
@@ -23,7 +23,7 @@ class Residents:
         self._services: dict[str, Resident] = {}
 
     def add(self, name: str, service: Resident) -> None:
-        """Run `service` from the next time on that this worker begins to lead."""
+        """Run `service` from the next time this worker begins to lead."""
         self._services[name] = service
 
     async def run(self) -> None:

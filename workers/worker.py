@@ -37,7 +37,7 @@ from workers.status import Status
 
 log = structlog.get_logger()
 
-_PENDING_NOTICES = 100  # notices kept while Redis is away; more would be old news
+_PENDING_NOTICES = 100  # notices kept while Redis is away; beyond it the oldest are dropped
 
 NoticeEvent = Literal["source_failed_over", "service_stale", "service_recovered"]
 
@@ -144,7 +144,7 @@ class Worker:
         for name in died:
             log.critical("worker stops: a task of it died", task=name, exc_info=tasks[name].exception())
         await self.jobs.stop()
-        # The lease last: what the others say at their end, they say while it is ours.
+        # The lease last: the others report their end while this worker still holds it.
         for name in ("residents", "reporter", "lease", "status"):
             await _end(tasks[name])
             if name == "reporter":
@@ -156,7 +156,7 @@ class Worker:
 
     async def _say_stopped(self) -> None:
         if self.lease.fence:
-            with contextlib.suppress(BusError):  # then the lease tells it, by running out
+            with contextlib.suppress(BusError):  # then the lease expires, which shows it too
                 await self._reporter.report(stopped=True)
 
     async def aclose(self) -> None:
@@ -187,7 +187,7 @@ class Worker:
         """Put what happened in this cycle on the `system` channel; kept for the next cycle where Redis is away."""
         while self._notices:
             try:
-                # No fence: workers of all categories write here.
+                # No fence: workers of all categories publish here.
                 await self._bus.publish(SYSTEM, msgspec.to_builtins(self._notices[0]))
             except BusError:
                 return
@@ -214,9 +214,9 @@ async def _end(task: asyncio.Task[Any]) -> None:
 
 
 def failover_text(pool: str, before: str | None, after: str | None, reason: str) -> str:
-    """What `system` says when a pool's active source changes; None is nobody. See SourcePool for `reason`."""
+    """The `system` message when a pool's active source changes; None means no source. See SourcePool for `reason`."""
     if before is None:
         return f"{pool}: {reason}"
     if after is None:
-        return f"{pool}: {before} failed and nobody else answers: {reason}"
+        return f"{pool}: {before} failed and no other source answers: {reason}"
     return f"{pool}: {before} gave way to {after}: {reason}"

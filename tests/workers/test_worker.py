@@ -239,7 +239,7 @@ async def test_a_taken_metrics_port_is_a_settings_error(settings: Settings) -> N
     ("before", "after", "reason", "text"),
     [
         ("a", "b", "HTTP 500", "news: a gave way to b: HTTP 500"),
-        ("a", None, "HTTP 500", "news: a failed and nobody else answers: HTTP 500"),
+        ("a", None, "HTTP 500", "news: a failed and no other source answers: HTTP 500"),
         (None, "b", "b answers again", "news: b answers again"),
     ],
 )
