@@ -24,11 +24,11 @@ from workers.providers import load_provider, provider_class
 log = structlog.get_logger()
 
 OnFailover = Callable[[str, str | None, str | None, str], None]
-"""Called as (pool, source before, source now, reason) when a pool's active source changes; None stands for nobody."""
+"""Called as (pool, source before, source now, reason) when a pool's active source changes; None means no source."""
 
 
 Latest = Callable[[str, float], Payload | None]
-"""Called as (service, seconds): what this worker published last of another service, if that is not older."""
+"""Called as (service, seconds): the latest update of another service of this worker, if it is not older than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,20 @@ class ServiceContext:
     on_failover: OnFailover
     latest: Latest
     bus: Bus
-    """For what other workers publish."""
+    """To read what other workers publish."""
     reports: Reports
-    """For what other workers tell of their work."""
+    """To read what other workers report."""
     clock: Callable[[], float] = time.monotonic
     """Measures deadlines and pauses."""
     wall_clock: Callable[[], float] = time.time
     """Unix seconds, for what is compared with other processes' times."""
     chance: Callable[[], float] = random.random
-    """The jitter of pauses."""
+    """0 ≤ x < 1, for the jitter of pauses."""
     outages: Outages = field(default_factory=Outages)
-    """What was said of sources that are down."""
+    """Which sources were logged as down."""
     metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(open_registry()))
     tells: bool = True
-    """Whether to say which sources are not used; not where services are made only to see whom they would ask."""
+    """Whether to log unused sources; not when services are made only to list their sources."""
 
     def key_of(self, name: str) -> str | None:
         """The operator's key of provider `name`, None where there is none. KeyError for a name not in PROVIDERS."""
@@ -64,7 +64,7 @@ class ServiceContext:
         return load_provider(name, self.key_of(name))
 
     def pool(self, name: str, providers: Sequence[str]) -> SourcePool[Any]:
-        """A pool of these providers in this order; those whose key the operator has not set are left out, and told."""
+        """A pool of these providers in this order; those that need a key and have none are left out and logged."""
         unused = [other for other in providers if provider_class(other).needs_key and self.key_of(other) is None]
         if unused and self.tells:
             write = log.info if self.settings.simulator_url is None else log.debug  # a demo needs no keys
@@ -84,7 +84,7 @@ class ServiceContext:
         )
 
     def label(self, source: str) -> str:
-        """How a payload calls a provider: what the simulator produced says so."""
+        """A provider's name in payloads: with ` (simulated)` if the simulator answered for it."""
         return source_label(source, self.settings)
 
 
@@ -106,7 +106,7 @@ class Service(Protocol):
 
 @runtime_checkable
 class Resuming(Protocol):
-    """A service that goes on exactly where its last published update ended, whoever published that."""
+    """A service that continues exactly where its last published update ended, whichever worker published it."""
 
     @property
     def cursor(self) -> bytes:
@@ -114,17 +114,17 @@ class Resuming(Protocol):
         ...
 
     def resume(self, cursor: bytes | None) -> None:
-        """Take up the stored state, or begin anew for None. Called before the first cycle and after a failed one."""
+        """Restore the stored state, or start fresh for None. Called before the first cycle and after a failed one."""
         ...
 
 
 @runtime_checkable
 class Resident(Protocol):
-    """A service that works between its cycles too."""
+    """A service that also works between its cycles."""
 
     async def run(self) -> None:
         """Work until cancelled. Called when this worker begins to lead, cancelled when it no longer does.
 
-        What it raises ends the worker: it mends by itself what can be mended.
+        An error that it raises ends the worker, so it handles what it can recover from.
         """
         ...

@@ -1,7 +1,7 @@
-"""Probing: who is asked a light question of its own because nobody in the cluster has asked it lately.
+"""Probing: a light request to each provider that no worker has called lately.
 
-Whoever collects comes first. A probe is made only where it leaves part of the provider's budget to the collectors, and
-the less a provider allows, the longer it is left alone: by default a fifth of its budget goes to probes at most.
+Collectors come first: a probe is made only if it leaves them part of the provider's budget, and providers with small
+budgets are probed less often. By default at most a fifth of a budget goes to probes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from workers.asking.pool import Asking
 from workers.asking.provider import Provider
 
 _LOOK_AGAIN = 5.0
-"""Seconds between two looks at who is due. The first comes as late, so that collectors that start then go first."""
-_PATIENCE = 10.0  # s a probe may take: an answer of so few bytes that takes longer is no answer
+"""Seconds between two looks at which providers are due, and before the first, so that collectors go first."""
+_PATIENCE = 10.0  # s a probe may take
 _LATELY = 14.0
-"""Seconds without a call after which a provider is probed, where its budget allows. With the look and the second until
-the call is reported, a stop is known after 20 s, which leaves health_checker and pool_manager each the whole of their
-interval to tell of it within two of them. Less would only be more calls."""
+"""Seconds without a call after which a provider is probed, if its budget allows. With the look and the second until the
+call is reported, an outage is known after 20 s, so that health_checker and pool_manager publish it within two of their
+intervals. A smaller value would only cost more calls."""
 _SHARE = 0.2  # of a budget goes to probes at most
 _RESERVE = 0.5  # of a budget is left to the collectors at any time
-_LONGEST_PAUSE = 300.0  # s between probes of one who says that we ask too often, as in a SourcePool
+_LONGEST_PAUSE = 300.0  # s between probes of a provider that answers "too many requests", as in a SourcePool
 _NEVER = float("-inf")
 _MOST_DOUBLINGS = 10  # of the pause: 2 ** 10 times the shortest is beyond the longest
 
@@ -48,27 +48,27 @@ class Plan:
         return self.reserve if silence < self.insists else 1
 
     def believes(self, report: CallReport, now: float) -> bool:
-        """Whether a call still says how the provider is at `now` (unix seconds).
+        """Whether a call still counts at `now` (unix seconds).
 
-        It does for three pauses: what is older was left behind by a cluster that did not run meanwhile. One who told us
-        to wait may not be asked earlier, so that stands.
+        It does for three pauses; older ones are left over from before a stop of the cluster. A provider that told us to
+        wait must not be probed, so that its last call counts until then.
         """
         return report.limited or now - report.at <= 3 * self.after + 60.0
 
     def is_due(self, report: CallReport | None, last: float, now: float) -> bool:
         """Whether to probe at `now`, given the last call that is reported and when the last one was (unix seconds).
 
-        One who says that we ask too often is asked half as often each time.
+        A provider that answers "too many requests" is probed half as often each time.
         """
         pause = self.after
         if report is not None and report.limited:
             pause = max(pause, min(pause * 2 ** min(report.failures, _MOST_DOUBLINGS), _LONGEST_PAUSE))
-        # Either way: the clock of the host that called may be ahead of ours. By more, a clock was set.
+        # The absolute value: the caller's clock may be slightly ahead of ours; if far ahead, a clock was set back.
         return abs(now - last) >= pause
 
 
 def plan_of(provider: Provider) -> Plan:
-    """When `provider` is probed: as it says itself, else as its budget allows."""
+    """When `provider` is probed: its own plan, else what its budget allows."""
     budget, own = provider.budget, provider.probe_plan
     after = max(_LATELY, budget.seconds / budget.units / _SHARE) if own is None else own.after
     reserve = own.reserve if own is not None else None
@@ -78,7 +78,7 @@ def plan_of(provider: Provider) -> Plan:
 
 
 class Prober:
-    """Asks whoever is due, all at once, each once at a time. How it went is told by the fetcher, as of any call."""
+    """Probes all providers that are due, concurrently, each once at a time. The fetcher reports the outcomes."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Prober:
         reports: Reports,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives unix seconds. Those without a key that they need are not among `providers`."""
+        """`clock` gives unix seconds. `providers` excludes those that need a key and have none."""
         self._providers = {provider.name: (provider, plan_of(provider)) for provider in providers}
         self._fetcher = fetcher
         self._reports = reports
@@ -111,7 +111,7 @@ class Prober:
                 await self.look(probes)
 
     async def look(self, probes: asyncio.TaskGroup) -> None:
-        """Begin, in `probes`, to ask everybody who is due now: nobody while Redis, which counts calls, is away."""
+        """Start, in `probes`, a probe of every provider that is due; none while Redis, which counts calls, is away."""
         try:
             calls = await self._reports.calls()
         except BusError as error:
@@ -133,9 +133,9 @@ class Prober:
         except BusError as error:
             self._redis.lost(error)
         except RateBudgetError:
-            pass  # others asked it meanwhile, or it told us to wait: looked at again, for either ends some time
+            pass  # the budget was spent meanwhile, or it told us to wait: a later look probes it
         except ProviderError:
-            self._asked[provider.name] = self._clock()  # how it failed, the fetcher has told
+            self._asked[provider.name] = self._clock()  # the fetcher has reported the failure
         else:
             self._asked[provider.name] = self._clock()
         finally:

@@ -1,4 +1,4 @@
-"""pool_manager: the source pools of all services, as the workers that ask them tell of them."""
+"""pool_manager: the source pools of all services, as their workers report them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workers.services.service import Service, ServiceContext
 
 
 class PoolManagerService(Service):
-    """Puts the workers' reports together."""
+    """Merges the reports of all workers."""
 
     pools: tuple[SourcePool[Any], ...] = ()
 
@@ -55,9 +55,9 @@ class PoolManagerService(Service):
 
 
 def state_of(report: PoolsReport, *, alive: bool, failing: set[str], failovers: int) -> PoolState:
-    """How a service's sources are. `failing` are those whose last call failed, whoever in the cluster made it.
+    """The state of a service's sources. `failing` are those whose last call failed, from any worker.
 
-    Of a worker that is gone no source is active: nobody asks them.
+    If the service's worker is gone, no source is active.
     """
     pools = {pool.name: _pool_state(pool, alive, failing) for pool in report.pools if pool.sources}
     return PoolState(
@@ -78,7 +78,7 @@ def health_of(pools: Mapping[str, SourcePoolState], alive: bool) -> Health:
 
 
 def _pool_state(pool: PoolReport, alive: bool, failing: set[str]) -> SourcePoolState:
-    # Both: a pool that asks seldom does not know yet what others saw, and others may have asked for something else.
+    # Both: a pool that asks rarely does not know yet what others saw, and others may have asked for something else.
     available = [source.name for source in pool.sources if source.available and source.name not in failing]
     return SourcePoolState(
         active_source=pool.active if alive else None,

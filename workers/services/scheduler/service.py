@@ -1,4 +1,4 @@
-"""scheduler: the jobs of all workers, as they tell of them; those of a worker that died are lost."""
+"""scheduler: the jobs of all workers, as they report them; those of a worker that died are lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.services.service import Service, ServiceContext
 
 
 class SchedulerService(Service):
-    """Puts the workers' reports together."""
+    """Merges the reports of all workers."""
 
     pools: tuple[SourcePool[Any], ...] = ()
 
@@ -45,7 +45,7 @@ class SchedulerService(Service):
 
 
 def state_of(job: JobReport, category: str, alive: bool) -> JobState:
-    """A job's state, given whether the worker that told of it still holds its category's lease."""
+    """A job's state, given whether the worker that reported it still holds its category's lease."""
     gone = not alive or job.status == "stopped"
     status = job.status if alive or job.status == "stopped" else "lost"
     return JobState(
