@@ -1,8 +1,8 @@
-"""One chain as it was published: which block has which number, and what happens to that as new heads come.
+"""One chain as it was published: the hash of each block number, and how new heads change it.
 
-Reorganisations are proven by hashes, never guessed from heights. That a block number has another hash than the one
-published counts when a node says so that is ahead of what was published, or that it was published from. A node that is
-a block late, or sees another block at the tip while nobody is ahead, changes nothing: the next block decides.
+Reorganisations are proven by hashes, never guessed from heights. A different hash for a published number counts only
+from a node that is ahead of what was published, or from the node that it was published from. A node that is a block
+late, or that sees another block at the tip while no node is ahead, changes nothing: the next block decides.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from workers.answers import EthHeader
 from workers.asking.gathering import gather_all
 
 _REMEMBERED = 64
-"""Blocks of a chain that are remembered, so the deepest reorganisation that is told exactly: two epochs of Ethereum,
-after which its blocks are final. A deeper one is told with this depth."""
+"""Blocks remembered per chain, hence the deepest reorganisation that is reported exactly: two epochs of Ethereum, after
+which its blocks are final. A deeper one is reported with this depth."""
 _FAR = 9_000
 """Blocks between two heights of which one is wrong or old: an hour of Solana's slots of 0.4 s."""
 
@@ -29,14 +29,14 @@ class Block(Struct, frozen=True, array_like=True):
 
     number: int
     hash: str | None
-    """None where the chain's nodes tell no hash."""
+    """None if the chain's nodes report no hash."""
 
 
 class View(Struct, frozen=True, array_like=True):
-    """What was published of one chain. Not always without gaps: see `newest` in `follow`."""
+    """What was published of one chain. It may have gaps: see `newest` in `follow`."""
 
     node: str
-    """Whose chain it is."""
+    """The node whose chain it is."""
     blocks: tuple[Block, ...]
     """Ascending, never empty."""
 
@@ -67,10 +67,10 @@ async def follow(
 ) -> tuple[View | None, Sequence[ChainEvent]]:
     """The view after `node` was asked for its head, and what has happened since the view before.
 
-    A reorganisation names the first block that was replaced, its new hash, and how many were: nothing told before from
-    that number on stands any more. New blocks follow, ascending, those in place of replaced ones among them; of more
-    than `newest` only the newest are told, so the first one replaced may never have been.
-    Raises ProviderError where the node gives no coherent answer; the view before then still stands.
+    A reorganisation names the first replaced block, its new hash, and how many were replaced: blocks published from
+    that number on are void. New blocks follow, ascending, including those that replace others; of more than `newest`
+    only the newest are published, so the first replaced block may never have been.
+    Raises ProviderError if the node's answers don't fit together; the view before then stays valid.
     """
     head = await _there(node, header, None)
     if view is None:
@@ -97,8 +97,8 @@ async def follow(
 def follow_heights(chain: str, view: View | None, heights: Mapping[str, int]) -> tuple[View, Sequence[ChainEvent]]:
     """As `follow` for a chain whose nodes tell heights only: one event, without a hash, for whatever was added.
 
-    Nothing proves a height, so nodes count first that are near what was published. Where none of `heights` is, the best
-    is believed, also downwards: a height that was wrong must not silence the chain until it gets there.
+    A height proves nothing, so nodes near what was published are preferred. If none is near, the highest is taken, even
+    if it is lower: a wrong height must not silence the chain until the chain reaches it.
     """
     near = {} if view is None else {name: of for name, of in heights.items() if abs(of - view.last.number) < _FAR}
     node, height = max((near or heights).items(), key=lambda one: one[1])

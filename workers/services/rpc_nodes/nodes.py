@@ -16,17 +16,17 @@ from workers.providers.solana_rpc import GENESIS, SolanaRpc
 from workers.services.service import ServiceContext
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
-_MOST = 64  # nodes: each is asked every 20 s by one worker; more is a mistake in the setting, and refused
+_MOST = 64  # nodes: one worker asks each every 20 s; more are refused as a mistake in the setting
 _LAG = 36.0  # s of blocks that a node may be behind its chain: nodes behind one load balancer differ by a block or two
-_SLOW = 5.0  # s between blocks from which all of them can be told of in updates every 20 s
+_SLOW = 5.0  # s between blocks from which on every block is an event; faster chains publish the newest only
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What is known of a chain beforehand."""
+    """Constants of a chain."""
 
     identity: int | str | None
-    """Chain id of EIP-155, or for Solana the hash of its first block; None where none is to be expected."""
+    """Chain id of EIP-155, or for Solana the hash of its first block; None if it is not checked."""
     block_time: float
     """Seconds between two blocks."""
 
@@ -37,7 +37,7 @@ class Chain:
 
     @property
     def newest(self) -> int:
-        """Blocks of one update that are told of at most: the newest.
+        """Most blocks per update: the newest.
 
         16 suffices for five minutes of Ethereum; chains with a block every other second or faster have two, as each
         costs a header with the hashes of all transactions.
@@ -70,7 +70,7 @@ class NodeAddress:
 
     @property
     def label(self) -> str:
-        """What it is called in logs and errors, and by whom its budget is counted."""
+        """Its name in logs, errors and budgets."""
         return f"{self.chain}/{self.name}"
 
 
@@ -90,7 +90,7 @@ DEFAULT_NODES: tuple[NodeAddress, ...] = (
     NodeAddress("solana", "solana", "https://api.mainnet-beta.solana.com"),
     NodeAddress("solana", "publicnode", "https://solana-rpc.publicnode.com"),
 )
-"""Public and keyless; per chain in the order in which they are asked."""
+"""Public and keyless; per chain in order of preference."""
 
 
 def chain_of(name: str) -> Chain:

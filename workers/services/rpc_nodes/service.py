@@ -29,20 +29,20 @@ News = tuple[str, View | None, Sequence[ChainEvent]]
 """A chain, its view as it is now, and what has happened since the view before."""
 
 _ROWS_SHARE = 0.6  # of a cycle for the nodes' state; the rest is for headers of new blocks
-_IDENTITY_EVERY = 3600.0  # s after which a node's chain is verified again: an address may be put to another use
-_TRIES = 2  # nodes of one chain asked for its new blocks in one cycle; failing both, the next cycle tells of them
+_IDENTITY_EVERY = 3600.0  # s after which a node's chain is verified again: an address may get another node
+_TRIES = 2  # nodes of one chain asked for new blocks in one cycle; if both fail, the next cycle publishes them
 _LONGEST_ERROR = 200  # characters of a row's error: a sentence
 
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """What a node said in one cycle."""
+    """A node's answers in one cycle."""
 
     height: int
     gas_price: int | None
     """Wei."""
     milliseconds: float
-    """How long it took to tell its height: one small answer, and our count of the call in Redis."""
+    """Time until it answered with its height, including the count of the call in Redis."""
 
 
 class RpcNodesService(Service):
@@ -56,7 +56,7 @@ class RpcNodesService(Service):
         self._providers: dict[str, ChainNode] = {node.label: open_node(node) for node in self._nodes}
         self.pool: SourcePool[ChainNode] = context.pool_of("rpc_nodes", list(self._providers.values()))
         self._verified: dict[str, float] = {}
-        """Unix seconds of the last time a node was on the chain it should be on."""
+        """Unix seconds when a node was last seen on its configured chain."""
         self._views: dict[str, View] = {}
 
     @property
