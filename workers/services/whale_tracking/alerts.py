@@ -1,4 +1,4 @@
-"""Whale Alert's transfers on the chains that coinwire does not scan itself; only with a key."""
+"""Whale Alert's transfers on chains that coinwire does not scan; only with a key."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from workers.services.whale_tracking.trail import Transfer, identity
 
 PROVIDERS = ("whale_alert",)
 LOOK_BACK = 600.0
-"""Seconds back from now for which transfers are asked: what Whale Alert tells later than that is missed."""
-_FIRST_LOOK = 60.0  # s back at the very first time: what is older is not news
-_PAGES = 3  # a cycle; with more than 300 large transfers in ten minutes the newest of them come some cycles later
-_MOST_ANNOUNCED = 2000  # keys remembered, several times the transfers of LOOK_BACK; beyond it the oldest go
+"""Seconds back from now that are asked for; transfers that Whale Alert reports later are missed."""
+_FIRST_LOOK = 60.0  # s back at the first time; older transfers are not published
+_PAGES = 3  # per cycle; beyond 300 large transfers in ten minutes, the newest come some cycles later
+_MOST_ANNOUNCED = 2000  # keys remembered, several times the transfers of LOOK_BACK; beyond it the oldest are dropped
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """What was told lately."""
+    """What was published lately."""
 
     since: float | None = None
-    """Unix seconds before which nothing is told; None before the first time."""
+    """Unix seconds before which nothing is published; None before the first time."""
     announced: dict[bytes, float] = field(name="told", default_factory=dict)
     """Keys, and the unix seconds of the transfers."""
 

@@ -1,4 +1,4 @@
-"""Trail: where the scan of one chain ended, so that the next one leaves no gap and tells nothing twice."""
+"""Trail: where the scan of one chain ended, so that the next one leaves no gap and repeats nothing."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 DEPTH = 64
-"""Blocks remembered: a reorg that replaces more is not followed to its fork (Ethereum finalises after about 64)."""
+"""Blocks remembered: a deeper reorg is not followed to its fork (Ethereum finalises after about 64)."""
 _MOST_ANNOUNCED = 20_000
 """Transfers remembered, 10 bytes each: more than 64 blocks have at the lowest threshold; beyond it the oldest go."""
 
 
 class Transfer(Struct, frozen=True, kw_only=True):
-    """One large transfer, of whatever chain."""
+    """One large transfer on any chain."""
 
     key: bytes
-    """Tells it from all others, also in another block after a reorg."""
+    """Identifies it, also in another block after a reorg."""
     chain: str
     hash: str
     sender: str | None
@@ -46,7 +46,7 @@ class Trail(Struct, frozen=True, kw_only=True):
     passed: tuple[Passed, ...] = ()
     """The blocks scanned last, without a gap up to `next`, the newest last; at most DEPTH."""
     announced: dict[bytes, int] = {}
-    """Keys of what was told lately, and the block's number."""
+    """Keys of transfers published lately, and their block's number."""
 
     @property
     def last(self) -> Passed | None:
@@ -58,11 +58,11 @@ class Trail(Struct, frozen=True, kw_only=True):
         return self.last is None or self.last.hash == parent
 
     def fresh(self, found: Iterable[Transfer]) -> tuple[Transfer, ...]:
-        """What of `found` was not told yet."""
+        """Those of `found` that were not published yet."""
         return tuple(transfer for transfer in found if transfer.key not in self.announced)
 
     def announce(self, found: Sequence[Transfer]) -> Trail:
-        """After `found`, of block `next`, was told."""
+        """After `found`, of block `next`, was published."""
         kept = {key: number for key, number in self.announced.items() if number > self.next - DEPTH}
         kept |= {transfer.key: self.next for transfer in found}
         return replace(self, announced=dict(list(kept.items())[-_MOST_ANNOUNCED:]))
