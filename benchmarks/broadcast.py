@@ -93,7 +93,7 @@ async def measure(clients: int, updates: int) -> tuple[list[float], list[float]]
         began = time.process_time()
         frame = Update(envelope, raw).frame(Form.TEXT)
         for protocol in connected.values():
-            protocol.write_frame(frame)
+            protocol.write_buffer(frame)
         by_frame.append(time.process_time() - began)
         await asyncio.sleep(0.05)
 

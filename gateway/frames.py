@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -15,6 +16,10 @@ from shared.bus import Position
 from shared.envelope import Envelope
 
 _TEXT, _BINARY = 0x81, 0x82  # FIN set, opcode 1 or 2: RFC 6455, section 5.2
+
+_WRITE_BYTES = 65_536
+"""How much one write takes of several frames: what a transport holds before it reports that it is full. More would be
+copied into the transport of a slow client, where the limits of its outbox do not apply."""
 
 _to_json = msgspec.json.Encoder().encode
 
@@ -37,6 +42,11 @@ class Frame:
         self.wire = header + payload
 
     @property
+    def frames(self) -> Sequence[Frame]:
+        """Itself: a frame is a buffer of one frame."""
+        return (self,)
+
+    @property
     def binary(self) -> bool:
         """Whether the payload is MessagePack rather than text."""
         return self.wire[0] == _BINARY
@@ -45,6 +55,37 @@ class Frame:
     def payload(self) -> bytes:
         """The message without the frame around it."""
         return self.wire[self._header :]
+
+
+class Joined:
+    """Several frames in one buffer, for one write."""
+
+    __slots__ = ("frames", "wire")
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self.frames = frames
+        self.wire = b"".join([frame.wire for frame in frames])
+
+
+Buffer = Frame | Joined
+"""What is written at once: the bytes in `wire`, and the `frames` that they contain."""
+
+
+def join(frames: Sequence[Frame]) -> list[Buffer]:
+    """`frames`, in order, in as few buffers as their size allows."""
+    buffers: list[Buffer] = []
+    start = size = 0
+    for end, frame in enumerate(frames):
+        size += len(frame.wire)
+        if size > _WRITE_BYTES and end > start:
+            buffers.append(_joined(frames[start:end]))
+            start, size = end, len(frame.wire)
+    buffers.append(_joined(frames[start:]))
+    return buffers
+
+
+def _joined(frames: Sequence[Frame]) -> Buffer:
+    return frames[0] if len(frames) == 1 else Joined(frames)
 
 
 def encode(message: Any, *, binary: bool) -> Frame:

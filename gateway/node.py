@@ -38,6 +38,7 @@ from shared.settings import Settings
 log = structlog.get_logger()
 
 _BACKLOG = 2048  # connections that the kernel queues while the loop broadcasts; it refuses more
+_STEP = 0.01  # s between closes of a drain; finer steps would only wake the loop more often
 _CLOSING = 5  # s for clients to answer our close frame; then the server stops anyway
 
 
@@ -67,7 +68,7 @@ class Node:
         channels = Channels(settings.redis_prefix)
         bus_metrics = BusMetrics(self.registry)
         self.presence = Presence(self._redis, channels, self.name)
-        self.hub = Hub(CHANNEL_NAMES, settings.history_length, self.metrics)
+        self.hub = Hub(CHANNEL_NAMES, settings.history_length, self.metrics, kept=settings.outbox_bytes)
         self.relay = Relay(
             Subscription(
                 self._redis,
@@ -82,10 +83,11 @@ class Node:
         )
         self.archive = Archive(open_database(settings), settings.retention_days, self.metrics)
         self._app = TrustedProxies(create_app(self), settings.forwarded_allow_ips)
-        self._sessions: set[Session] = set()
+        self._sessions: dict[Session, None] = {}  # in the order in which they connected
         self._number: int | None = None
         self._draining = False
         self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.metrics.connections.set_function(lambda: len(self._sessions))
 
@@ -122,11 +124,11 @@ class Node:
     @contextlib.contextmanager
     def serving(self, session: Session) -> Iterator[None]:
         """Count `session` while the block runs."""
-        self._sessions.add(session)
+        self._sessions[session] = None
         try:
             yield
         finally:
-            self._sessions.discard(session)
+            del self._sessions[session]
 
     # Life of the process.
 
@@ -179,24 +181,41 @@ class Node:
         return 1 if died else 0
 
     def stop(self, reason: str) -> None:
-        """Ask the node to stop. Safe to call from a signal handler."""
+        """Ask the node to stop; asked again, it does not wait any more. Safe to call from a signal handler."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._begin_stop, reason)
 
     def _begin_stop(self, reason: str) -> None:
-        if not self._stop.is_set():
+        if not self._stop.is_set() and not self._draining:
             log.info("gateway stopping", reason=reason, clients=len(self._sessions))
             self._stop.set()
+        elif not self._hurry.is_set():
+            log.info("gateway stops at once", reason=reason, clients=len(self._sessions))
+            self._hurry.set()
 
     async def _drain(self, server: Server, serving: asyncio.Task[None]) -> None:
         """Become unready, so that the balancer routes elsewhere; then close the connections; then stop listening."""
         self._draining = True
-        if not serving.done():
-            await asyncio.sleep(self.settings.drain_seconds)
-        for session in list(self._sessions):
-            session.close(CloseCode.RESTART, "this gateway stops: reconnect")
+        hurrying = asyncio.create_task(self._hurry.wait())
+        await self._close_clients(0.0 if serving.done() else self.settings.drain_seconds, hurrying)
         server.should_exit = True
+        await asyncio.wait([serving, hurrying], timeout=_CLOSING + 2, return_when=asyncio.FIRST_COMPLETED)
+        server.force_exit = hurrying.done()
+        hurrying.cancel()
         await asyncio.wait([serving], timeout=_CLOSING + 2)
+
+    async def _close_clients(self, seconds: float, hurrying: asyncio.Task[bool]) -> None:
+        """Close all connections, spread evenly over `seconds`, so that the clients do not reconnect all at once.
+
+        The newest connections are closed last: they may have come from another gateway that stopped a moment ago.
+        """
+        clock = asyncio.get_running_loop().time
+        began, leaving = clock(), list(self._sessions)
+        for number, session in enumerate(leaving, 1):
+            pause = began + seconds * number / len(leaving) - clock()
+            if pause > _STEP and not hurrying.done():
+                await asyncio.wait([hurrying], timeout=pause)
+            session.close(CloseCode.RESTART, "this gateway stops: reconnect")
 
     def _config(self) -> uvicorn.Config:
         settings = self.settings

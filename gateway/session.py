@@ -99,8 +99,7 @@ class Session:
                 self._update_presence()
         finally:
             self.outbox.close()
-            for service in self.subscriptions:
-                self._hub.unsubscribe(self, service)
+            self._hub.want(self, ())
             self._presence.drop(self.client_id)
 
     def close(self, code: CloseCode, reason: str) -> None:
@@ -208,13 +207,13 @@ class Session:
         self.subscriptions.update(services)
         self._confirm(command)
         for service in services:
-            self._hub.subscribe(self, service)
             self._offer_latest(service)
+        self._go_live()
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
         for service in expand(command.services):
             self.subscriptions.discard(service)
-            self._hub.unsubscribe(self, service)
+        self._go_live()
         left = sorted(self.subscriptions)
         self._send(UnsubscriptionConfirmed(service=command.asked, subscriptions=left, id=command.id))
 
@@ -223,8 +222,8 @@ class Session:
         self._show_meta()
         (service,) = command.services
         recent = self._hub.recent[service]
-        self._hub.unsubscribe(self, service)  # live updates only after the missed ones
         self.subscriptions.add(service)
+        self._go_live(but=service)  # live updates only after the missed ones
         await recent.reach(since, _AHEAD)
         missed = recent.since(since)
         self._metrics.recoveries.labels(str(missed is not None).lower()).inc()
@@ -248,16 +247,17 @@ class Session:
             if missed is None:
                 self.close(CloseCode.SLOW, "too slow: what was missed is no longer kept")
                 return
-        self._hub.subscribe(self, service)
+        self._go_live()
 
     def _show_meta(self) -> None:
         form = Form.live(binary=self._binary, meta=True)
         if form is not self.form:
-            for service in self.subscriptions:
-                self._hub.unsubscribe(self, service)
             self.form = form
-            for service in self.subscriptions:
-                self._hub.subscribe(self, service)
+            self._go_live()
+
+    def _go_live(self, *, but: str | None = None) -> None:
+        """Receive from now on every service that is subscribed to, except `but`."""
+        self._hub.want(self, self.subscriptions - {but})
 
     def _offer_latest(self, service: str) -> None:
         latest = self._hub.recent[service].latest
@@ -271,4 +271,5 @@ class Session:
         )
 
     def _send(self, message: Notice) -> None:
+        self._hub.settle(self)
         self.outbox.offer(encode(notice(message.type, message.data), binary=self._binary))

@@ -61,6 +61,9 @@ class GatewayMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = _counters(registry, "gateway")
         self.connections = Gauge("coinwire_gateway_connections", "Open WebSocket connections", registry=registry)
+        self.cohorts = Gauge(
+            "coinwire_gateway_cohorts", "Groups of connections that want the same bytes", registry=registry
+        )
         self.accepted = counter("accepted", "Connections accepted", "endpoint")
         refused = ("draining", "full", "not ready", "unknown path")
         self.refused = counter("refused", "Handshakes refused", "reason", starts=refused)

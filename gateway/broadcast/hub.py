@@ -1,15 +1,18 @@
-"""Hub: from a service to its subscribers. `broadcast` never awaits, so a slow client delays nobody."""
+"""Hub: from a service to its subscribers, by cohorts. `broadcast` never awaits, so a slow client delays nobody."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
+from gateway.broadcast.cohorts import Cohort, Wanted
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.recent import Recent
 from gateway.frames import Form, Update
 from shared.metrics import GatewayMetrics
+
+_SLICE = 500  # writes in one turn of the loop, about 5 ms; with more clients, commands and pings get their turn between
 
 
 class Subscriber(Protocol):
@@ -22,31 +25,87 @@ class Subscriber(Protocol):
 class Hub:
     """The subscribers and the newest updates of every service."""
 
-    def __init__(self, services: Iterable[str], recent_length: int, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self, services: Iterable[str], recent_length: int, metrics: GatewayMetrics, *, kept: int, joins: bool = True
+    ) -> None:
+        """A cohort keeps at most `kept` bytes for a later slice; beyond, its round is finished at once.
+
+        Without `joins` every update is written by itself, as soon as it comes.
+        """
         self.recent = {service: Recent(recent_length) for service in services}
         self._metrics = metrics
-        # A dict as an ordered set: the first subscriber is served first.
-        self._outboxes: dict[str, dict[Form, dict[Outbox, None]]] = {
-            service: defaultdict(dict) for service in self.recent
-        }
+        self._kept = kept if joins else -1
+        self._cohorts: dict[Wanted, Cohort] = {}
+        self._wanting: dict[str, dict[Cohort, None]] = {service: {} for service in self.recent}
+        self._places: dict[Outbox, Cohort] = {}
+        self._due: dict[Cohort, None] = {}
+        self._scheduled = False
+        metrics.cohorts.set_function(lambda: self.cohorts)
 
-    def subscribe(self, subscriber: Subscriber, service: str) -> None:
-        """Send `service` to the subscriber from now on, in its form. Doing it again changes nothing."""
-        self.unsubscribe(subscriber, service)
-        self._outboxes[service][subscriber.form][subscriber.outbox] = None
+    @property
+    def cohorts(self) -> int:
+        """How many groups of subscribers want the same bytes."""
+        return len(self._cohorts)
 
-    def unsubscribe(self, subscriber: Subscriber, service: str) -> None:
-        """Stop sending `service` to the subscriber. Does nothing if it is not subscribed."""
-        for outboxes in self._outboxes[service].values():
-            outboxes.pop(subscriber.outbox, None)
+    def want(self, subscriber: Subscriber, services: Collection[str]) -> None:
+        """Send these services to the subscriber from now on, in its form, and no others."""
+        wanted = Wanted(subscriber.form, frozenset(services))
+        before = self._places.get(subscriber.outbox)
+        if before is not None:
+            if before.wanted == wanted:
+                return
+            before.leave(subscriber.outbox)
+            del self._places[subscriber.outbox]
+            if not before:
+                self._close(before)
+        if services:
+            cohort = self._cohorts.get(wanted) or self._open(wanted)
+            cohort.enter(subscriber.outbox)
+            self._places[subscriber.outbox] = cohort
+
+    def settle(self, subscriber: Subscriber) -> None:
+        """Send what was broadcast before now, so that what is sent next comes after it."""
+        cohort = self._places.get(subscriber.outbox)
+        if cohort is not None:
+            cohort.give(subscriber.outbox)
 
     def broadcast(self, update: Update) -> None:
-        """Keep `update` and offer it to every subscriber, encoded once per form."""
+        """Keep `update`, and send it in this turn of the loop to everybody who wants it, encoded once per form."""
         self.recent[update.service].append(update)
         self._metrics.broadcasts.labels(update.service).inc()
-        for form, outboxes in self._outboxes[update.service].items():
-            if outboxes:
-                frame = update.frame(form)
-                for outbox in outboxes:
-                    outbox.offer(frame)
-                self._metrics.offered.labels(update.service).inc(len(outboxes))
+        offered = 0
+        for cohort in self._wanting[update.service]:
+            cohort.add(update.frame(cohort.wanted.form))
+            offered += len(cohort)
+            if cohort.size > self._kept:
+                cohort.deliver()
+            else:
+                self._due[cohort] = None
+        self._metrics.offered.labels(update.service).inc(offered)
+        if self._due and not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        left = _SLICE
+        while self._due:
+            cohort = next(iter(self._due))
+            del self._due[cohort]
+            left -= cohort.deliver(left)
+            if left <= 0:
+                self._due[cohort] = None  # behind the others: they have waited as long
+                asyncio.get_running_loop().call_soon(self._deliver)
+                return
+        self._scheduled = False
+
+    def _open(self, wanted: Wanted) -> Cohort:
+        cohort = self._cohorts[wanted] = Cohort(wanted)
+        for service in wanted.services:
+            self._wanting[service][cohort] = None
+        return cohort
+
+    def _close(self, cohort: Cohort) -> None:
+        del self._cohorts[cohort.wanted]
+        for service in cohort.wanted.services:
+            del self._wanting[service][cohort]
+        self._due.pop(cohort, None)

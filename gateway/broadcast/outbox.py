@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.frames import Frame
+from gateway.frames import Buffer
 
 
 class FrameSocket(Protocol):
@@ -20,11 +20,11 @@ class FrameSocket(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether it accepts another frame now."""
+        """Whether it accepts another buffer now."""
         ...
 
-    def write_frame(self, frame: Frame) -> None:
-        """Send `frame`; does nothing on a closed connection."""
+    def write_buffer(self, buffer: Buffer) -> None:
+        """Send the frames of `buffer`; does nothing on a closed connection."""
         ...
 
 
@@ -37,33 +37,36 @@ class Outbox:
         self._messages = messages
         self._size = size
         self._close_slow = close_slow
-        self._waiting: deque[Frame] = deque()
+        self._waiting: deque[Buffer] = deque()
+        self._count = 0
         self._bytes = 0
         self._closed = False
         self._drained = asyncio.Event()
         self._drained.set()
 
-    def offer(self, frame: Frame) -> None:
-        """Send `frame` after all before it. Never waits."""
+    def offer(self, buffer: Buffer) -> None:
+        """Send `buffer` after all before it. Never waits."""
         if self._closed:
             return
         if not self._waiting and self._socket.ready:
-            self._socket.write_frame(frame)
+            self._socket.write_buffer(buffer)
             return
-        self._waiting.append(frame)
-        self._bytes += len(frame.wire)
+        self._waiting.append(buffer)
+        self._count += len(buffer.frames)
+        self._bytes += len(buffer.wire)
         self._drained.clear()
-        if len(self._waiting) > self._messages or self._bytes > self._size:
-            dropped = len(self._waiting)
+        if self._count > self._messages or self._bytes > self._size:
+            dropped = self._count
             self.close()
             self._close_slow(dropped)
 
     def drain(self) -> None:
         """Send what waits, while the socket accepts it. Called when the socket is ready again."""
         while self._waiting and self._socket.ready:
-            frame = self._waiting.popleft()
-            self._bytes -= len(frame.wire)
-            self._socket.write_frame(frame)
+            buffer = self._waiting.popleft()
+            self._count -= len(buffer.frames)
+            self._bytes -= len(buffer.wire)
+            self._socket.write_buffer(buffer)
         if not self._waiting:
             self._drained.set()
 
@@ -75,5 +78,5 @@ class Outbox:
         """Drop what waits, and accept nothing more."""
         self._closed = True
         self._waiting.clear()
-        self._bytes = 0
+        self._count = self._bytes = 0
         self._drained.set()

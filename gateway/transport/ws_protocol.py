@@ -18,7 +18,7 @@ from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 
-from gateway.frames import Frame
+from gateway.frames import Buffer
 
 EXTENSION = "coinwire.frames"
 """Key in the ASGI scope's `extensions` under which a session finds its FrameProtocol."""
@@ -50,17 +50,18 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         """Whether frames can no longer be sent."""
         return self.close_sent or self.disconnected or self.transport.is_closing()
 
-    def write_frame(self, frame: Frame) -> None:
-        """Send a prebuilt frame; compressed for this client if it negotiated that."""
+    def write_buffer(self, buffer: Buffer) -> None:
+        """Send prebuilt frames; compressed for this client if it negotiated that."""
         if self.gone:
             return
         if not self.conn.extensions:
-            self.transport.write(frame.wire)
+            self.transport.write(buffer.wire)
             return
-        if frame.binary:
-            self.conn.send_binary(frame.payload)
-        else:
-            self.conn.send_text(frame.payload)
+        for frame in buffer.frames:
+            if frame.binary:
+                self.conn.send_binary(frame.payload)
+            else:
+                self.conn.send_text(frame.payload)
         self.transport.write(b"".join(self.conn.data_to_send()))
 
     def close_now(self, code: int, reason: str) -> None:

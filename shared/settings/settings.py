@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     drain_seconds: float = _setting(
         1.0,
         Group.GATEWAY,
-        "seconds that a stopping gateway reports not ready before it closes its clients",
+        "seconds over which a stopping gateway closes its clients, one after another",
         unit="s",
         ge=0,
         le=3600,

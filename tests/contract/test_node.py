@@ -16,7 +16,7 @@ from websockets.frames import Opcode
 
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.relay import Relay
-from gateway.frames import Form, Frame, Update
+from gateway.frames import Buffer, Form, Frame, Update
 from gateway.node import Node
 from launcher.redis_server import RedisServer
 from shared.envelope import Envelope, pack_draft
@@ -147,8 +147,8 @@ class Plug:
         self.ready = True
         self.sent: list[Frame] = []
 
-    def write_frame(self, frame: Frame) -> None:
-        self.sent.append(frame)
+    def write_buffer(self, buffer: Buffer) -> None:
+        self.sent.extend(buffer.frames)
 
 
 def frames(count: int) -> list[Frame]:

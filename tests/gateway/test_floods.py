@@ -116,7 +116,7 @@ async def test_a_slow_client_that_reads_again_is_told_4008(cluster: Cluster) -> 
             await cluster.publish("market_data", text="x" * 500_000)
         assert not session.outbox._waiting
         await until(lambda: node.presence.total_clients == 0)
-        assert all(not outboxes for forms in node.hub._outboxes.values() for outboxes in forms.values())
+        assert node.hub.cohorts == 0
         frames = await raw.rest()
     assert code_of(frames[-1]) == 4008
     assert b"since" in frames[-1][1]

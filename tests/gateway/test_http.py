@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 
 import httpx
@@ -93,6 +94,46 @@ async def test_a_draining_gateway_serves_its_clients_and_takes_no_more(settings:
     await redis.aclose()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", node.port)
+
+
+async def test_a_draining_gateway_closes_its_clients_one_after_another(settings: Settings) -> None:
+    """Closes are spread over DRAIN_SECONDS, first come first closed, so that they do not return as one herd."""
+    node, seconds, count = Node(settings.model_copy(update={"drain_seconds": 2.0})), 2.0, 40
+    running = asyncio.create_task(node.run(node.bind()))
+    await until(lambda: not node.unready)
+    clock = asyncio.get_running_loop().time
+    async with contextlib.AsyncExitStack() as stack:
+        url = f"ws://127.0.0.1:{node.port}/ws/data"
+        sockets = [await stack.enter_async_context(websockets.connect(url)) for _ in range(count)]
+        began = clock()
+        node.stop("the test")
+
+        async def closed(socket: websockets.ClientConnection) -> float:
+            await socket.wait_closed()
+            assert socket.close_code == 1012
+            return clock() - began
+
+        times = await asyncio.gather(*(closed(socket) for socket in sockets))
+    assert times == sorted(times)
+    assert times[-1] >= seconds
+    early = sum(moment < seconds / 2 for moment in times)
+    assert count / 4 <= early <= count * 3 / 4, times
+    assert await running == 0
+
+
+async def test_a_second_signal_ends_the_drain_at_once(settings: Settings) -> None:
+    """Who asks twice does not wait for DRAIN_SECONDS; the clients are still told why."""
+    node = Node(settings.model_copy(update={"drain_seconds": 3600.0}))
+    running = asyncio.create_task(node.run(node.bind()))
+    await until(lambda: not node.unready)
+    async with websockets.connect(f"ws://127.0.0.1:{node.port}/ws/data") as socket:
+        node.stop("the first signal")
+        await until(lambda: node.refusal == "draining")
+        assert not running.done()
+        node.stop("the second")
+        await asyncio.wait_for(socket.wait_closed(), 5)
+        assert socket.close_code == 1012
+    assert await asyncio.wait_for(running, 10) == 0
 
 
 @pytest.mark.parametrize("task", ["presence", "server"])
