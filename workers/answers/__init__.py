@@ -1,4 +1,4 @@
-"""What providers answer, whoever they are: the typed values that `parse` makes of an upstream's bytes.
+"""What providers answer: the typed values that `parse` makes of an upstream's bytes.
 
 Part of the provider port: providers build these, services read them. Figures are USD unless they say otherwise;
 `None` means that the upstream did not give the figure (zero stands for unknown at several of them; see PROVIDERS).

@@ -44,7 +44,7 @@ class BtcBlock(Struct, frozen=True, kw_only=True):
 
 
 class BitcoinStats(Struct, frozen=True, kw_only=True):
-    """What one explorer tells of the network; None where it does not."""
+    """One explorer's figures of the network; None for those that it does not have."""
 
     latest_block: int | None = None
     """Height."""

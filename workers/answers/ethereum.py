@@ -56,7 +56,7 @@ class TokenTransfer(Struct, frozen=True, kw_only=True):
 
 
 class EthereumStats(Struct, frozen=True, kw_only=True):
-    """What one explorer tells of the network; None where it does not."""
+    """One explorer's figures of the network; None for those that it does not have."""
 
     latest_block: int | None = None
     gas_price_gwei: float | None = None

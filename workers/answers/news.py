@@ -21,4 +21,4 @@ class Headline(Struct, frozen=True, kw_only=True):
     categories: tuple[str, ...]
     """As the outlet spells them."""
     relayed: bool = False
-    """Whether an aggregator told of it: the outlet's own item is the better one, then."""
+    """Whether it comes from an aggregator: the outlet's own item is preferred."""

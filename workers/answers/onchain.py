@@ -1,4 +1,4 @@
-"""What contracts tell: logs of whatever event."""
+"""Logs of contracts' events."""
 
 from __future__ import annotations
 

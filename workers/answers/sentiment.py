@@ -13,7 +13,7 @@ class FearAndGreed(Struct, frozen=True, kw_only=True):
 
 
 class Post(Struct, frozen=True, kw_only=True):
-    """What somebody posted where people talk."""
+    """A post in a forum."""
 
     post_id: str
     title: str

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class ReportedTransfer(Struct, frozen=True, kw_only=True):
-    """One large transfer, as a tracker tells it."""
+    """One large transfer, as a tracker reports it."""
 
     chain: str
     """The tracker's name for it, lower case."""

@@ -21,7 +21,7 @@ NAME = "coingecko"
 _PAGE = 250  # rows an answer may have at most; the settings ask for no more
 _ONLY_VOTES = dict.fromkeys(("localization", "tickers", "market_data", "developer_data", "sparkline"), "false")
 """Leaves out of /coins/{id} what is not asked for here, most of its 110 kB."""
-# Five a minute on average: its pages give no number, users were told of 5 to 15, by the load of the day. Counted over
+# Five a minute on average: its pages give no number, users report 5 to 15, depending on its load. Counted over
 # five minutes, as sentiment asks three at once every ten; what the cluster plans has eight in its fullest minute.
 _KEYLESS = Budget(25, 300.0)
 _WITH_KEY = Budget(30, 60.0)  # the demo plan's older figure; newer pages say 100

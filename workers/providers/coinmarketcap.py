@@ -100,7 +100,7 @@ def parse_fear_and_greed(body: bytes) -> FearAndGreed:
 
 
 def _check(body: bytes) -> None:
-    """Raise what `status` says, before anything else is read: what `data` is beside an error is anybody's guess."""
+    """Raise the error in `status`, if any, before `data` is read: beside an error its form is undefined."""
     status = decode(NAME, body, _Failure).status
     if str(status.error_code).strip() not in ("0", ""):
         said = f"error {str(status.error_code)[:10]} in the answer: {(status.error_message or 'no message')[:80]}"

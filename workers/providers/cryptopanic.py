@@ -1,4 +1,4 @@
-"""CryptoPanic, which tells what other outlets publish: https://cryptopanic.com/developers/api/
+"""CryptoPanic, an aggregator of other outlets: https://cryptopanic.com/developers/api/
 
 Only with a key (`auth_token`), which goes in the query. Recorded are an answer of v1 (2022) and the error without a
 token; of v2, which replaced it, fields are known from programs that read it (`original_url`, `instruments` instead of
@@ -22,7 +22,7 @@ NAME = "cryptopanic"
 OUTLET = "CryptoPanic"
 _MAX_TITLE = 300  # characters, as for feeds
 _MAX_NAME = 60  # characters of an outlet's name; the rest is cut off
-_MAX_ROWS = 500  # a page has 20 or 50; more is no page of theirs
+_MAX_ROWS = 500  # a page has 20 or 50; larger answers are refused
 
 
 class _Outlet(Struct):

@@ -38,7 +38,7 @@ def parse_current(body: bytes) -> dict[str, float]:
 
 
 class DefiLlamaCoins(PriceList):
-    """Prices by CoinGecko's ids, from somebody else."""
+    """Prices by CoinGecko's ids, independent of CoinGecko."""
 
     name = NAME
     base_url = "https://coins.llama.fi"

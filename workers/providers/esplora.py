@@ -130,7 +130,7 @@ class Esplora(BitcoinTip):
     }
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. The fees; the height would be less, but a bare number can't be told from half a number."""
+        """See Provider. The fees. The height would be smaller, but a truncated number looks like a number."""
         await ask(Request("/fee-estimates", parse_estimates))
 
     async def tip(self, ask: Ask) -> BitcoinStats:

@@ -81,6 +81,6 @@ def _proxied(body: bytes, kind: type[T]) -> T:
         raise ProviderError(NAME, "neither a result nor an error")
     if answer.status is not None:
         # "0" is an error; "1" would be an answer of another module.
-        told = shortened(bytes(answer.result).decode(errors="replace").strip('"'))
-        raise ProviderError(NAME, f"error in the answer: {told}")
+        text = shortened(bytes(answer.result).decode(errors="replace").strip('"'))
+        raise ProviderError(NAME, f"error in the answer: {text}")
     return decode_result(NAME, bytes(answer.result), kind)

@@ -2,7 +2,7 @@
 
 https://huggingface.co/docs/inference-providers/providers/hf-inference and
 https://huggingface.co/docs/inference-providers/tasks/text-classification. Several texts in one call are answered by a
-list of classes for each, as those who use it have it; without `top_k` some models tell only their first classes. A
+list of classes for each, as its users report; without `top_k` some models give only their first classes. A
 model that was not asked lately is loaded first: 503 until it is there. Calls are paid for by the account's credits, of
 which a free account has some every month: each headline is asked for once.
 """

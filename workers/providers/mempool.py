@@ -1,6 +1,7 @@
 """mempool.space: https://mempool.space/docs/api/rest
 
-Esplora's core (see there) and its own `/v1`. Limits are enforced but not published; who goes on after a 429 is banned.
+Esplora's core (see there) and its own `/v1`. Limits are enforced but not published; clients that continue after a 429
+are banned.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Mempool(BitcoinTip, BitcoinMining):
     }
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. The fees: of its smallest answers the one that tells half of itself from all of it."""
+        """See Provider. The fees: the smallest of its answers that can't be truncated unnoticed."""
         await ask(Request("/v1/fees/recommended", parse_fees))
 
     async def tip(self, ask: Ask) -> BitcoinStats:

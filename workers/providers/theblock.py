@@ -21,7 +21,7 @@ def parse_feed(body: bytes) -> tuple[Headline, ...]:
 
 
 class TheBlock(Feed):
-    """One outlet: the newest 19 articles; older ones are on further pages, which nobody needs here."""
+    """One outlet: the newest 19 articles; older ones are on further pages, which are not read."""
 
     name = NAME
     outlet = OUTLET

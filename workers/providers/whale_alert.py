@@ -24,7 +24,7 @@ NAME = "whale_alert"
 PAGE = 100
 """Transfers an answer has at most."""
 LEAST_USD = 500_000
-"""The smallest transfer that the free plan tells of."""
+"""The smallest transfer that the free plan reports."""
 _SEVERAL = "multiple addresses"
 """What stands in place of an address that is not one."""
 
