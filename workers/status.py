@@ -1,6 +1,6 @@
-"""Status: how a worker is, for whoever asks it over HTTP: `/health/live`, `/health/ready`, `/metrics`.
+"""Status: the health and metrics of a worker over HTTP: `/health/live`, `/health/ready`, `/metrics`.
 
-Asked in threads of their own: a loop that hangs can't answer, and it is just then that an answer is wanted.
+Threads of their own answer, so that they also answer while the event loop hangs.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _BEAT = 1.0  # s between two proofs that the loop turns
 _HANGS = 5.0  # s without one: a cycle parses some MB in a fraction of that
 _SLOWEST = 5.0  # s for a client to ask and to read the answer, which takes milliseconds: beyond it, it is cut off
 _OPEN = 16  # connections, each with a thread: a health check, some Prometheus, a person. Beyond, the oldest is cut off
-_LOOK = 0.1  # s between two looks at who is slow, and whether to end
+_LOOK = 0.1  # s between two checks for slow clients and for the end
 
 log = structlog.get_logger()
 
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
-        """Nothing: being asked every few seconds is no news."""
+        """Log nothing: health checks come every few seconds."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -47,7 +47,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """As the library's, but without asking DNS for a name of ours that nobody reads."""
+        """As the library's, but without a DNS query for our own name, which is not used."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()

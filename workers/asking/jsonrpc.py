@@ -1,6 +1,6 @@
 """JSON-RPC 2.0 over HTTP: one call as a Request, its answer checked and freed of its envelope.
 
-Nodes answer HTTP 200 to nearly everything; the envelope tells success from failure: https://www.jsonrpc.org/specification
+Nodes answer HTTP 200 to nearly everything; the envelope says whether it failed: https://www.jsonrpc.org/specification
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class SourcePool(Generic[P]):
             self._answered(source)
             self._settle(source, skip, errors)
             return source.provider.name, answer
-        if tried or not errors:  # else nobody failed: our own budget merely forbids asking more often
+        if tried or not errors:  # else no source failed: our own budget forbids asking more often
             self._settle(None, skip, errors)
         raise NoSourceError(self.name, errors)
 

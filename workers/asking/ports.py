@@ -115,7 +115,7 @@ class ChainNode(Provider, Protocol):
     """`ethereum`, `solana`, …"""
 
     async def identity(self, ask: Ask) -> int | str:
-        """What tells its chain from all others: an id, or the first block's hash. One call. Raises ProviderError."""
+        """What identifies its chain: an id, or the first block's hash. One call. Raises ProviderError."""
         ...
 
     async def height(self, ask: Ask) -> int:

@@ -51,14 +51,13 @@ class Request(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     """Besides the provider's own; never logged."""
     markup: bool = False
-    """Whether the answer may begin with `<`, as feeds do; else that is somebody's error page."""
+    """Whether the answer may begin with `<`, as feeds do; otherwise that is an error page."""
     conditional: bool = False
     """Whether to send the ETag or Last-Modified of the answer before; "not modified" gives that answer again."""
     complete: Callable[[T, Mapping[str, str]], T] | None = None
-    """Completes what `parse` gave by the headers that came with it, whose names it may spell in any case. Pure; raises
-    ProviderError only."""
+    """Completes the result of `parse` from the response headers, names in any case. Pure, raises ProviderError only."""
     limit: int = MAX_BODY
-    """Bytes, unpacked, that the body may have; beyond it the call fails."""
+    """Most bytes of the decompressed body; beyond it the call fails."""
 
 
 class Ask(Protocol):
