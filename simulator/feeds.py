@@ -15,7 +15,7 @@ from simulator.host import World
 from simulator.world.newsroom import Newsroom, Story
 
 Render = Callable[[Sequence[Story], str], str]
-"""Called as (stories, time of the newest as RFC 822 has it): the document."""
+"""Called as (stories, time of the newest in RFC 822 form): the feed's XML."""
 
 NAMESPACES = """
   xmlns:content="http://purl.org/rss/1.0/modules/content/"
@@ -63,7 +63,7 @@ def numeric(text: str) -> str:
 
 
 def _is_known(request: Request, etag: str, stories: Sequence[Story]) -> bool:
-    """Whether the client has the document already; an ETag is believed before a date."""
+    """Whether the client has this version already; an ETag counts more than a date."""
     if (known := request.headers.get("if-none-match")) is not None:
         return etag in (tag.strip().removeprefix("W/") for tag in known.split(",")) or known.strip() == "*"
     if (since := request.headers.get("if-modified-since")) is None:

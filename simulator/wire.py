@@ -49,7 +49,7 @@ class Exchange:
         await response(self.scope, self.receive, self.send)
 
     async def genuine(self) -> tuple[Message, bytes]:
-        """The start message and the body that the host would have sent to somebody who has nothing of it yet."""
+        """The start message and the body that the host would have sent to a client without a cached answer."""
         messages: list[Message] = []
         # "Not modified" has no body that could be spoilt.
         headers = [pair for pair in self.scope["headers"] if pair[0] not in _CONDITIONS]

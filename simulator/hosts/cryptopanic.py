@@ -1,6 +1,6 @@
 """CryptoPanic: https://cryptopanic.com/developers/api/
 
-Answers whoever has a token, whatever it is; its posts lead to its own pages.
+Accepts any token; its posts lead to its own pages.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def host(world: World) -> Host:
         if not request.query_params.get("auth_token"):
             return answer({"status": "Incomplete", "info": "Token not found"}, 400)
         time = world.clock.now()
-        told = [(story, outlet.name) for outlet in OUTLETS.values() for story in newsroom.feed(outlet.key, time)]
-        told.sort(key=lambda pair: -pair[0].published)
-        return answer({"next": None, "previous": None, "results": [_post(*pair) for pair in told[:_PAGE]]})
+        posts = [(story, outlet.name) for outlet in OUTLETS.values() for story in newsroom.feed(outlet.key, time)]
+        posts.sort(key=lambda pair: -pair[0].published)
+        return answer({"next": None, "previous": None, "results": [_post(*pair) for pair in posts[:_PAGE]]})
 
     return Host(
         routes=[Route("/api/developer/v2/posts/", posts)],

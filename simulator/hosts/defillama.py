@@ -43,7 +43,7 @@ class Chain:
     locked: float
     """Billions of USD."""
     fees: float | None
-    """Thousands of USD a day; None where nobody counts them."""
+    """Thousands of USD a day; None if they are not counted."""
     gecko_id: str | None = None
     """Only where it is not `coin`; empty for none."""
 

@@ -177,7 +177,7 @@ def _input(tx: Transaction, index: int, spent: Output) -> dict[str, Any]:
 
 
 def _output(output: Output) -> dict[str, Any]:
-    """Without an address it is data. Scripts are not made: nobody reads them."""
+    """Without an address it is data. Scripts are left out, as no provider reads them."""
     if output.address is None:
         script = "6a24aa21a9ed"
         return {"scriptpubkey": script, "scriptpubkey_asm": "OP_RETURN", "scriptpubkey_type": "op_return", "value": 0}

@@ -58,7 +58,7 @@ def host(world: World) -> Host:
 
 
 def token_of(world: World, issued: int) -> str:
-    """The token given at that second: whoever knows the seed can check it, so no host has to remember it."""
+    """The token given at that second: every host can check it from the seed, without storing it."""
     return f"{issued}-{sha256(f'{world.market.seed}/{issued}'.encode()).hexdigest()[:24]}"
 
 

@@ -1,7 +1,7 @@
 """Whale Alert, API v1: https://docs.whale-alert.io
 
-Any key is a good one, but there must be one. It tells of the large transfers in Bitcoin's blocks, and of some on Tron,
-which nobody else here has. A cursor is the number of transfers that came before.
+Any key is accepted, but one is required. It reports the large transfers in Bitcoin's blocks, and some on Tron, which no
+other host has. A cursor is the number of transfers that came before.
 """
 
 from __future__ import annotations
