@@ -21,11 +21,11 @@ def load_service(name: str, context: ServiceContext) -> Service:
 
 
 def sources_of(context: ServiceContext) -> dict[str, tuple[Provider, ...]]:
-    """The providers that each service asks with these settings, whoever runs it; services without any are left out.
+    """The providers that each service asks with these settings; services without providers are left out.
 
-    Makes no service that asks nobody, and has none do anything: a local model is not loaded. Raises SettingsError.
+    Services are made for it, but do nothing: a local model is not loaded. Raises SettingsError.
     """
-    idle = replace(context, settings=context.settings.model_copy(update={"model_folder": None}), tells=False)
+    idle = replace(context, settings=context.settings.model_copy(update={"model_folder": None}), logs_unused=False)
     found: dict[str, tuple[Provider, ...]] = {}
     for name in SERVICES:
         if service_class(name).pools == ():

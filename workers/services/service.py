@@ -52,7 +52,7 @@ class ServiceContext:
     outages: Outages = field(default_factory=Outages)
     """Which sources were logged as down."""
     metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(open_registry()))
-    tells: bool = True
+    logs_unused: bool = True
     """Whether to log unused sources; not when services are made only to list their sources."""
 
     def key_of(self, name: str) -> str | None:
@@ -66,7 +66,7 @@ class ServiceContext:
     def pool(self, name: str, providers: Sequence[str]) -> SourcePool[Any]:
         """A pool of these providers in this order; those that need a key and have none are left out and logged."""
         unused = [other for other in providers if provider_class(other).needs_key and self.key_of(other) is None]
-        if unused and self.tells:
+        if unused and self.logs_unused:
             write = log.info if self.settings.simulator_url is None else log.debug  # a demo needs no keys
             write("sources without a key are not used", pool=name, sources=unused)
         return self.pool_of(name, [self.provider(other) for other in providers if other not in unused])

@@ -1,4 +1,4 @@
-"""explorers: the state of Bitcoin and Ethereum, as block explorers and nodes tell it.
+"""explorers: the state of Bitcoin and Ethereum, from block explorers and nodes.
 
 Figures change at different speeds and so do the limits of their sources. Planned calls, with everything well:
 
@@ -37,15 +37,15 @@ _BITCOIN_KEEP = 120.0  # s: a fifth of the time between two blocks; the mempool 
 _ETHEREUM_REFRESH = 5.0  # s: every cycle; a block comes every 12 s
 _ETHEREUM_KEEP = 30.0  # s: two or three blocks
 _DAY_REFRESH = 600.0  # s: figures over a day or three move by less than a percent in that time
-_DAY_KEEP = 7200.0  # s: beyond it "the last 24 hours" are no longer those
+_DAY_KEEP = 7200.0  # s: older figures no longer describe the last 24 hours
 _BITCOIN_LAG = 2  # blocks that a source may be behind what was published: explorers hear of a block at different times
 _ETHEREUM_LAG = 10  # blocks, two minutes
 _GWEI = 10**9  # wei
-_HEIGHT_MEMORY = 600.0  # s that a height counts which nobody repeats: else one wrong, high one would shut out the rest
+_HEIGHT_MEMORY = 600.0  # s until a height that no source repeats is forgotten: a wrong one must not block the rest
 
 
 class _Tip:
-    """The highest block seen of a chain: who is far behind it has nothing new to say."""
+    """The highest block seen of a chain, to reject sources that are far behind it."""
 
     def __init__(self, lag: int) -> None:
         self._lag = lag
@@ -106,7 +106,7 @@ class ExplorersService(Service):
         return self._bitcoin, self._hashrate, self._bitcoin_day, self._ethereum, self._ethereum_day
 
     async def collect(self, now: float, deadline: float) -> Explorers:
-        """See Service. Raises NoSourceError where no source of either chain is well."""
+        """See Service. Raises NoSourceError if no source of either chain answers."""
         last = self._bitcoin.answer(now)
         # Bitcoin is not asked in every cycle: between two of its answers it stands, whatever Ethereum's nodes do.
         stands = last is not None and 0 <= now - last.received < _BITCOIN_REFRESH

@@ -1,4 +1,4 @@
-"""health_checker: how every provider of every pool answers, as those who call it tell; who is not called is probed."""
+"""health_checker: how every provider answers, from the calls of all workers and from probes of its own."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def status_of(report: CallReport) -> Health:
 def overall_health(statuses: Mapping[str, Health], services: Mapping[str, Collection[str]]) -> Health:
     """The rule that the payload's description states, from the providers that were called and each service's providers.
 
-    A provider that nobody has called yet may be well: its service is not given up.
+    A provider without a call so far may be healthy, so its service does not count as lost.
     """
     unhealthy = [name for name, status in statuses.items() if status == "unhealthy"]
     given_up = any(names and all(name in unhealthy for name in names) for names in services.values())

@@ -1,4 +1,4 @@
-"""Who reads headlines: a model on the hub, a model of the operator's own, the lexicon. Each text once."""
+"""What reads headlines: a model on the hub, a local model, or the lexicon. Each text is read once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from workers.services.sentiment.tone import tone
 Method = Literal["hub_model", "local_model", "lexicon"]
 
 _REMEMBERED = 1000
-"""Texts whose tone a reader knows: twenty lists of headlines; the ones used least lately are read anew."""
+"""Texts whose tone is kept: twenty lists of headlines; beyond it the least recently used are read again."""
 
 
 class Reading(NamedTuple):
@@ -59,7 +59,7 @@ class HubReader:
         self.model = pool.sources[0].provider.model
 
     async def read(self, texts: Sequence[str], deadline: float) -> Sequence[float] | None:
-        """See Reader. The pool tells of failures."""
+        """See Reader. The pool logs failures."""
 
         async def question(provider: HuggingFaceInference, ask: Ask) -> Sequence[float]:
             return await provider.tones(ask, texts)

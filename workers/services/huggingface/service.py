@@ -36,7 +36,7 @@ TERMS = ("crypto", "bitcoin", "ethereum", "blockchain")
 MOST_LISTED = 100
 """Ids of a list that are published, a message of some 6 kB; the rest only counts."""
 _REFRESH = 900.0  # s: the figures behind the order are of 30 days
-_KEEP = 86_400.0  # s: there is no other hub; after a day without it the list is history
+_KEEP = 86_400.0  # s: there is no other hub; after a day without an answer the list is outdated
 NEWS_AGE = 1800.0
 """Seconds for which an update of `news` has the current headlines: thirty of its intervals."""
 

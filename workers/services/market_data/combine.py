@@ -123,7 +123,7 @@ def _rate(now: float, newest: Sequence[Listing], fresh: Sequence[Quotes]) -> _Pr
 
 
 def _guard(rows: Sequence[_Row]) -> tuple[float, float]:
-    """The range an exchange's price must be in, as far as a list tells."""
+    """The range that an exchange's price must be in, according to the newest list."""
     for row in rows:
         if row.coin.price and row.age <= _LISTED_AGE:
             return row.coin.price * (1 - _AGREE), row.coin.price * (1 + _AGREE)

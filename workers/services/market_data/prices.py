@@ -35,7 +35,7 @@ class PriceBook:
         return (self.pool,)
 
     async def usd(self, ids: tuple[str, ...], now: float, deadline: float) -> dict[str, float]:
-        """USD for one of each of `ids` (CoinGecko's) at `now` (unix seconds); what nobody knows is left out.
+        """USD for one of each of `ids` (CoinGecko's) at `now` (unix seconds); unknown ones are left out.
 
         Read 15 minutes ago at most; by then a listed price may be as old again. Raises BusError where Redis can't
         count calls.
@@ -48,7 +48,7 @@ class PriceBook:
                 # For all at once: an answer without any price would be taken for a source that fails.
                 _, prices = await self.pool.ask(_question(missing), deadline)
             except NoSourceError:
-                pass  # the pool has said so; what was read before counts for a while
+                pass  # the pool has logged it; earlier prices stay valid for a while
             else:
                 self._asked |= dict.fromkeys(missing, now)
                 self._prices |= {coin_id: (price, now) for coin_id, price in prices.items()}

@@ -49,7 +49,7 @@ class MarketDataService(Service):
         return self.lists, self.exchanges
 
     async def collect(self, now: float, deadline: float) -> MarketData:
-        """See Service. Raises NoSourceError where no price is known, or where none of the sources is well.
+        """See Service. Raises NoSourceError if no price is known, or none of the sources answers.
 
         A source that fails is missed only later; but when neither an exchange answers nor a list that is due, what
         they said before is not published once more as if it were news.
@@ -96,7 +96,7 @@ class MarketDataService(Service):
         else:
             ids = self._wanted
         by_id = {coin.id: coin for coin in self._known}
-        # A coin that nobody knows is published all null, so that its absence is not taken for a typing error of ours.
+        # An unknown coin is published with nulls, so that a client sees that it was asked for.
         return tuple(by_id.get(coin_id) or Coin(id=coin_id, symbol="", name="") for coin_id in ids)
 
     async def _refresh_listing(self, now: float, deadline: float) -> None:

@@ -1,4 +1,4 @@
-"""Headlines of several feeds as one list: who tells the same, what is too old, which categories there are. Pure."""
+"""Headlines of several feeds as one list: duplicates, age and categories. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workers.answers.texts import link_key, title_key
 MAX_ARTICLES = 50
 """The newest so many are published: half a day of four outlets, a message of some 12 kB; the rest is left out."""
 MAX_AGE = 3 * 86_400.0
-"""Seconds after which an article is no news: outlets rest at weekends, and after that nobody waits for it."""
+"""Seconds after which an article is dropped: long enough for a weekend, when outlets publish less."""
 MAX_AHEAD = 600.0
 """Seconds that an outlet's clock may be ahead of ours. What is dated later is left out until then: some outlets put
 articles into the feed before their time, and any other date would be ours and not theirs."""

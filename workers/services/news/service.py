@@ -46,8 +46,8 @@ class NewsService(Service):
     async def collect(self, now: float, deadline: float) -> News:
         """See Service. Raises NoSourceError where no feed that was asked answers.
 
-        A feed that says that nothing has changed has answered. One that failed is no source, though its articles stay
-        for KEEP seconds.
+        A feed without changes counts as answered. A feed that failed is not in `sources`; its articles stay for KEEP
+        seconds.
         """
         answered = await self._ask(now, min(deadline, _PATIENCE))
         headlines = merge(

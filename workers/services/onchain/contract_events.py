@@ -119,7 +119,7 @@ class ContractEvents:
 
 
 async def newest_header(node: EthereumRpc, ask: Ask, now: float, verified: set[str]) -> EthHeader:
-    """The newest block of a node that is with its chain, which is Ethereum's; `verified` knows who said so.
+    """The newest block of a node that keeps up with Ethereum's mainnet; `verified` has the nodes known to be on it.
 
     Raises ProviderError.
     """

@@ -1,4 +1,4 @@
-"""The events of Ethereum contracts that onchain tells of: rare enough to be news, of contracts that many know.
+"""The events of Ethereum contracts that onchain publishes: rare ones, of well-known contracts.
 
 The addresses are those that the projects publish; Etherscan has the verified source of each. A topic is the Keccak-256
 of the event's signature (tests/workers/services/onchain/test_contracts.py reckons them all).

@@ -17,7 +17,7 @@ down, the other sources are asked more often (see workers/asking/parts.py), as f
 There is no second keyless source for the value locked, for fees of other chains than Bitcoin and for active addresses:
 they become null when DefiLlama's or blockchain.com's answer is too old. Bitcoin's fees are blockchain.com's, at the
 current price, or else DefiLlama's. A chain's fees are what users paid for its transactions, not what they paid to
-applications on it. Nobody gives the use of Bitcoin's block space.
+applications on it. No source has the use of Bitcoin's block space.
 
 The figures at the top: gas price and utilization are Ethereum's; the others are sums over all chains for which the
 figure is known. Those are more chains than `chains` has: Bitcoin, Ethereum and the ten with the most value locked.
@@ -63,7 +63,7 @@ _SHARE_DIGITS = 4  # of a mean of 25 blocks: a hundredth of a percent; the rest 
 
 
 class OnchainService(Service):
-    """Parts with their own sources, and the events that nodes tell of; what nobody gave is null."""
+    """Parts with their own sources, and contract events from nodes; figures that no source gave are null."""
 
     def __init__(self, context: ServiceContext) -> None:
         """Nothing is asked yet. Raises SettingsError where RPC_NODES can't be used."""
@@ -112,7 +112,7 @@ class OnchainService(Service):
 
     @property
     def _parts(self) -> tuple[Part[Any, Any], ...]:
-        # Where RPC_NODES has no node of Ethereum there is nobody to ask, which is not an outage.
+        # No node of Ethereum in RPC_NODES is not an outage.
         nodes = (self._gas, self._use) if self._gas.pool.sources else ()
         others = (self._ethereum_day, self._bitcoin_day, self._addresses, self._bitcoin_fees, self._locked, self._fees)
         return (*nodes, *others)
@@ -127,7 +127,7 @@ class OnchainService(Service):
         self._events.resume(cursor)
 
     async def collect(self, now: float, deadline: float) -> Onchain:
-        """See Service. Raises NoSourceError where no source of any figure is well."""
+        """See Service. Raises NoSourceError if no source of any figure answers."""
         _, found, prices = await gather_all(
             refresh_parts("onchain", self._parts, now, deadline),
             self._read_events(now, deadline),
@@ -138,11 +138,11 @@ class OnchainService(Service):
         return self._payload(now, found, prices.get(BITCOIN))
 
     async def _read_events(self, now: float, deadline: float) -> tuple[str, Reading] | None:
-        """None where no node tells: the blocks are read later, and the figures need not wait for them."""
+        """None if no node answers: the blocks are read later, and the figures don't wait for them."""
         try:
             return await self._events.read(now, deadline)
         except NoSourceError:
-            return None  # the pool has said so
+            return None  # the pool has logged it
 
     def _payload(self, now: float, found: tuple[str, Reading] | None, price: float | None) -> Onchain:
         sources: dict[str, None] = {}

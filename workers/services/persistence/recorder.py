@@ -26,13 +26,13 @@ from shared.settings import Retention
 log = structlog.get_logger()
 
 GROUP = "recorder"
-"""The consumer group, and the one consumer in it: whoever holds the lease."""
+"""The consumer group, and its only consumer: the holder of the lease."""
 
-_BATCH = 100  # entries a service and transaction: some MB of market_data; five times as many are no faster
+_BATCH = 100  # entries per service and transaction: some MB of market_data; more are no faster
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # s between attempts, doubling, with full jitter
 _PRUNE_EVERY = 300.0  # s between two looks for what is older than its retention, which is counted in days
 _PRUNED = 500  # records deleted in one transaction, so that the recorder's own never waits long for it
-_PRUNE_PAUSE = 0.05  # s between two such transactions: SQLite has no queue, who waits only looks again
+_PRUNE_PAUSE = 0.05  # s between two such transactions: SQLite has no queue, waiting writers just poll
 _DAY_MS = 86_400_000
 _HIGHEST = 2**63 - 1  # what a BIGINT holds
 

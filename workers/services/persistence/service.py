@@ -34,7 +34,7 @@ class PersistenceService(Service):
         await self.recorder.run()
 
     async def collect(self, now: float, deadline: float) -> Persistence:
-        """See Service. Raises NoSourceError while the database can't be read: its figures are nobody else's."""
+        """See Service. Raises NoSourceError while the database can't be read."""
         try:
             totals = await self._database.totals()
             size = await self._database.size()

@@ -95,7 +95,7 @@ async def follow(
 
 
 def follow_heights(chain: str, view: View | None, heights: Mapping[str, int]) -> tuple[View, Sequence[ChainEvent]]:
-    """As `follow` for a chain whose nodes tell heights only: one event, without a hash, for whatever was added.
+    """As `follow` for a chain whose nodes report heights only: one event, without a hash, for all added blocks.
 
     A height proves nothing, so nodes near what was published are preferred. If none is near, the highest is taken, even
     if it is lower: a wrong height must not silence the chain until the chain reaches it.

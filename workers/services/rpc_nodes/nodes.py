@@ -127,7 +127,7 @@ def ethereum_pool(context: ServiceContext, name: str) -> SourcePool[EthereumRpc]
 
 
 def _node(entry: str, position: int) -> NodeAddress:
-    """`chain/name=https://…`; what is wrong with it is told without quoting it, for it may hold a key."""
+    """`chain/name=https://…`; errors don't quote it, as it may hold a key."""
     names, _, url = entry.partition("=")
     chain, _, name = names.partition("/")
     if not _NAME.fullmatch(chain) or not _NAME.fullmatch(name):
@@ -145,7 +145,7 @@ def _node(entry: str, position: int) -> NodeAddress:
 async def verify_mainnet(node: EthereumRpc, ask: Ask, verified: set[str]) -> None:
     """That a node is on Ethereum's mainnet: contracts' addresses mean nothing elsewhere.
 
-    `verified` has those that said so. Raises ProviderError.
+    `verified` has the nodes that were found to be. Raises ProviderError.
     """
     if node.name not in verified:
         expected = CHAINS["ethereum"].identity

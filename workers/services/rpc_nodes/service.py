@@ -61,7 +61,7 @@ class RpcNodesService(Service):
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
-        """Its pool: here no source stands in for another."""
+        """Its pool: every source is asked, none replaces another."""
         return (self.pool,)
 
     @property
@@ -177,7 +177,7 @@ class RpcNodesService(Service):
 
 
 async def _gas_price(provider: ChainNode, ask: Ask) -> int | None:
-    """Wei; None where the chain has none, or the node does not tell it now."""
+    """Wei; None if the chain has none, or the node does not answer."""
     try:
         return await provider.suggested_gas_price(ask)
     except ProviderError:

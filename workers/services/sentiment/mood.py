@@ -31,7 +31,7 @@ class Weight(Struct, frozen=True):
 WEIGHTS: Mapping[str, Weight] = {
     # Made of volatility, volume, surveys and searches; a new one every day, now and then hours late.
     "fear_and_greed": Weight(0.4, 26 * 3600.0),
-    # Reckoned anew every cycle from headlines that are themselves at most a day old.
+    # Computed every cycle from headlines that are at most a day old.
     "headlines": Weight(0.25, 180.0),
     # People vote for coins they have: mostly up, so it counts less.
     "coingecko_votes": Weight(0.2, 2 * 3600.0),

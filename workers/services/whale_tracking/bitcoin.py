@@ -1,4 +1,4 @@
-"""The scan of Bitcoin: every block in order, whole from one call where a source has that, else piece by piece."""
+"""The scan of Bitcoin: every block in order, in one call if a source has whole blocks, else in pieces."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ class _Work:
     found: list[Transfer] = field(default_factory=list)
     sources: dict[str, None] = field(default_factory=dict)
 
-    def tell(self, transactions: Sequence[BtcTransaction], time: float) -> None:
-        """Take up what is large and was not told yet."""
+    def announce(self, transactions: Sequence[BtcTransaction], time: float) -> None:
+        """Add the large transfers that were not published yet."""
         large = [large_bitcoin(tx, time, self.price, self.threshold) for tx in transactions]
         fresh = self.trail.fresh(transfer for transfer in large if transfer is not None)
         self.trail = self.trail.announce(fresh)
@@ -120,7 +120,7 @@ class BitcoinScan:
         return self._asked is None or not 0 <= now - self._asked < TIP_REFRESH
 
     def forget(self) -> None:
-        """Ask for the newest blocks anew, whenever they came."""
+        """Ask for the newest blocks again at the next scan."""
         self._asked = None
 
     async def scan(self, state: BitcoinState, price: float | None, now: float, deadline: float) -> Scanned:
@@ -166,7 +166,7 @@ class BitcoinScan:
         return trail is not None and self._headers[0].height > first_wanted(trail, self._headers[-1].height)
 
     def _begun(self, state: BitcoinState, price: float) -> _Work:
-        """The work to go on with: from the newest block where there is no trail, or none in reach."""
+        """The work to continue: from the newest block if there is no trail, or none in reach."""
         newest, oldest = self._headers[-1].height, self._headers[0].height
         trail = state.trail
         if trail is None:
@@ -187,7 +187,7 @@ class BitcoinScan:
                 break
             work.trail, work.pending, depth = work.trail.back(), None, depth + 1
         if depth:
-            log.warning("blocks replaced by a reorg are scanned anew", chain=BITCOIN, blocks=depth)
+            log.warning("blocks replaced by a reorg are scanned again", chain=BITCOIN, blocks=depth)
         return next((header for header in self._headers if header.height == work.trail.next), None)
 
     # What is in them.
@@ -201,7 +201,7 @@ class BitcoinScan:
             name, _ = await self.blocks.ask(piece.go, left)
         elif BLOCKS[0] not in self.blocks.available:
             return await self._singles(work, work.pending, header, steps, left)
-        else:  # it is well again, and spares us a hundred calls
+        else:  # it is available again, and saves a hundred calls
             try:
                 name, _ = await self.blocks.ask(piece.go, left, skip=BLOCKS[1:])
             except NoSourceError:
@@ -217,7 +217,7 @@ class BitcoinScan:
 
         name, transactions = await self.transactions.ask(question, left)
         work.sources[name] = None
-        work.tell(transactions, header.time)
+        work.announce(transactions, header.time)
         work.pending = replace(pending, txids=pending.txids[len(batch) :])
         if not work.pending.txids:
             work.finish(header.hash)
@@ -260,7 +260,7 @@ class _Piece:
         if parent is not None and not self.work.trail.follows(parent):
             self.work.trail, self.work.pending = self.work.trail.back(), None
             return
-        self.work.tell(block.transactions, block.header.time)
+        self.work.announce(block.transactions, block.header.time)
         self.work.finish(self.header.hash)
 
     async def _page(self, provider: Pages, ask: Ask, name: str) -> None:
@@ -273,7 +273,7 @@ class _Piece:
             page = ()  # that is how it says that the block has no more, or that it lacks the block
         if len(page) < _PAGE and start + len(page) < (self.header.count or 0):
             raise ProviderError(name, f"{start + len(page)} of a block's {self.header.count} transactions")
-        self.work.tell(page, self.header.time)
+        self.work.announce(page, self.header.time)
         if len(page) < _PAGE:
             self.work.finish(self.header.hash)
         else:

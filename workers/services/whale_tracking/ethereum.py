@@ -32,7 +32,7 @@ deeper ones are followed by the trail. It costs 24 s, and lets slower backends o
 MAX_CATCH_UP = 100
 """Blocks, 20 min: after a longer absence the older ones are skipped, for whales of hours ago are not news."""
 BLOCKS_A_CYCLE = 20
-"""At most, when catching up: 15 s bring one or two new ones. Public nodes refuse who asks much more at once."""
+"""At most, when catching up: 15 s bring one or two new ones. Public nodes refuse many more at once."""
 STALLED = 600.0
 """Seconds without a new block (50 slots) after which a node counts as stuck, and another is asked."""
 _TIME_SHARE = 0.5
@@ -129,7 +129,7 @@ class _Work:
         return found
 
     async def _walk_back(self, node: EthereumRpc, ask: Ask, trail: Trail) -> Trail:
-        """Back to the newest scanned block that is still in the chain; the blocks after it are scanned anew."""
+        """Back to the newest scanned block that is still in the chain; the blocks after it are scanned again."""
         kept, replaced = 0, len(trail.passed)  # of `passed`: so many stand for certain; from here on none does
         place = replaced - 1  # most often only the newest one was replaced, so begin there
         while kept < replaced:
@@ -142,7 +142,7 @@ class _Work:
         depth = len(trail.passed) - kept
         for _ in range(depth):
             trail = trail.back()
-        log.warning("blocks replaced by a reorg are scanned anew", chain=ETHEREUM, blocks=depth)
+        log.warning("blocks replaced by a reorg are scanned again", chain=ETHEREUM, blocks=depth)
         return trail
 
 

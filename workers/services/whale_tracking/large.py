@@ -2,7 +2,7 @@
 
 Values are at the price of the moment of the scan. A transfer to its own sender moves nothing and is left out. Mints
 (from the zero address), burns (to it) and contract creations (to nobody) are transfers. One transaction may hold
-several: its own ether and any number of token transfers, each one of them told.
+several: its own ether and any number of token transfers, each of which is published.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def large_tokens(
 def large_bitcoin(tx: BtcTransaction, time: float, price: float, threshold: float) -> Transfer | None:
     """The transfer that a Bitcoin transaction is, if worth `threshold` USD or more; None for a coinbase.
 
-    It is what does not go back to an address that paid. Change to a new address can't be told from a payment, so the
+    It is what does not go back to an address that paid. Change to a new address looks like a payment, so the
     amount may be too high, never too low. From and to are the addresses of the largest amounts on either side.
     """
     if not tx.inputs:

@@ -1,4 +1,4 @@
-"""whale_tracking: large transfers in every new block of Ethereum and Bitcoin, and elsewhere as Whale Alert tells."""
+"""whale_tracking: large transfers in every new block of Ethereum and Bitcoin, and on other chains from Whale Alert."""
 
 from __future__ import annotations
 
