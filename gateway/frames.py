@@ -135,6 +135,11 @@ class Form(Enum):
         """The form of live updates."""
         return Form.PACKED if binary else Form.TEXT_META if meta else Form.TEXT
 
+    @property
+    def has_meta(self) -> bool:
+        """Whether the client sees positions."""
+        return self.value[1] is not None
+
     def as_snapshot(self) -> Form:
         """The form of the latest update, sent on subscribe."""
         return _SNAPSHOT.get(self, self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
 import structlog
@@ -13,14 +13,16 @@ from starlette.websockets import WebSocket
 
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
+from gateway.broadcast.recent import Recent
 from gateway.endpoints import Endpoint, expand
-from gateway.frames import Form, decode_binary, decode_text, encode
+from gateway.frames import Form, Update, decode_binary, decode_text, encode
 from gateway.messages.actions import (
     AnyCommand,
     ConnectionStatus,
     GetStatus,
     Ping,
     Pong,
+    ServicePosition,
     Since,
     Subscribe,
     SubscriptionConfirmed,
@@ -205,7 +207,7 @@ class Session:
     def _subscribe(self, command: Subscribe) -> None:
         services = expand(command.services)
         self.subscriptions.update(services)
-        self._confirm(command)
+        self._confirm(command, {service: self._hub.recent[service].position for service in services})
         for service in services:
             self._offer_latest(service)
         self._go_live()
@@ -227,27 +229,32 @@ class Session:
         await recent.reach(since, _AHEAD)
         missed = recent.since(since)
         self._metrics.recoveries.labels(str(missed is not None).lower()).inc()
-        self._confirm(command, recovered=missed is not None)
+        # Until the first replayed update, the client has to come back with the position that it came with.
+        self._confirm(command, {service: recent.position if missed is None else since}, recovered=missed is not None)
         if missed is None:
             self._offer_latest(service)
-        while missed:
-            for update in missed[:_BATCH]:
-                self.outbox.offer(update.frame(self.form.as_recovered()))
-                since = update.position
-            await asyncio.sleep(0)  # else a client that reads fast blocks the loop until the last of a thousand updates
-            # Bounded, because a busy session reads nothing, so that no missing pong can end its connection.
-            try:
-                async with asyncio.timeout(_STALLED):
-                    await self.outbox.drained()
-            except TimeoutError:
-                self.close(CloseCode.SLOW, "too slow: what was missed is not read")
-            if self._closing or self._socket.gone:
-                return  # `run` removes the subscription
-            missed = recent.since(since)
-            if missed is None:
-                self.close(CloseCode.SLOW, "too slow: what was missed is no longer kept")
-                return
+        elif missed and not await self._replay(recent, missed):
+            return  # `run` removes the subscription
         self._go_live()
+
+    async def _replay(self, recent: Recent, missed: list[Update]) -> bool:
+        """Send `missed`, and what is published meanwhile. Returns whether the connection is still open."""
+        with recent.backlog(missed) as left:
+            while left:
+                for _ in range(min(_BATCH, len(left))):
+                    self.outbox.offer(left.popleft().frame(self.form.as_recovered()))
+                await asyncio.sleep(0)  # else a client that reads fast blocks the loop for a thousand updates
+                # Bounded, because a busy session reads nothing, so that no missing pong can end its connection.
+                try:
+                    async with asyncio.timeout(_STALLED):
+                        await self.outbox.drained()
+                except TimeoutError:
+                    self.close(CloseCode.SLOW, "too slow: what was missed is not read")
+                if len(left) > recent.length:
+                    self.close(CloseCode.SLOW, "too slow: what was missed is no longer kept")
+                if self._closing or self._socket.gone:
+                    return False
+        return True
 
     def _show_meta(self) -> None:
         form = Form.live(binary=self._binary, meta=True)
@@ -264,10 +271,19 @@ class Session:
         if latest is not None:
             self.outbox.offer(latest.frame(self.form.as_snapshot()))
 
-    def _confirm(self, command: Subscribe, recovered: bool | UnsetType = UNSET) -> None:
-        subscribed = sorted(self.subscriptions)
+    def _confirm(self, command: Subscribe, at: Mapping[str, Position], recovered: bool | UnsetType = UNSET) -> None:
+        """Confirm; `at` are the positions that the next updates follow."""
+        positions = {service: ServicePosition(epoch=epoch, seq=seq) for service, (epoch, seq) in at.items()}
+        shown, one = self.form.has_meta, isinstance(command.asked, str) and command.asked in positions
         self._send(
-            SubscriptionConfirmed(service=command.asked, subscriptions=subscribed, recovered=recovered, id=command.id)
+            SubscriptionConfirmed(
+                service=command.asked,
+                subscriptions=sorted(self.subscriptions),
+                recovered=recovered,
+                position=positions[str(command.asked)] if shown and one else UNSET,
+                positions=positions if shown and not one else UNSET,
+                id=command.id,
+            )
         )
 
     def _send(self, message: Notice) -> None:

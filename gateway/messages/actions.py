@@ -19,6 +19,7 @@ from gateway.messages.fields import (
     EXAMPLE_TIME,
     Asked,
     ClientId,
+    Closed,
     CommandId,
     Count,
     EchoedId,
@@ -65,6 +66,13 @@ class Since(Struct, frozen=True, kw_only=True):
     seq: Count
 
 
+class ServicePosition(Closed, frozen=True, kw_only=True):
+    """Where a service stands: `since` this position, every later update is replayed."""
+
+    epoch: Annotated[str, Meta(description="empty before the first update of the service")]
+    seq: Count
+
+
 class SubscriptionConfirmed(Notice, frozen=True, kw_only=True):
     """Reply to `subscribe`, also to an automatic one. The latest update of each service follows at once."""
 
@@ -76,11 +84,23 @@ class SubscriptionConfirmed(Notice, frozen=True, kw_only=True):
         bool | UnsetType,
         Meta(description="only after `since`: true if all missed updates follow, false if a snapshot does"),
     ] = UNSET
+    position: Annotated[
+        ServicePosition | UnsetType,
+        Meta(description="only on connections that see `meta`, if `service` names one service"),
+    ] = UNSET
+    positions: Annotated[
+        dict[str, ServicePosition] | UnsetType,
+        Meta(description="only on connections that see `meta`, by service, if `service` is `all` or a list"),
+    ] = UNSET
     id: EchoedId = UNSET
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
-        return (cls(service="market_data", subscriptions=["market_data", "news"], id=7),)
+        position = ServicePosition(epoch="5f2b9c81d04e7a63", seq=42)
+        return (
+            cls(service="market_data", subscriptions=["market_data", "news"], id=7),
+            cls(service="news", subscriptions=["news"], position=position),
+        )
 
 
 class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe", rename={"asked": "service"}):

@@ -50,8 +50,10 @@ async def test_messagepack_is_spoken_both_ways(cluster: Cluster) -> None:
 
     assert (await heard())["type"] == "connection_established"
     await client.connection.send(msgpack.packb({"action": "subscribe", "service": "news", "id": 1}))
-    assert (await heard())["data"] == {"service": "news", "subscriptions": ["news"], "id": 1}
+    confirmed = (await heard())["data"]
     update = await heard()
+    position = {"epoch": update["meta"]["epoch"], "seq": 1}
+    assert confirmed == {"service": "news", "subscriptions": ["news"], "position": position, "id": 1}
     assert (update["data"], update["meta"]["seq"]) == ({"n": 1}, 1)
     await client.connection.send("{}")
     assert (await heard())["data"]["code"] == "text_not_supported"
