@@ -24,8 +24,8 @@ from gateway.transport.ws_protocol import EXTENSION, FrameProtocol
 from shared.metrics import GatewayMetrics
 from shared.settings import Settings
 
-MSGPACK = "msgpack"
-"""The subprotocol that stands for MessagePack in binary frames."""
+JSON, MSGPACK = "json", "msgpack"
+"""The subprotocols: text frames with JSON, which need no subprotocol, and binary frames with MessagePack."""
 
 
 class AppPort(rest.RestPort, snapshot.SnapshotPort, archive.HistoryPort, Protocol):
@@ -101,7 +101,9 @@ async def connect(websocket: WebSocket) -> None:
         response.headers["Retry-After"] = "1"
         await websocket.send_denial_response(response)
         return
-    binary = MSGPACK in websocket.scope["subprotocols"]
+    offered = websocket.scope["subprotocols"]  # the first is what the client prefers (RFC 6455, 4.1)
+    subprotocol = next((name for name in offered if name in (JSON, MSGPACK)), None)
+    binary = subprotocol == MSGPACK
     session = Session(
         cast(FrameProtocol, websocket.scope["extensions"][EXTENSION]),
         endpoint,
@@ -115,7 +117,7 @@ async def connect(websocket: WebSocket) -> None:
         meta=binary or websocket.query_params.get("meta") in ("1", "true"),
         address=websocket.client.host if websocket.client else None,
     )
-    await websocket.accept(subprotocol=MSGPACK if binary else None)
+    await websocket.accept(subprotocol=subprotocol)
     node.metrics.accepted.labels(endpoint.path).inc()
     with node.serving(session):
         await session.run(websocket)

@@ -1,42 +1,218 @@
-"""HTTP connections: uvicorn's protocol, but a client that stops reading is disconnected.
+"""HTTP connections: uvicorn's protocol, with bounds on what a client can take: time, bytes, headers.
 
 uvicorn waits for ever for a client that reads nothing, with the rest of the answer in memory; so does a closed
-transport whose buffer is not empty. Pages of the history are megabytes, and few may be in progress at once.
+transport whose buffer is not empty. Pages of the history are megabytes, and few may be in progress at once. It also
+waits for ever for the rest of a request, and keeps a head of any size.
 """
 
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
+from typing import cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.transport.handshake import (
+    RefusedRequest,
+    asks_for_websocket,
+    check_host,
+    check_version,
+    origin_form,
+    rewritten,
+)
+
 STALLED = 30.0  # s to read the 64 KiB that a transport buffers before it pauses us, 2 kB/s; then cut
+HEAD = 10.0  # s for the head of a request, from its first byte or from the connect; then 408, or the end if none came
+HEAD_BYTES = 65_536  # of a request's head: cookies of a browser take 4 KiB each, a proxy 8 to 32 in all; then 431
+HEADER_LINES = 128  # as in the library of WebSockets; each costs a tuple and two strings; then 431
+_REQUEST_BYTES = 1_048_576  # of a request, with a body that is never read: this API is read-only; then the end
+_READ_BYTES = 16_384  # per read, so that what comes before the limits are checked stays small
+_LINGER = 3.0  # s for a refusal to cross the network, while what still comes is read and dropped; then cut
+_TOO_LARGE = RefusedRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large.")
+_TOO_LATE = RefusedRequest(HTTPStatus.REQUEST_TIMEOUT, "The head of the request took too long.")
+_INVALID = RefusedRequest(HTTPStatus.BAD_REQUEST, "Invalid HTTP request received.")
 
 
 class HttpProtocol(HttpToolsProtocol):
     """One HTTP connection."""
 
     _cut: asyncio.TimerHandle | None = None
+    _head_deadline: asyncio.TimerHandle | None = None
+    _in_head = False  # a head has begun and is not complete
+    _read = 0  # bytes received since the request began
+    _size = 0  # bytes of target and headers, trailers included
+    _ended = False  # nothing more is taken from this client
+    _fault: RefusedRequest | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected: it has a while to say what it wants."""
+        super().connection_made(cast(asyncio.Transport, transport))
+        if hasattr(transport, "max_size"):
+            transport.max_size = _READ_BYTES
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests."""
+        self._read += len(data)
+        if self._ended:
+            if self._read > _REQUEST_BYTES:
+                self.transport.abort()
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            else:  # another protocol is ignored; the parser reads nothing more
+                self._finish()
+            return
+        except httptools.HttpParserError:
+            self._refuse(self._fault or _INVALID)
+            return
+        if self._in_head and self._read > HEAD_BYTES + _READ_BYTES:  # it may have begun in the middle of a read
+            self._refuse(_TOO_LARGE)
+        elif self._read > _REQUEST_BYTES:
+            self._finish()
+        elif not self._answering and self._head_deadline is None:
+            self._await_head()
+
+    # What the parser and uvicorn call.
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head, self._read, self._size = True, 0, 0
+        if self._head_deadline is None:
+            self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._measure(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer."""
+        self._measure(len(name) + len(value) + len(": \r\n"))
+        if len(self.headers) >= HEADER_LINES:
+            self._fault = _TOO_LARGE
+            raise _TOO_LARGE
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: from now on the client waits for us."""
+        version = self.parser.get_http_version()
+        try:
+            check_host(self.headers, version)
+            self.url = origin_form(self.url, self.headers)
+            if self.parser.should_upgrade() and self._should_upgrade():
+                check_version(self.headers)
+        except RefusedRequest as fault:
+            self._fault = fault
+            raise
+        super().on_headers_complete()
+        self._in_head = False
+        self._cancel_head_deadline()
 
     def pause_writing(self) -> None:
         """The buffer of the transport is full."""
         super().pause_writing()
-        self._cut = self.loop.call_later(STALLED, self.transport.abort)
+        if self._cut is None:
+            self._cut = self.loop.call_later(STALLED, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The client has read enough of the buffer."""
         super().resume_writing()
-        self._cancel_cut()
+        if not self._ended or self._answering:  # else the cut of a refusal stands
+            self._cancel_cut()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        self._cancel_head_deadline()
         self._cancel_cut()
 
     def handle_websocket_upgrade(self) -> None:
         """From now on the transport belongs to the WebSocket protocol."""
+        self._cancel_head_deadline()
         self._cancel_cut()
-        super().handle_websocket_upgrade()
+        self.connections.discard(self)
+        protocol = self.ws_protocol_class(  # type: ignore[call-arg, misc]  # as in uvicorn
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        protocol.connection_made(self.transport)
+        protocol.data_received(rewritten(self.scope["method"].encode(), self.url, self.headers))
+        self.transport.set_protocol(protocol)
+
+    def _should_upgrade(self) -> bool:
+        return asks_for_websocket(self.headers, self.parser.get_http_version())
+
+    # Limits.
+
+    @property
+    def _answering(self) -> bool:
+        """Whether an answer is in progress, or a request is complete and waits for its turn."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _measure(self, size: int) -> None:
+        self._size += size
+        if self._size > HEAD_BYTES:
+            self._fault = _TOO_LARGE
+            raise _TOO_LARGE
+
+    def _await_head(self) -> None:
+        self._head_deadline = self.loop.call_later(HEAD, self._head_late)
+
+    def _head_late(self) -> None:
+        self._head_deadline = None
+        if self._in_head:
+            self._refuse(_TOO_LATE)
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Take nothing more; end once the answers in progress are sent."""
+        self._ended, self._read = True, 0
+        self._cancel_head_deadline()
+        if self._answering:
+            self.cycle.keep_alive = False
+        else:
+            self.transport.close()
+            self._cut_later()
+
+    def _refuse(self, fault: RefusedRequest) -> None:
+        """Answer with an error, then end. Who waits for another answer, or has it, gets no error."""
+        if self._answering or (self.cycle is not None and not self._in_head):
+            self._finish()
+            return
+        self._ended, self._read = True, 0
+        self._cancel_head_deadline()
+        self._unset_keepalive_if_required()
+        body = fault.text.encode()
+        lines = [
+            f"HTTP/1.1 {fault.status.value} {fault.status.phrase}",
+            "content-type: text/plain; charset=utf-8",
+            f"content-length: {len(body)}",
+            "connection: close",
+            *(f"{name}: {value}" for name, value in fault.headers),
+        ]
+        self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
+        # Closing with unread data would reset the connection, and the answer would be lost.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._cut_later()
+
+    def _cut_later(self) -> None:
+        self._cancel_cut()
+        self._cut = self.loop.call_later(_LINGER, self.transport.abort)
+
+    def _cancel_head_deadline(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
 
     def _cancel_cut(self) -> None:
         if self._cut is not None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from starlette.routing import Route, WebSocketRoute
+from websockets.http11 import MAX_LINE_LENGTH
 
 from gateway.app import create_app
 from gateway.docs import VERSION
@@ -31,6 +32,7 @@ from gateway.protocol import (
     CloseCode,
     parse_command,
 )
+from gateway.transport import http_protocol
 from shared.catalog import SERVICES, of_category
 from shared.payloads import SystemNotice
 from shared.settings import Settings
@@ -149,6 +151,9 @@ def test_limits_are_those_of_the_code() -> None:
         f"{DEFAULTS.outbox_bytes // 2**20} MiB (`OUTBOX_BYTES`)",
         "updates kept for recovery": f"{DEFAULTS.history_length:,} per service (`HISTORY_LENGTH`)",
         "connections per gateway": f"{DEFAULTS.max_connections:,} (`MAX_CONNECTIONS`)",
+        "time for the head of a request": f"{http_protocol.HEAD:g} s",
+        "size of the head of a request": f"{http_protocol.HEAD_BYTES:,} bytes, {http_protocol.HEADER_LINES} headers; "
+        f"in a handshake {MAX_LINE_LENGTH:,} bytes per line",
         "clients per page of `/ws/stats`": f"{rest.DEFAULT_PAGE}, at most {rest.LARGEST_PAGE:,}",
         "records per page of the history": f"{archive.DEFAULT_LIMIT}, at most {archive.LARGEST_LIMIT:,}",
         "bytes of `data` per page of the history": f"{archive.PAGE_BYTES // 2**20} MiB",

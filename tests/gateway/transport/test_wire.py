@@ -133,7 +133,7 @@ async def test_a_close_behind_a_ping_is_answered_by_who_could_not_read(cluster: 
         (upgrade("/ws", "X-Long: " + "x" * 9000), "431"),
         (upgrade("/ws/\xe9"), "400"),
         (upgrade("/ws", "Content-Length: 2") + b"{}", "400"),
-        (upgrade("/ws").replace(b"Version: 13", b"Version: 8"), "400"),
+        (upgrade("/ws").replace(b"Version: 13", b"Version: 8"), "426"),
         (upgrade("/ws").replace(b"GET", b"POST"), "405"),
         (b"nonsense\r\n\r\n", "400"),
     ],
