@@ -74,6 +74,7 @@ backup: $(RUNTIME) ## write the whole history to one file with a checksum: OUT=f
 
 .PHONY: restore
 restore: $(RUNTIME) ## verify a backup, then insert it: FILE=file (MERGE=1, REPLACE=1)
+	@test -n "$(FILE)" || { echo "which file? make restore FILE=backups/NAME.backup" >&2; exit 2; }
 	@$(BIN)/coinwire restore "$(FILE)" $(if $(MERGE),--merge) $(if $(REPLACE),--replace)
 
 ## Work on it

@@ -29,6 +29,8 @@ COMMANDS = {
 }
 """Subcommand to its module in this package, which has a function of that name. In the order of `--help`."""
 
+_WIDTH = {"max_content_width": 100}  # columns of --help on a wide terminal; click's 80 breaks its lines early
+
 
 class Commands(TyperGroup):
     """Imports a subcommand's module when it is used, and prints expected errors as one line."""
@@ -40,7 +42,7 @@ class Commands(TyperGroup):
         """The subcommand of that name, or None where there is none."""
         if cmd_name not in COMMANDS:
             return None
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_WIDTH)
         single.command(cmd_name)(getattr(import_module(f"commands.{COMMANDS[cmd_name]}"), cmd_name))
         return typer.main.get_command(single)
 
@@ -60,7 +62,12 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Commands, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, rich_markup_mode=None
+    cls=Commands,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=_WIDTH,
 )
 
 

@@ -26,6 +26,7 @@ from workers.asking.client import open_client, source_label
 from workers.asking.fetch import Fetcher
 from workers.asking.keys import key_of
 from workers.providers import PROVIDERS, load_provider, provider_class
+from workers.services.rpc_nodes.nodes import nodes_of
 
 _PROVIDER_SECONDS = 10.0  # s a provider has to answer: an answer of so few bytes that takes longer is no answer
 _COMPOSE_OWN = ("COMPOSE_", "DOCKER_", "BUILDKIT_", "BUILDX_")
@@ -38,10 +39,11 @@ class Finding(NamedTuple):
     what: str
     text: str
     wrong: bool = False
+    skipped: bool = False
 
 
 def check(state: StateFolder = DEFAULT_FOLDER) -> None:
-    """Check the settings, Redis, the database and the keys of upstreams.
+    """Check the settings, Redis, the database and provider keys.
 
     Prints one line per finding and no secret. Exit status 1 if something is wrong. Asks each provider that has a key
     once, with that key.
@@ -57,7 +59,8 @@ async def _report(state: State) -> int:
     wrong = 0
     async for finding in findings(state):
         wrong += finding.wrong
-        typer.echo(f"{'wrong' if finding.wrong else 'ok   '}  {finding.what:<10} {finding.text}")
+        verdict = "wrong" if finding.wrong else "skipped" if finding.skipped else "ok"
+        typer.echo(f"{verdict:<7}  {finding.what:<10} {finding.text}")
     return wrong
 
 
@@ -71,9 +74,15 @@ async def findings(state: State, env_file: Path = Path(".env")) -> AsyncIterator
     except SettingsError as error:
         for fault in re.split(r"; (?=[A-Z_]+: )", str(error)):
             yield Finding("settings", fault, wrong=True)
-        yield Finding("settings", "nothing else can be checked until they are right", wrong=False)
+        for what in ("redis", "database", "upstreams"):
+            yield Finding(what, "not checked: correct the settings first", skipped=True)
         return
-    yield Finding("settings", f"{len(settings.model_fields_set)} set, all valid")
+    try:
+        nodes_of(settings)  # parsed only in a worker, which would not start
+    except SettingsError as error:
+        yield Finding("settings", str(error), wrong=True)
+    else:
+        yield Finding("settings", f"{len(settings.model_fields_set)} set, all valid")
     if (settings.reddit_client_id is None) != (settings.reddit_client_secret is None):
         yield Finding("settings", "REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET work only together", wrong=True)
     yield await _redis(settings, state)

@@ -16,21 +16,24 @@ from shared.settings import load_settings
 def demo(state: StateFolder = DEFAULT_FOLDER) -> None:
     """Run everything on this machine with simulated figures.
 
-    Stop it with Ctrl-C. The figures move and are labelled as simulated; no upstream is asked.
+    PORT is the port of the first gateway; Ctrl-C stops everything. The figures are labelled as simulated, and no
+    upstream is asked.
     """
     _run(DEMO, State(state))
 
 
 def run(state: StateFolder = DEFAULT_FOLDER) -> None:
-    """Run everything on this machine with figures of the real upstreams.
+    """Run everything on this machine with real figures.
 
-    Stop it with Ctrl-C.
+    PORT is the port of the first gateway; Ctrl-C stops everything.
     """
     _run(RUN, State(state))
 
 
 def _run(mode: str, state: State) -> None:
-    plan = make_plan(load_settings(), mode, state, colour=wants_colour(sys.stdout))
+    settings = load_settings()
+    state.refuse_a_second()  # first: its gateways also hold the ports, and another port would not help
+    plan = make_plan(settings, mode, state, colour=wants_colour(sys.stdout))
     with state.claim(plan.redis_url, plan.database_url):
         status = Cluster(plan.parts).run()
     raise typer.Exit(status)

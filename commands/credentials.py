@@ -176,7 +176,7 @@ def credentials(
     redis_host: Annotated[str, typer.Option(help="Host name of Redis.")] = "redis",
     postgres_host: Annotated[str, typer.Option(help="Host name of PostgreSQL.")] = "postgres",
 ) -> None:
-    """Generate the passwords of a deployment, once, and the rights of its Redis users.
+    """Generate the passwords and Redis rights of a deployment.
 
     Prints the names of the files that were written, and no password.
     """

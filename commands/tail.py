@@ -41,7 +41,7 @@ def tail(
     raw: Annotated[bool, typer.Option("--json", help="Print whole messages as JSON, one per line.")] = False,
     state: StateFolder = DEFAULT_FOLDER,
 ) -> None:
-    """Print what is published on the Redis channel of a service, until Ctrl-C.
+    """Print what a service publishes to Redis, until Ctrl-C.
 
     Starts with the newest message. Reads from REDIS_URL, else from the cluster that runs on this machine.
     """

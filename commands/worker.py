@@ -15,7 +15,7 @@ from workers.__main__ import work
 def worker(
     category: Annotated[str, typer.Argument(metavar="CATEGORY", help=f"One of {', '.join(CATEGORIES)}.")],
 ) -> None:
-    """Run one worker, which fetches and publishes the services of one category.
+    """Run one worker, which collects the services of a category.
 
     Stops at SIGTERM or Ctrl-C. Needs REDIS_URL. A second worker of the same category stands by.
     """

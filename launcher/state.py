@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from pydantic import SecretStr
 
@@ -49,6 +50,17 @@ class State:
         """Address of the database of the cluster that runs here, or of the SQLite file of the one that ran last."""
         return _read(self._database_url)
 
+    def refuse_a_second(self) -> None:
+        """Raise StateError if another cluster holds the folder. Creates nothing."""
+        try:
+            lock = (self.folder / "lock").open()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StateError(f"{self.folder}: {error.strerror}") from None
+        with lock:
+            self._lock(lock)
+
     @contextmanager
     def claim(self, redis_url: str, database_url: str | None = None) -> Iterator[None]:
         """Hold the folder, with both addresses in it for other commands. Raises StateError if it is held already."""
@@ -58,12 +70,7 @@ class State:
         except OSError as error:
             raise StateError(f"{self.folder}: {error.strerror}") from None
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # two servers would ruin one append-only file
-                raise StateError(
-                    f"{self.folder} is in use: another `make demo` or `make run` of this checkout is running"
-                ) from None
+            self._lock(lock)
             _write(self._redis_url, redis_url)
             if database_url is not None:
                 _write(self._database_url, database_url)
@@ -73,6 +80,15 @@ class State:
                 self._redis_url.unlink(missing_ok=True)
                 if database_url is not None and not database_url.startswith("sqlite:"):
                     self._database_url.unlink(missing_ok=True)  # it may hold a password; a file's address stays
+
+    def _lock(self, file: TextIO) -> None:
+        """Lock `file` until it is closed: two servers would ruin one append-only file."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StateError(
+                f"{self.folder} is in use: another `make demo` or `make run` of this checkout is running"
+            ) from None
 
 
 def settings_here(settings: Settings, state: State) -> Settings:

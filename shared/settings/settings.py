@@ -214,5 +214,10 @@ def load_settings(folders: Sequence[Path] = SECRET_FOLDERS) -> Settings:
     except (OSError, UnicodeError) as error:
         raise SettingsError(f".env: can't be read ({type(error).__name__})") from None
     except ValidationError as error:
-        faults = sorted({f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()})
+        faults = sorted({f"{str(fault['loc'][0]).upper()}: {_reason(fault['msg'])}" for fault in error.errors()})
         raise SettingsError("; ".join(faults)) from None
+
+
+def _reason(message: str) -> str:
+    """pydantic's message without the prefix that it gives to those of our own validators."""
+    return message.removeprefix("Value error, ")

@@ -22,11 +22,11 @@ def run(*arguments: str) -> Result:
 
 @pytest.mark.parametrize("arguments", [(), ("--help",)])
 def test_help_lists_every_subcommand_with_what_it_does(arguments: tuple[str, ...]) -> None:
-    """`coinwire` alone and `coinwire --help` print one line per subcommand, each with a sentence."""
+    """`coinwire` alone and `coinwire --help` print one line per subcommand, each with a whole sentence."""
     printed = run(*arguments).output
     listed = dict(line.split(maxsplit=1) for line in printed.partition("Commands:")[2].strip().splitlines())
     assert list(listed) == list(COMMANDS)
-    assert all(text[0].isupper() for text in listed.values()), listed
+    assert all(text[0].isupper() and text.endswith(".") and "..." not in text for text in listed.values()), listed
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -57,6 +57,21 @@ async def test_each_wrong_setting_has_a_line(check: Check) -> None:
     assert "HISTORY_LENGTH: " in first
     assert "PORT: " in second
     assert "secret" not in done.output
+    skipped = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("skipped ")]
+    assert skipped == ["redis", "database", "upstreams"]
+    assert "ok " not in done.stdout
+
+
+async def test_a_setting_that_only_a_worker_reads_is_checked(check: Check) -> None:
+    """RPC_NODES that would stop a worker at its start are one line without their text."""
+    (line,) = wrong(await check(RPC_NODES="sesame"))
+    assert line.endswith("RPC_NODES: entry 1 should begin with chain/name= in lower case")
+
+
+async def test_a_wrong_setting_is_explained_in_words(check: Check) -> None:
+    """The reason stands behind the name at once, without the validator's own prefix."""
+    (line,) = wrong(await check(COINS="0"))
+    assert "COINS: a count of coins is 1 to 250" in line
 
 
 async def test_a_redis_that_does_not_answer_is_named(check: Check) -> None:

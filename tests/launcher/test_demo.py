@@ -137,6 +137,11 @@ def test_two_demos_do_not_share_a_folder(demo: Command, start: Start, tmp_path: 
     assert second.wait() == 2
     (line,) = second.lines
     assert "another `make demo` or `make run`" in line
+    third = start(
+        "commands", "demo", "--state", tmp_path / "state", PORT=str(urlsplit(addresses(demo)[0]).port), REDIS_URL=""
+    )
+    assert third.wait() == 2
+    assert third.lines == second.lines
     assert (tmp_path / "state" / "redis-url").exists()
 
 

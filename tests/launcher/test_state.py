@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from launcher.plan import make_plan
-from launcher.state import State, settings_here
+from launcher.state import State, StateError, settings_here
 from shared.settings import Settings
 
 REDIS = "redis://127.0.0.1:6379/0"
@@ -36,6 +36,15 @@ def test_both_addresses_are_there_while_it_runs(state: State) -> None:
         assert (state.redis_url(), state.database_url()) == (REDIS, SERVER)
         for name in ("redis-url", "database-url"):
             assert stat.S_IMODE((state.folder / name).stat().st_mode) == 0o600
+
+
+def test_a_folder_in_use_is_reported_before_anything_is_planned(state: State) -> None:
+    """A second `make demo` learns that one runs here, and not that the port of this one is taken."""
+    state.refuse_a_second()
+    assert not state.folder.exists()
+    with state.claim(REDIS), pytest.raises(StateError, match="is in use"):
+        state.refuse_a_second()
+    state.refuse_a_second()
 
 
 def test_a_password_is_not_left_behind(state: State) -> None:

@@ -46,6 +46,18 @@ def test_an_old_python_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
+def test_make_restore_without_a_file_asks_for_one(tmp_path: Path) -> None:
+    """`make restore` alone is one line that shows how to name the backup, and nothing is read or written."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements-dev.lock").touch()
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / ".runtime").touch()
+    command = ["make", "--no-print-directory", "restore"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert result.stderr.startswith("which file? make restore FILE=")
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     """Every relative link of a document names a file of the repository."""
