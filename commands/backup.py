@@ -20,9 +20,9 @@ import msgspec
 import typer
 from msgspec import Struct
 
-from commands.files import BACKUPS, FileError, HashedFile, progress, writing
-from commands.history import PAGE_BYTES, PAGE_ROWS, open_history
 from commands.options import StateFolder
+from commands.stored.files import BACKUPS, FileError, HashedFile, progress, writing
+from commands.stored.history import PAGE_BYTES, PAGE_ROWS, open_history
 from launcher.state import DEFAULT_FOLDER, State
 from shared.database import Database, Record, SortKey
 from shared.timestamps import now_iso

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from commands.files import EXPORTS, HashedFile, progress, writing
-from commands.formats import FORMATS
-from commands.history import PAGE_BYTES, PAGE_ROWS, open_history
 from commands.options import ArgumentError, ServiceName, StateFolder, check_service
+from commands.stored.files import EXPORTS, HashedFile, progress, writing
+from commands.stored.formats import FORMATS
+from commands.stored.history import PAGE_BYTES, PAGE_ROWS, open_history
 from launcher.state import DEFAULT_FOLDER, State
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from commands.backup import restore_backup, verify
-from commands.history import open_history
 from commands.options import StateFolder
+from commands.stored.history import open_history
 from launcher.state import DEFAULT_FOLDER, State
 
 

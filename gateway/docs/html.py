@@ -20,15 +20,16 @@ from gateway.protocol import COMMAND_BURST, COMMANDS_A_SECOND
 from shared.catalog import CATEGORIES, SYSTEM
 
 _HERE = Path(__file__).parent
+_ASSETS = _HERE / "assets"
 _SWAGGER = _HERE / "swagger_ui"
 
 ASSETS: dict[str, Path] = {
-    "docs.css": _HERE / "docs.css",
-    "viewer.css": _HERE / "viewer.css",
-    "docs.js": _HERE / "docs.js",
-    "search.js": _HERE / "search.js",
-    "copy.js": _HERE / "copy.js",
-    "viewer.js": _HERE / "viewer.js",
+    "docs.css": _ASSETS / "docs.css",
+    "viewer.css": _ASSETS / "viewer.css",
+    "docs.js": _ASSETS / "docs.js",
+    "search.js": _ASSETS / "search.js",
+    "copy.js": _ASSETS / "copy.js",
+    "viewer.js": _ASSETS / "viewer.js",
     "swagger-ui.css": _SWAGGER / "swagger-ui.css",
     "swagger-ui-bundle.js": _SWAGGER / "swagger-ui-bundle.js",
 }
@@ -66,7 +67,7 @@ def _template(name: str, depth: int = 0) -> tuple[jinja2.Template, str]:
     """A template for a page `depth` folders below `/`, and the way back up: links are relative, as behind a prefix."""
     root = "../" * depth
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from commands.backup import DIGEST, MAGIC, verify, write_backup
-from commands.files import FileError
+from commands.stored.files import FileError
 from shared.database import Database, Record, open_database
 from shared.settings import Settings
 

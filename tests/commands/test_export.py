@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from commands.app import app
 from commands.export import span_of
 from commands.options import ArgumentError
-from commands.table import columns_of, rows_of
+from commands.stored.table import columns_of, rows_of
 from shared.catalog import CHANNEL_NAMES
 from shared.database import Database, Record
 from shared.settings import Settings

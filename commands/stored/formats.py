@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from commands.files import HashedFile
-from commands.table import POSITION, Column, columns_of, rows_of
+from commands.stored.files import HashedFile
+from commands.stored.table import POSITION, Column, columns_of, rows_of
 from shared.database import Record
 from shared.errors import CoinwireError
 from shared.timestamps import iso_of
