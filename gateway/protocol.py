@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.messages.actions import ACTIONS, COMMANDS, AnyCommand
@@ -15,6 +15,7 @@ from shared.timestamps import now_iso
 
 __all__ = [
     "ACTIONS",
+    "BYTES_PER_TOKEN",
     "COMMANDS_A_SECOND",
     "COMMAND_BURST",
     "ERROR_CODES",
@@ -27,12 +28,14 @@ __all__ = [
     "id_of",
     "notice",
     "parse_command",
+    "size_of",
 ]
 
 ERROR_CODES = tuple(ERRORS)
 
 COMMANDS_A_SECOND = 20.0  # faster than any person or sensible program; beyond it a command is refused
 COMMAND_BURST = 40.0  # commands at once: a client that reconnects may subscribe to everything one by one
+BYTES_PER_TOKEN = 1_024  # a longer command counts as several: decoding it takes as long as decoding several short ones
 REFUSALS_BEFORE_CLOSE = 100  # refused commands without a pause that refills the burst; then the client is closed, 1008
 
 _ROUNDING = 1e-6  # tokens: what floats lose; without it, waiting for retry_after_ms might not be enough
@@ -58,6 +61,12 @@ def id_of(message: Any) -> str | int | None:
     return found if can_echo(found) else None
 
 
+def size_of(event: Mapping[str, Any]) -> int:
+    """Bytes of a received message: of an ASGI `websocket.receive`, which is not compressed any more."""
+    text, payload = event.get("text"), event.get("bytes")
+    return len(payload or b"") if text is None else len(text.encode())
+
+
 def notice(kind: str, data: Any) -> Message[Any]:
     """A message of the gateway itself, sent now: of any type but `update`."""
     return Message(service=SYSTEM, type=kind, data=data, timestamp=now_iso())
@@ -77,15 +86,16 @@ class CommandRate:
         """Whether so many commands were refused that the connection should be closed."""
         return self._refused >= REFUSALS_BEFORE_CLOSE
 
-    def take(self) -> None:
-        """Count one command. Raises Fault `rate_limited` where it came too early."""
+    def take(self, size: int = 0) -> None:
+        """Count one command of `size` bytes. Raises Fault `rate_limited` where it came too early."""
+        cost = max(1.0, size / BYTES_PER_TOKEN)
         now = self._clock()
         self._tokens = min(COMMAND_BURST, self._tokens + (now - self._at) * COMMANDS_A_SECOND)
         self._at = now
         if self._tokens >= COMMAND_BURST:
             self._refused = 0
-        if self._tokens < 1 - _ROUNDING:
+        if self._tokens < cost - _ROUNDING:
             self._refused += 1
-            wait = (1 - self._tokens) / COMMANDS_A_SECOND
+            wait = (cost - self._tokens) / COMMANDS_A_SECOND
             raise Fault("rate_limited", "Too many commands", retry_after_ms=max(1, math.ceil(wait * 1000)))
-        self._tokens = max(0.0, self._tokens - 1)
+        self._tokens = max(0.0, self._tokens - cost)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
@@ -32,7 +33,7 @@ from gateway.messages.actions import (
 from gateway.messages.faults import CloseCode, Fault
 from gateway.messages.message import Notice
 from gateway.messages.notices import WELCOMES, ConnectionEstablished, ErrorData, Statistics
-from gateway.protocol import CommandRate, id_of, notice, parse_command
+from gateway.protocol import BYTES_PER_TOKEN, CommandRate, id_of, notice, parse_command, size_of
 from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Position
 from shared.bus.presence import ClientRecord, Presence
@@ -152,10 +153,15 @@ class Session:
     async def _answer(self, event: Any) -> None:
         message = None
         try:
+            size = size_of(event)  # after permessage-deflate
             try:
-                message = self._decode(event)
-            finally:
-                self._rate.take()  # invalid messages count, too
+                self._rate.take(size)  # invalid messages count, too
+            except Fault:
+                if size <= BYTES_PER_TOKEN:  # else not even its id is worth the time to decode it
+                    with contextlib.suppress(Fault):
+                        message = self._decode(event)
+                raise
+            message = self._decode(event)
             command = parse_command(message)
             self._metrics.commands.labels(command.action).inc()
             await self._carry_out(command)

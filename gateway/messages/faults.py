@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from shared.errors import CoinwireError
 
-MAX_MESSAGE_BYTES = 65_536  # a larger one closes with 1009; the longest sensible command is under 1 kB
+MAX_MESSAGE_BYTES = 8_192  # a larger one closes with 1009; a command that names 250 coins has half of it
 
 ErrorCode = Literal[
     "invalid_json",

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocol import COMMAND_BURST, REFUSALS_BEFORE_CLOSE, CommandRate, Fault
-from tests.contract.conftest import Cluster
+from shared.settings import Settings
+from tests.contract.conftest import Cluster, running
 from tests.gateway.raw import code_of, connect
 from tests.waiting import until
 
@@ -29,10 +30,10 @@ class Clock:
         return self.now
 
 
-def taken(rate: CommandRate) -> int | None:
+def taken(rate: CommandRate, size: int = 0) -> int | None:
     """None, or how many ms to wait."""
     try:
-        rate.take()
+        rate.take(size)
     except Fault as fault:
         refused = fault
     else:
@@ -65,6 +66,18 @@ def test_forty_at_once_then_twenty_a_second() -> None:
         clock.now += 1
         assert [taken(rate) for _ in range(20)] == [None] * 20
         assert taken(rate) is not None
+
+
+def test_a_long_command_counts_as_one_per_kib() -> None:
+    """Up to 1 KiB is one command; 8 KiB are eight, and the pause is as long."""
+    clock = Clock()
+    rate = CommandRate(clock)
+    assert [taken(rate, 8192) for _ in range(5)] == [None] * 5
+    assert taken(rate, 8192) == 400
+    assert taken(rate, 100) == 50
+    clock.now += 0.4
+    assert [taken(rate, 100) for _ in range(8)] == [None] * 8
+    assert taken(rate, 1024) == 50
 
 
 def test_only_who_keeps_on_is_hopeless() -> None:
@@ -105,6 +118,23 @@ async def test_a_refused_command_keeps_its_id(cluster: Cluster) -> None:
     answers = await client.take(100)
     assert [answer["data"]["id"] for answer in answers] == list(range(100))
     assert "rate_limited" in [answer["data"].get("code") for answer in answers[40:]]
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+async def test_a_long_command_is_counted_by_its_size_and_before_it_is_decoded(
+    settings: Settings, compression: str | None
+) -> None:
+    """Five of 8 KiB use up the burst, compressed to a few bytes or not; the next is refused, its id unread."""
+    async with running(settings.model_copy(update={"ws_compression": True})) as cluster:
+        client = await cluster.connect("/ws/data", compression=compression)
+        text = json.dumps({"action": "ping", "id": 1, "data": {"x": ""}})
+        for _ in range(40):
+            await client.connection.send(text.replace('""', f'"{"x" * (8192 - len(text))}"'))
+        answers = await client.take(40)
+    assert [answer["type"] for answer in answers[:5]] == ["pong"] * 5
+    refused = [answer["data"] for answer in answers if answer["type"] == "error"]
+    assert {answer["code"] for answer in refused} == {"rate_limited"}
+    assert all("id" not in answer for answer in refused)
 
 
 async def test_a_slow_client_that_reads_again_is_told_4008(cluster: Cluster) -> None:

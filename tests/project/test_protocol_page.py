@@ -144,7 +144,7 @@ def test_limits_are_those_of_the_code() -> None:
     """Numbers in the table of limits are the constants and the settings' defaults."""
     limits = {name: row[0] for name, row in rows("limit").items()}
     assert limits == {
-        "size of a client's message": f"{MAX_MESSAGE_BYTES:,} bytes, over all its fragments",
+        "size of a client's message": f"{MAX_MESSAGE_BYTES:,} bytes, over all its fragments and uncompressed",
         "commands per second": f"{COMMANDS_A_SECOND:g} on average, bursts of {COMMAND_BURST:g}",
         "refused commands in a row": f"{REFUSALS_BEFORE_CLOSE}, without a pause long enough to refill the burst",
         "updates waiting for a slow client": f"{DEFAULTS.outbox_messages} messages (`OUTBOX_MESSAGES`) or "
