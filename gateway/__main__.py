@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 
+import structlog
+
 from gateway.node import Node
+from gateway.transport.listener import raise_file_limit, websockets_within
 from shared.errors import SettingsError
 from shared.logs import configure_logs
-from shared.settings import load_settings
+from shared.settings import Settings, load_settings
+
+log = structlog.get_logger()
 
 
 async def serve() -> int:
@@ -16,7 +21,7 @@ async def serve() -> int:
     try:
         settings = load_settings()
         configure_logs(settings, "gateway")
-        node = Node(settings)
+        node = Node(_within_files(settings))
         listener = node.bind()
     except SettingsError as error:
         sys.stderr.write(f"gateway: {error}\n")
@@ -25,6 +30,17 @@ async def serve() -> int:
         sys.stderr.write(f"gateway: can't listen on {settings.host}:{settings.port}: {error.strerror}\n")
         return 2
     return await node.run(listener)
+
+
+def _within_files(settings: Settings) -> Settings:
+    """The settings, with no more connections than the limit of open files allows."""
+    files = raise_file_limit()
+    most = websockets_within(files)
+    if settings.max_connections <= most:
+        return settings
+    asked = settings.max_connections
+    log.warning("MAX_CONNECTIONS is cut to what the limit of open files allows", files=files, asked=asked, most=most)
+    return settings.model_copy(update={"max_connections": most})
 
 
 if __name__ == "__main__":

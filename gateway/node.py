@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import secrets
 import signal
 import socket
@@ -24,6 +25,7 @@ from gateway.history.archive import Archive
 from gateway.messages.faults import MAX_MESSAGE_BYTES, CloseCode
 from gateway.session import Session
 from gateway.transport.http_protocol import HttpProtocol
+from gateway.transport.listener import BACKLOG, Listener, connections_within
 from gateway.transport.proxies import TrustedProxies
 from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Subscription, open_redis
@@ -37,17 +39,47 @@ from shared.settings import Settings
 
 log = structlog.get_logger()
 
-_BACKLOG = 2048  # connections that the kernel queues while the loop broadcasts; it refuses more
 _STEP = 0.01  # s between closes of a drain; finer steps would only wake the loop more often
 _CLOSING = 5  # s for clients to answer our close frame; then the server stops anyway
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but a signal stops the node, in the order of the node."""
+    """uvicorn, but a signal stops the node, in the order of the node, and connections come from a Listener."""
 
-    def __init__(self, config: uvicorn.Config, node: Node) -> None:
+    _listener: Listener | None = None
+
+    def __init__(self, config: uvicorn.Config, node: Node, listening: socket.socket) -> None:
         super().__init__(config)
         self._node = node
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then accept connections."""
+        await super().startup([])
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        connections = self.server_state.connections
+        self._listener = Listener(
+            self._listening, self._protocol, most=connections_within(files), count=lambda: len(connections)
+        )
+        self._listener.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more; then stop as uvicorn does."""
+        await self.close_listener()
+        await super().shutdown()
+
+    async def close_listener(self) -> None:
+        """Accept no more connections."""
+        if self._listener is not None:
+            await self._listener.aclose()
+
+    @property
+    def http_connections(self) -> int:
+        """Connections that are no WebSockets, also those on which nothing has been asked yet."""
+        return sum(isinstance(each, HttpProtocol) for each in self.server_state.connections)
+
+    def _protocol(self) -> HttpProtocol:
+        return HttpProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGINT or SIGTERM."""
@@ -141,7 +173,7 @@ class Node:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((self.settings.host, self.settings.port))
-            listener.listen(_BACKLOG)
+            listener.listen(BACKLOG)
         except OSError:
             listener.close()
             raise
@@ -152,11 +184,12 @@ class Node:
     async def run(self, listener: socket.socket) -> int:
         """Serve until a signal, or until a task dies. Returns the exit status: 0 after a signal, else 1."""
         self._loop = asyncio.get_running_loop()
-        server = Server(self._config(), self)
+        server = Server(self._config(), self, listener)
+        self.metrics.http_connections.set_function(lambda: server.http_connections)
         tasks = {
             "relay": asyncio.create_task(self.relay.run()),
             "presence": asyncio.create_task(self.presence.run()),
-            "server": asyncio.create_task(server.serve(sockets=[listener])),
+            "server": asyncio.create_task(server.serve()),
         }
         if self._app.has_names:
             tasks["proxies"] = asyncio.create_task(self._app.run())
@@ -170,8 +203,7 @@ class Node:
         for task in (stopping, *tasks.values()):
             task.cancel()
         await asyncio.gather(stopping, *tasks.values(), return_exceptions=True)
-        for listening in getattr(server, "servers", ()):  # a server that died did not close them
-            listening.close()
+        await server.close_listener()  # a server that died did not close it
         listener.close()
         with contextlib.suppress(BusError):  # the entries expire by themselves
             await self.presence.leave()

@@ -24,14 +24,13 @@ from gateway.transport.handshake import (
 )
 
 STALLED = 30.0  # s to read the 64 KiB that a transport buffers before it pauses us, 2 kB/s; then cut
-HEAD = 10.0  # s for the head of a request, from its first byte or from the connect; then 408, or the end if none came
+HEAD = 10.0  # s for the head of a request, from its first byte or from the connect; then the end
 HEAD_BYTES = 65_536  # of a request's head: cookies of a browser take 4 KiB each, a proxy 8 to 32 in all; then 431
 HEADER_LINES = 128  # as in the library of WebSockets; each costs a tuple and two strings; then 431
 _REQUEST_BYTES = 1_048_576  # of a request, with a body that is never read: this API is read-only; then the end
 _READ_BYTES = 16_384  # per read, so that what comes before the limits are checked stays small
 _LINGER = 3.0  # s for a refusal to cross the network, while what still comes is read and dropped; then cut
 _TOO_LARGE = RefusedRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large.")
-_TOO_LATE = RefusedRequest(HTTPStatus.REQUEST_TIMEOUT, "The head of the request took too long.")
 _INVALID = RefusedRequest(HTTPStatus.BAD_REQUEST, "Invalid HTTP request received.")
 
 
@@ -167,11 +166,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_deadline = self.loop.call_later(HEAD, self._head_late)
 
     def _head_late(self) -> None:
+        """Who does not finish a request is not waiting for an answer: no 408, as in nginx."""
         self._head_deadline = None
-        if self._in_head:
-            self._refuse(_TOO_LATE)
-        else:
-            self._finish()
+        self._finish()
 
     def _finish(self) -> None:
         """Take nothing more; end once the answers in progress are sent."""

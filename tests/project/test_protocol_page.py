@@ -151,7 +151,7 @@ def test_limits_are_those_of_the_code() -> None:
         f"{DEFAULTS.outbox_bytes // 2**20} MiB (`OUTBOX_BYTES`)",
         "updates kept for recovery": f"{DEFAULTS.history_length:,} per service (`HISTORY_LENGTH`)",
         "connections per gateway": f"{DEFAULTS.max_connections:,} (`MAX_CONNECTIONS`)",
-        "time for the head of a request": f"{http_protocol.HEAD:g} s",
+        "time for the head of a request": f"{http_protocol.HEAD:g} s, also after a connect or behind another request",
         "size of the head of a request": f"{http_protocol.HEAD_BYTES:,} bytes, {http_protocol.HEADER_LINES} headers; "
         f"in a handshake {MAX_LINE_LENGTH:,} bytes per line",
         "clients per page of `/ws/stats`": f"{rest.DEFAULT_PAGE}, at most {rest.LARGEST_PAGE:,}",

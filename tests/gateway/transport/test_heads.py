@@ -38,7 +38,7 @@ async def test_a_connection_that_says_nothing_is_closed(cluster: Cluster, monkey
 
 
 @pytest.mark.parametrize("before", [b"", ALIVE], ids=["first", "second"])
-async def test_half_a_head_gets_408_in_time(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
+async def test_half_a_head_ends_in_time(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
     """The first request of a connection, or one after another; a byte now and then does not help."""
     monkeypatch.setattr(http_protocol, "HEAD", 0.3)
     async with dial(cluster.nodes[0].port) as raw:
@@ -47,7 +47,6 @@ async def test_half_a_head_gets_408_in_time(cluster: Cluster, monkeypatch: pytes
             assert await answer(raw) == "200"
         for byte in ALIVE[:-4]:
             await raw.send(bytes([byte]))
-        assert await answer(raw) == "408"
         assert await ended(raw)
 
 

@@ -1,0 +1,117 @@
+"""Accepting connections: few per turn of the loop, and none that the process has no files for.
+
+asyncio accepts as many connections at once as the kernel may queue, and meanwhile serves nobody. When no file is left,
+it logs a traceback for each place of that queue, every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import resource
+import socket
+from collections.abc import Callable
+
+import structlog
+
+log = structlog.get_logger()
+
+BACKLOG = 2048  # connections that the kernel queues while the loop broadcasts; it refuses more
+_PER_TURN = 16  # connections accepted per turn of the loop: 5 ms of it
+_PAUSE = 0.05  # s until a full process looks again whether a connection has ended; the kernel queues meanwhile
+CALM = 10.0  # s without a pause until "accepting again" is logged: a storm of clients that come and go is one event
+_OWN_FILES = 64  # files besides connections: Redis, the database, lookups, the loop's own; 30 in use when busy
+_HTTP_SHARE = 8  # one connection of so many is kept for HTTP, so that a full gateway still answers health checks
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def raise_file_limit() -> int:
+    """Raise the soft limit of open files to the hard one, as every process may. Returns the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def connections_within(files: int) -> int:
+    """How many connections a process with a limit of `files` can hold."""
+    return max(files - _OWN_FILES, 1)
+
+
+def websockets_within(files: int) -> int:
+    """How many of them may be WebSockets."""
+    most = connections_within(files)
+    return max(most - max(most // _HTTP_SHARE, 1), 1)
+
+
+class Listener:
+    """Accepts connections from a listening socket while fewer than `most` are open."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        make_protocol: Callable[[], asyncio.BaseProtocol],
+        *,
+        most: int,
+        count: Callable[[], int],
+    ) -> None:
+        """`count` returns how many connections have a protocol now."""
+        self._socket = listening
+        self._make_protocol = make_protocol
+        self._most = most
+        self._count = count
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
+        self._paused_at: float | None = None  # last; None once accepting again was logged
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._again = None
+        self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    async def aclose(self) -> None:
+        """Accept no more, and close the socket."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket.fileno())
+        if self._again is not None:
+            self._again.cancel()
+        self._socket.close()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+
+    def _accept(self) -> None:
+        for _ in range(_PER_TURN):
+            if self._count() + len(self._connecting) >= self._most:
+                self._pause("as many connections as the limit of open files allows")
+                return
+            try:
+                connection, _address = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                break
+            except OSError as error:
+                if error.errno not in _OUT_OF_FILES:
+                    raise
+                self._pause(str(error.strerror))
+                return
+            connection.setblocking(False)
+            task = self._loop.create_task(self._connect(connection))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+        if self._paused_at is not None and self._loop.time() - self._paused_at >= CALM:
+            self._paused_at = None
+            log.info("accepting connections again", connections=self._count())
+
+    async def _connect(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+        except OSError as error:  # the client is gone already
+            log.debug("a connection ended before it began", error=str(error))
+            connection.close()
+
+    def _pause(self, reason: str) -> None:
+        """Let the kernel queue connections for a moment. Logged when it begins."""
+        if self._paused_at is None:
+            log.warning("no more connections are accepted for now", reason=reason, connections=self._count())
+        self._paused_at = self._loop.time()
+        self._loop.remove_reader(self._socket.fileno())
+        self._again = self._loop.call_later(_PAUSE, self.start)
