@@ -35,10 +35,10 @@ with_pip() {
 }
 
 if command -v uv >/dev/null; then
-	echo "installing into .venv with uv ($kind)"
+	echo "installing into .venv with uv ($kind), once"
 	with_uv "$@" || { echo "uv failed: installing with pip" >&2; with_pip "$@"; }
 else
-	echo "installing into .venv with pip ($kind)"
+	echo "installing into .venv with pip ($kind), once; this takes up to a minute"
 	with_pip "$@"
 fi
 cp requirements-dev.lock .venv/.lock
