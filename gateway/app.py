@@ -20,6 +20,7 @@ from gateway.history import archive
 from gateway.http import rest, snapshot
 from gateway.messages.http import FailureData
 from gateway.session import Session
+from gateway.transport.refusals import Refusals
 from gateway.transport.ws_protocol import EXTENSION, FrameProtocol
 from shared.metrics import GatewayMetrics
 from shared.settings import Settings
@@ -33,6 +34,7 @@ class AppPort(rest.RestPort, snapshot.SnapshotPort, archive.HistoryPort, Protoco
 
     settings: Settings
     metrics: GatewayMetrics
+    refusals: Refusals
 
     @property
     def refusal(self) -> str | None:
@@ -96,7 +98,7 @@ async def connect(websocket: WebSocket) -> None:
     number = node.next_number() if reason is None else None
     if number is None:
         reason = reason or "not ready"
-        node.metrics.refused.labels(reason).inc()
+        node.refusals.note(_address(websocket), reason)
         response = rest.failure(503, FailureData(message=f"This gateway takes no new connections: {reason}"))
         response.headers["Retry-After"] = "1"
         await websocket.send_denial_response(response)
@@ -115,7 +117,7 @@ async def connect(websocket: WebSocket) -> None:
         outbox_bytes=node.settings.outbox_bytes,
         binary=binary,
         meta=binary or websocket.query_params.get("meta") in ("1", "true"),
-        address=websocket.client.host if websocket.client else None,
+        address=_address(websocket),
     )
     await websocket.accept(subprotocol=subprotocol)
     node.metrics.accepted.labels(endpoint.path).inc()
@@ -123,10 +125,14 @@ async def connect(websocket: WebSocket) -> None:
         await session.run(websocket)
 
 
+def _address(websocket: WebSocket) -> str | None:
+    return websocket.client.host if websocket.client else None
+
+
 async def refuse_unknown(websocket: WebSocket) -> None:
     """Refuse a WebSocket on a path that does not exist, at the handshake."""
     node: AppPort = websocket.state.node
-    node.metrics.refused.labels("unknown path").inc()
+    node.refusals.note(_address(websocket), "unknown path")
     message = f"No WebSocket endpoint {websocket.scope['path']}"
     await websocket.send_denial_response(
         rest.failure(404, FailureData(message=message, available_endpoints=list(ENDPOINTS)))

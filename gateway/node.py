@@ -27,6 +27,7 @@ from gateway.session import Session
 from gateway.transport.http_protocol import HttpProtocol
 from gateway.transport.listener import BACKLOG, Listener, connections_within
 from gateway.transport.proxies import TrustedProxies
+from gateway.transport.refusals import Refusals
 from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Subscription, open_redis
 from shared.bus.presence import Presence
@@ -95,6 +96,7 @@ class Node:
         self.name = secrets.token_hex(6)
         self.registry = open_registry()
         self.metrics = GatewayMetrics(self.registry)
+        self.refusals = Refusals(self.metrics.refused)
         self.port = settings.port
         self._redis = open_redis(settings)
         channels = Channels(settings.redis_prefix)

@@ -68,9 +68,9 @@ class GatewayMetrics:
             "coinwire_gateway_cohorts", "Groups of connections that want the same bytes", registry=registry
         )
         self.accepted = counter("accepted", "Connections accepted", "endpoint")
-        refused = ("draining", "full", "not ready", "unknown path")
-        self.refused = counter("refused", "Handshakes refused", "reason", starts=refused)
-        closed = ("policy", "restart", "slow")
+        refused = ("bad request", "draining", "full", "late", "not ready", "too large", "unknown path", "version")
+        self.refused = counter("refused", "Requests refused", "reason", starts=refused)
+        closed = ("no_pong", "not_utf8", "policy", "protocol", "restart", "slow", "too_big")
         self.closed = counter("closed", "Connections closed by the gateway", "reason", starts=closed)
         self.commands = counter("commands", "Commands executed", "action")
         self.errors = counter("errors", "Error messages sent to clients", "code")

@@ -32,6 +32,7 @@ _READ_BYTES = 16_384  # per read, so that what comes before the limits are check
 _LINGER = 3.0  # s for a refusal to cross the network, while what still comes is read and dropped; then cut
 _TOO_LARGE = RefusedRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large.")
 _INVALID = RefusedRequest(HTTPStatus.BAD_REQUEST, "Invalid HTTP request received.")
+_REASONS = {HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "too large", HTTPStatus.UPGRADE_REQUIRED: "version"}
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -168,6 +169,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _head_late(self) -> None:
         """Who does not finish a request is not waiting for an answer: no 408, as in nginx."""
         self._head_deadline = None
+        if self._in_head:
+            self._note("late")
         self._finish()
 
     def _finish(self) -> None:
@@ -185,6 +188,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._answering or (self.cycle is not None and not self._in_head):
             self._finish()
             return
+        self._note(_REASONS.get(fault.status, "bad request"))
         self._ended, self._read = True, 0
         self._cancel_head_deadline()
         self._unset_keepalive_if_required()
@@ -201,6 +205,9 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._cut_later()
+
+    def _note(self, reason: str) -> None:
+        self.app_state["node"].refusals.note(self.client[0] if self.client else None, reason)
 
     def _cut_later(self) -> None:
         self._cancel_cut()

@@ -26,6 +26,7 @@ EXTENSION = "coinwire.frames"
 _LINGER = 3.0  # s for a close frame and its answer to cross a working network; then the socket is cut
 _READ_BYTES = 16_384  # per read: 2700 of the smallest frames, 11 ms; asyncio's 256 KiB would block the loop 180 ms
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_REASONS = {1002: "protocol", 1007: "not_utf8", 1009: "too_big"}  # how the peer broke the protocol, in metrics
 
 
 class OnReady(Protocol):
@@ -98,11 +99,14 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.transport.write(answer or _BAD_REQUEST)
             self.transport.close()
             self._cut_later()
+            self._note_refusal()
 
     def handle_connect(self, event: Request) -> None:
         """Put this protocol into the scope of the application."""
         super().handle_connect(event)
-        if not self.close_sent:
+        if self.close_sent:
+            self._note_refusal()
+        else:
             extensions = cast("dict[str, Any]", self.scope["extensions"])
             extensions[EXTENSION] = self
 
@@ -167,6 +171,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         if self.read_paused and self.ping_timeout is not None:
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
             return
+        if not self.gone:
+            self._count_close("no_pong")
         super().keepalive_timeout()
         self._cut_later()
 
@@ -181,6 +187,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             return  # closed already; the rest of that message is discarded
         close = self.conn.close_sent
         assert close is not None
+        self._count_close(_REASONS[close.code])
         self.stop_keepalive()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -189,6 +196,12 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.transport.write_eof()
         self._read_on()
         self._cut_later()
+
+    def _count_close(self, reason: str) -> None:
+        self.app_state["node"].metrics.closed.labels(reason).inc()
+
+    def _note_refusal(self) -> None:
+        self.app_state["node"].refusals.note(self.client[0] if self.client else None, "bad request")
 
     def _read_on(self) -> None:
         if self.read_paused:
