@@ -39,7 +39,9 @@ PROVIDERS: dict[str, str] = {
 
 
 def provider_class(name: str) -> type[Provider]:
-    """The class of provider `name`. KeyError for a name not in the table."""
+    """The class of provider `name`. Raises LookupError for a name not in the table."""
+    if name not in PROVIDERS:
+        raise LookupError(f"PROVIDERS in workers/providers/__init__.py has no line for {name}")
     module, _, attribute = PROVIDERS[name].partition(":")
     kind: type[Provider] = getattr(import_module(module), attribute)
     return kind
@@ -48,7 +50,7 @@ def provider_class(name: str) -> type[Provider]:
 def load_provider(name: str, key: str | None = None) -> Provider:
     """A new provider `name`, with the operator's `key`.
 
-    KeyError for a name not in the table; TypeError where the provider needs a key and there is none.
+    Raises LookupError for a name not in the table, and TypeError where the provider needs a key and there is none.
     """
     kind: Any = provider_class(name)
     provider: Provider = kind() if key is None else kind(key)

@@ -56,7 +56,7 @@ class ServiceContext:
     """Whether to log unused sources; not when services are made only to list their sources."""
 
     def key_of(self, name: str) -> str | None:
-        """The operator's key of provider `name`, None where there is none. KeyError for a name not in PROVIDERS."""
+        """The operator's key of provider `name`, None where there is none. LookupError for a name not in PROVIDERS."""
         return key_of(provider_class(name), self.settings)
 
     def provider(self, name: str) -> Any:

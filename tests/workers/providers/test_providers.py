@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,19 @@ def test_every_line_of_the_table_loads(name: str) -> None:
     assert provider.base_url.startswith("https://")
     assert provider.budget.units > 0
     assert provider.parsers
+
+
+def test_every_file_of_a_provider_has_its_line() -> None:
+    """A class of a provider in `workers/providers/` that the table does not name would never be asked."""
+    listed = {line.partition(":")[0] for line in PROVIDERS.values()}
+    for path in sorted((ROOT / "workers" / "providers").glob("*.py")):
+        module = f"workers.providers.{path.stem}"
+        kinds = [kind for kind in vars(import_module(module)).values() if isinstance(kind, type)]
+        # What several files share has no name of its own.
+        own = [
+            kind for kind in kinds if kind.__module__ == module and Provider in kind.__mro__ and hasattr(kind, "name")
+        ]
+        assert not own or module in listed, f"PROVIDERS in workers/providers/__init__.py has no line for {path.name}"
 
 
 @pytest.mark.parametrize(("name", "parser"), PARSERS)
