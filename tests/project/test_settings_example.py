@@ -11,6 +11,7 @@ from shared.settings import SECRET_FOLDERS, Settings
 from tests.places import ROOT
 
 EXAMPLE = ROOT / ".env.example"
+STALE = ".env.example does not list the settings as they are: run `make docs` and commit what it writes"
 
 
 def lines() -> dict[str, str]:
@@ -20,7 +21,8 @@ def lines() -> dict[str, str]:
 
 def test_the_example_names_every_setting_and_no_other() -> None:
     """`.env.example` holds exactly the fields of Settings, in their order."""
-    assert list(lines()) == [name.upper() for name in Settings.model_fields]
+    expected = [name.upper() for name in Settings.model_fields]
+    assert list(lines()) == expected, STALE
 
 
 def test_the_example_holds_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +37,7 @@ def test_the_example_holds_the_defaults(tmp_path: Path, monkeypatch: pytest.Monk
 def test_every_setting_has_its_line_of_explanation() -> None:
     """Above each setting of the example stands one comment line: its description."""
     for name, field in Settings.model_fields.items():
-        assert f"\n# {field.description}\n#{name.upper()}=" in EXAMPLE.read_text()
+        assert f"\n# {field.description}\n#{name.upper()}=" in EXAMPLE.read_text(), STALE
 
 
 def test_the_example_says_where_files_are_looked_for() -> None:
