@@ -117,7 +117,11 @@ def test_listed_values_are_those_that_there_are(gateway: dict[str, Metric], work
     for exported in (gateway, *workers):
         for name, metric in exported.items():
             lists |= {(name, label): values for label, values in metric.starts.items() if values and label != "service"}
-    assert {place: listed[place] for place in lists} == lists
+    for (name, label), values in lists.items():
+        where = f"docs/reference/metrics.md, values of `{label}` of {name}:"
+        missing, unknown = values - listed[name, label], listed[name, label] - values
+        assert not missing, f"{where} {', '.join(sorted(missing))} is not listed"
+        assert not unknown, f"{where} there is no {', '.join(sorted(unknown))}"
 
 
 def test_what_alerts_watch_is_there_from_the_start(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args, get_type_hints
 
 import httpx
@@ -53,6 +53,19 @@ def rows(first: str) -> dict[str, list[str]]:
     return found
 
 
+def assert_lists(first: str, expected: Sequence[str]) -> None:
+    """Assert that the table whose first column is called `first` has the rows `expected`, in their order."""
+    found = list(rows(first))
+    missing, unknown = (
+        [name for name in expected if name not in found],
+        [name for name in found if name not in expected],
+    )
+    where = f"docs/reference/protocol.md, table of each {first}:"
+    assert not missing, f"{where} no row for {', '.join(missing)}"
+    assert not unknown, f"{where} there is no {', '.join(unknown)}"
+    assert found == list(expected), f"{where} its order is {', '.join(expected)}"
+
+
 def examples() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every JSON example, with the heading that it is under."""
     heading = ""
@@ -89,39 +102,41 @@ def test_every_websocket_endpoint_is_there_with_what_it_does() -> None:
 
 def test_every_service_is_there_with_its_category_and_interval() -> None:
     """The catalogue, in its order."""
+    assert_lists("service", list(SERVICES))
     expected = {name: [spec.category, f"{spec.interval:g} s"] for name, spec in SERVICES.items()}
     assert rows("service") == expected
-    assert list(rows("service")) == list(SERVICES)
 
 
 def test_every_message_type_is_there() -> None:
     """In the protocol's order."""
-    assert list(rows("type")) == list(MESSAGE_TYPES)
+    assert_lists("type", MESSAGE_TYPES)
 
 
 def test_every_action_is_there_with_its_fields_and_its_reply() -> None:
     """Each action names exactly the fields that it takes, and its reply."""
+    assert_lists("action", ACTIONS)
     documented = rows("action")
-    assert list(documented) == list(ACTIONS)
     for action, (takes, reply) in documented.items():
         command = COMMANDS[action]
-        assert reply == f"`{command.reply.type}`"
+        assert reply == f"`{command.reply.type}`", (
+            f"docs/reference/protocol.md: {action} is answered by {command.reply.type}"
+        )
         fields = {field.encode_name: field.required for field in msgspec.structs.fields(command)}
         assert fields.pop("id") is False
         assert set(re.findall(r"`(\w+)`", takes)) == set(fields)
         assert set(re.findall(r"optional `(\w+)`", takes)) == {name for name, needed in fields.items() if not needed}
-        assert f"\n### {action}\n" in PAGE
+        assert f"\n### {action}\n" in PAGE, f"docs/reference/protocol.md has no section ### {action}"
 
 
 def test_every_error_code_is_there() -> None:
     """Errors of the WebSocket, in the protocol's order, and those of the HTTP API."""
-    assert list(rows("error code")) == list(ERROR_CODES)
-    assert list(rows("HTTP code")) == list(get_args(HttpCode))
+    assert_lists("error code", ERROR_CODES)
+    assert_lists("HTTP code", get_args(HttpCode))
 
 
 def test_every_close_code_is_there() -> None:
     """Each code of the gateway's own."""
-    assert list(rows("close code")) == [str(code.value) for code in CloseCode]
+    assert_lists("close code", [str(code.value) for code in CloseCode])
 
 
 def test_every_system_event_is_there() -> None:
@@ -186,7 +201,8 @@ async def test_every_example_is_a_message_that_a_gateway_could_send_or_read() ->
             answer = answers["200" if example["status"] == "success" else "400"]
             validator(answer["content"]["application/json"]["schema"], openapi).validate(example)
             seen.add(path)
-    assert seen >= {*ACTIONS, *MESSAGE_TYPES, "/ws/stats", "/ws/services", "/api/v1/snapshot/{service}"}
+    without = {*ACTIONS, *MESSAGE_TYPES, "/ws/stats", "/ws/services", "/api/v1/snapshot/{service}"} - seen
+    assert not without, f"docs/reference/protocol.md has no example in JSON of {', '.join(sorted(without))}"
 
 
 @pytest.mark.parametrize("code", [CloseCode.SLOW, CloseCode.RESTART])

@@ -34,7 +34,7 @@ def document() -> str:
 
 def test_the_twelve_services_have_their_order() -> None:
     """Seven of data collection, three of monitoring, two of integration; `system` has a channel besides."""
-    assert tuple(SERVICES) == NAMES
+    assert tuple(SERVICES) == NAMES, "NAMES in tests/shared/test_catalog.py is not the catalogue; clients rely on it"
     assert (*NAMES, SYSTEM) == CHANNEL_NAMES
     assert [len(of_category(category)) for category in CATEGORIES] == [7, 3, 2]
     assert tuple(name for category in CATEGORIES for name in of_category(category)) == NAMES
@@ -145,8 +145,11 @@ def test_every_payload_has_a_json_schema_in_words(name: str) -> None:
 def test_payload_types_are_listed_once_and_frozen() -> None:
     """What the package exports is what the catalogue uses, and the notice of `system`."""
     used = {spec.payload.__name__ for spec in SERVICES.values()}
-    assert len(used) == 12
-    assert set(payloads.__all__) == used | {"Payload", "SystemNotice"}
+    assert len(used) == len(SERVICES)
+    differing = set(payloads.__all__) ^ (used | {"Payload", "SystemNotice"})
+    assert not differing, (
+        f"{', '.join(sorted(differing))}: exported by shared.payloads, or in the catalogue, but not in both"
+    )
     for name in payloads.__all__:
         assert getattr(payloads, name).__struct_config__.frozen
 
