@@ -7,6 +7,7 @@ it logs a traceback for each place of that queue, every second.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import resource
 import socket
@@ -21,6 +22,7 @@ _PER_TURN = 16  # connections accepted per turn of the loop: 5 ms of it
 _PAUSE = 0.05  # s until a full process looks again whether a connection has ended; the kernel queues meanwhile
 CALM = 10.0  # s without a pause until "accepting again" is logged: a storm of clients that come and go is one event
 _OWN_FILES = 64  # files besides connections: Redis, the database, lookups, the loop's own; 30 in use when busy
+_UNLIMITED = 1_048_576  # Linux' own maximum of files per process; without a limit, memory ends first
 _HTTP_SHARE = 8  # one connection of so many is kept for HTTP, so that a full gateway still answers health checks
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -29,12 +31,15 @@ def raise_file_limit() -> int:
     """Raise the soft limit of open files to the hard one, as every process may. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+        with contextlib.suppress(ValueError, OSError):  # macOS has a lower maximum than its hard limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def connections_within(files: int) -> int:
     """How many connections a process with a limit of `files` can hold."""
+    if files == resource.RLIM_INFINITY:  # -1
+        files = _UNLIMITED
     return max(files - _OWN_FILES, 1)
 
 

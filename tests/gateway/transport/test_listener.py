@@ -111,9 +111,11 @@ async def test_no_file_left_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> N
     ]
 
 
-@pytest.mark.parametrize(("files", "connections", "websockets"), [(80, 16, 14), (1024, 960, 840), (20, 1, 1)])
+@pytest.mark.parametrize(
+    ("files", "connections", "websockets"), [(80, 16, 14), (1024, 960, 840), (20, 1, 1), (-1, 1048512, 917448)]
+)
 def test_files_are_kept_for_the_process_and_for_health_checks(files: int, connections: int, websockets: int) -> None:
-    """64 for Redis, the database and the process; an eighth of the rest for HTTP."""
+    """64 for Redis, the database and the process; an eighth of the rest for HTTP. -1 is no limit."""
     assert (connections_within(files), websockets_within(files)) == (connections, websockets)
 
 
