@@ -136,6 +136,11 @@ class Form(Enum):
         return Form.PACKED if binary else Form.TEXT_META if meta else Form.TEXT
 
     @property
+    def binary(self) -> bool:
+        """Whether the client speaks MessagePack."""
+        return self.value[0] is True
+
+    @property
     def has_meta(self) -> bool:
         """Whether the client sees positions."""
         return self.value[1] is not None

@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 
 from gateway.app import create_app
+from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS, Heart
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.relay import Relay
 from gateway.history.archive import Archive
@@ -90,8 +91,11 @@ class Server(uvicorn.Server):
 class Node:
     """One gateway."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Build everything; start nothing. Raises SettingsError for an address that can't be used."""
+    def __init__(self, settings: Settings, *, heartbeat: float = HEARTBEAT_SECONDS) -> None:
+        """Build everything; start nothing. A heartbeat is sent every `heartbeat` seconds.
+
+        Raises SettingsError for an address that can't be used.
+        """
         self.settings = settings
         self.name = secrets.token_hex(6)
         self.registry = open_registry()
@@ -103,6 +107,7 @@ class Node:
         bus_metrics = BusMetrics(self.registry)
         self.presence = Presence(self._redis, channels, self.name)
         self.hub = Hub(CHANNEL_NAMES, settings.history_length, self.metrics, kept=settings.outbox_bytes)
+        self._heart = Heart(self.hub, heartbeat)
         self.relay = Relay(
             Subscription(
                 self._redis,
@@ -190,6 +195,7 @@ class Node:
         self.metrics.http_connections.set_function(lambda: server.http_connections)
         tasks = {
             "relay": asyncio.create_task(self.relay.run()),
+            "heartbeat": asyncio.create_task(self._heart.run()),
             "presence": asyncio.create_task(self.presence.run()),
             "server": asyncio.create_task(server.serve()),
         }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.broadcast.cohorts import Cohort, Wanted
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.recent import Recent
-from gateway.frames import Form, Update
+from gateway.frames import Form, Frame, Update, encode
+from gateway.messages.message import Message
+from shared.catalog import SYSTEM
 from shared.metrics import GatewayMetrics
 
 _SLICE = 500  # writes in one turn of the loop, about 5 ms; with more clients, commands and pings get their turn between
@@ -75,14 +77,27 @@ class Hub:
         self._metrics.broadcasts.labels(update.service).inc()
         offered = 0
         for cohort in self._wanting[update.service]:
-            cohort.add(update.frame(cohort.wanted.form))
+            self._add(cohort, update.frame(cohort.wanted.form))
             offered += len(cohort)
-            if cohort.size > self._kept:
-                cohort.deliver()
-            else:
-                self._due[cohort] = None
         self._metrics.offered.labels(update.service).inc(offered)
-        if self._due and not self._scheduled:
+
+    def announce(self, message: Message[Any]) -> None:
+        """Send a message of the gateway's own to the subscribers of `system`, encoded once per form. It is not kept."""
+        frames: dict[bool, Frame] = {}
+        for cohort in self._wanting[SYSTEM]:
+            binary = cohort.wanted.form.binary
+            if binary not in frames:
+                frames[binary] = encode(message, binary=binary)
+            self._add(cohort, frames[binary])
+
+    def _add(self, cohort: Cohort, frame: Frame) -> None:
+        """Send `frame` to a cohort in this turn of the loop, behind all before it."""
+        cohort.add(frame)
+        if cohort.size > self._kept:
+            cohort.deliver()
+            return
+        self._due[cohort] = None
+        if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._deliver)
 

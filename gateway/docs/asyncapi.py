@@ -21,17 +21,19 @@ from gateway.messages.message import Message, Notice
 from gateway.messages.notices import GREETINGS, NOTICES, WELCOMES, ErrorData
 from shared.catalog import CHANNEL_NAMES, SERVICES, SYSTEM
 from shared.envelope import UPDATE
+from shared.payloads import Heartbeat
 from shared.settings import Settings
 
 _SCHEMA = "#/components/schemas/{name}"
 _UPDATES = {name: f"update_{name}" for name in CHANNEL_NAMES}
+_HEARTBEAT = "heartbeat"
 _NAMED = {"ServiceName": ServiceName, "CommandId": CommandId}
 """Types that get a name of their own in the document, for generated clients to use."""
 
 
 def document(version: str) -> dict[str, Any]:
     """The AsyncAPI document."""
-    messages = {**_notices(), **_updates(), **_commands()}
+    messages = {**_notices(), **_updates(), **_heartbeat(), **_commands()}
     channels = {_key(endpoint): _channel(endpoint) for endpoint in ENDPOINTS.values()}
     return {
         "asyncapi": "3.1.0",
@@ -79,7 +81,7 @@ def _data_of(notice: type[Notice]) -> Any:
 @cache
 def _schema_components() -> tuple[dict[Any, dict[str, Any]], dict[str, Any]]:
     """The schema of each type that a message is made of, and the schemas that they refer to."""
-    types = [Message, *PAYLOADS.values(), *(_data_of(notice) for notice in NOTICES), *COMMANDS.values()]
+    types = [Message, *PAYLOADS.values(), Heartbeat, *(_data_of(notice) for notice in NOTICES), *COMMANDS.values()]
     found, components = msgspec.json.schema_components(types, ref_template=_SCHEMA)
     return dict(zip(types, found, strict=True)), components
 
@@ -109,12 +111,12 @@ def _referring(schema: Any, named: dict[str, Any]) -> Any:
     return [_referring(value, named) for value in schema] if isinstance(schema, list) else schema
 
 
-def _envelope(title: str, service: str, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+def _envelope(title: str, service: str, kind: str, data: dict[str, Any], *, meta: bool = False) -> dict[str, Any]:
     """A server message. `title` is unique: generated clients name their types after it."""
     schema = _inlined(Message)
     fixed = {"service": {"const": service}, "type": {"const": kind}, "data": data}
     properties = schema["properties"] | fixed | {"timestamp": {"$ref": _SCHEMA.format(name="Timestamp")}}
-    if kind != UPDATE:
+    if not meta:
         del properties["meta"]
     return {key: value for key, value in schema.items() if key != "description"} | {
         "title": title,
@@ -163,13 +165,23 @@ def _updates() -> dict[str, Any]:
         spec, kind = SERVICES.get(service), PAYLOADS[service]
         data = references[kind]
         title, summary = (spec.title, spec.description) if spec else ("System", "Notices about the cluster itself")
-        payload = _envelope(f"{kind.__name__}Update", service, UPDATE, data)
+        payload = _envelope(f"{kind.__name__}Update", service, UPDATE, data, meta=True)
         example = _sample(service, UPDATE, example_of(service, data, components))
         found[name] = _message(UPDATE, f"{title} update", summary, payload, [example])
         found[name]["x-service"] = service
         found[name]["x-interval-seconds"] = spec.interval if spec else None
         found[name]["x-category"] = spec.category if spec else SYSTEM
     return found
+
+
+def _heartbeat() -> dict[str, Any]:
+    """The update that a gateway makes itself. It has no position."""
+    references, components = _schema_components()
+    data = references[Heartbeat]
+    payload = _envelope("HeartbeatUpdate", SYSTEM, UPDATE, data)
+    example = _sample(SYSTEM, UPDATE, example_of(_HEARTBEAT, data, components))
+    summary = getdoc(Heartbeat) or ""
+    return {_HEARTBEAT: _message(UPDATE, "Heartbeat", summary, payload, [example])}
 
 
 def _commands() -> dict[str, Any]:
@@ -191,7 +203,12 @@ def _key(endpoint: Endpoint) -> str:
 
 def _channel(endpoint: Endpoint) -> dict[str, Any]:
     others = set(WELCOMES.values()) - {WELCOMES.get(endpoint.path)}
-    names = [*(name_of(notice) for notice in NOTICES if notice not in others), *_UPDATES.values(), *COMMANDS]
+    names = [
+        *(name_of(notice) for notice in NOTICES if notice not in others),
+        *_UPDATES.values(),
+        _HEARTBEAT,
+        *COMMANDS,
+    ]
     return {
         "address": endpoint.path,
         "title": endpoint.description,
@@ -248,7 +265,7 @@ def _operations(endpoint: Endpoint, messages: dict[str, Any]) -> dict[str, Any]:
         }
         for action, command in COMMANDS.items()
     }
-    unasked = {*(name_of(notice) for notice in GREETINGS), name_of(Subscribe.reply), *_UPDATES.values()}
+    unasked = {*(name_of(notice) for notice in GREETINGS), name_of(Subscribe.reply), *_UPDATES.values(), _HEARTBEAT}
     found[f"{key}.stream"] = {
         "action": "send",
         "channel": channel,

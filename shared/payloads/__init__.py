@@ -12,12 +12,13 @@ from shared.payloads.pool_manager import PoolManager
 from shared.payloads.rpc_nodes import RpcNodes
 from shared.payloads.scheduler import Scheduler
 from shared.payloads.sentiment import Sentiment
-from shared.payloads.system import SystemNotice
+from shared.payloads.system import Heartbeat, SystemNotice
 from shared.payloads.whale_tracking import WhaleTracking
 
 __all__ = [
     "Explorers",
     "HealthChecker",
+    "Heartbeat",
     "HuggingFace",
     "MarketData",
     "News",

@@ -15,6 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from websockets.http11 import MAX_LINE_LENGTH
 
 from gateway.app import create_app
+from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS, STALE_INTERVALS
 from gateway.docs import VERSION
 from gateway.endpoints import ENDPOINTS, SUBSCRIBABLE
 from gateway.history import archive
@@ -35,6 +36,7 @@ from gateway.protocol import (
 from gateway.transport import http_protocol
 from shared.catalog import SERVICES, of_category
 from shared.payloads import SystemNotice
+from shared.payloads.system import Pulse
 from shared.settings import Settings
 from tests.places import ROOT
 from tests.project.test_reference import table
@@ -144,6 +146,15 @@ def test_every_system_event_is_there() -> None:
     text = PAGE.partition("- `system` carries")[2].partition("\n- `all`")[0]
     events = get_args(get_type_hints(SystemNotice)["event"])
     assert set(re.findall(r"`(\w+)`", text)) - {"data"} == {*events, *SystemNotice.__struct_fields__}
+
+
+def test_the_heartbeat_is_there() -> None:
+    """Its keys, its interval, and after how many intervals a service is stale."""
+    documented = [name for row in table(PAGE, "heartbeat key") for name in re.findall(r"`(\w+)`", row[0])]
+    assert documented == list(Pulse.__struct_fields__)
+    assert f"get an update every {HEARTBEAT_SECONDS:g} s that" in PAGE
+    assert STALE_INTERVALS == 3
+    assert "three intervals without an update, or since the gateway started" in PAGE
 
 
 def test_every_http_path_is_there() -> None:
