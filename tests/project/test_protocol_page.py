@@ -172,7 +172,7 @@ def test_limits_are_those_of_the_code() -> None:
     assert limits == {
         "size of a client's message": f"{MAX_MESSAGE_BYTES:,} bytes, over all its fragments and uncompressed",
         "commands per second": f"{COMMANDS_A_SECOND:g} on average, bursts of {COMMAND_BURST:g}",
-        "refused commands in a row": f"{REFUSALS_BEFORE_CLOSE}, without a pause long enough to refill the burst",
+        "refused commands in a row": f"{REFUSALS_BEFORE_CLOSE}, without a pause of 2 s in between",
         "updates waiting for a slow client": f"{DEFAULTS.outbox_messages} messages (`OUTBOX_MESSAGES`) or "
         f"{DEFAULTS.outbox_bytes // 2**20} MiB (`OUTBOX_BYTES`)",
         "updates kept for recovery": f"{DEFAULTS.history_length:,} per service (`HISTORY_LENGTH`)",
