@@ -1,1 +1,1 @@
-"""Workers: one process a category. HTTP in front, the bus behind."""
+"""Workers: one process per category. They ask upstreams over HTTP and publish to the bus."""

@@ -13,7 +13,7 @@ from workers.worker import Worker
 
 
 async def work(arguments: list[str]) -> int:
-    """Run one worker. Returns 0 after a signal, 1 when something in it died, 2 where it can't start."""
+    """Run one worker. Returns 0 after a signal, 1 if a task of it died, 2 if it can't start."""
     if len(arguments) != 1 or arguments[0] not in CATEGORIES:
         sys.stderr.write(f"usage: python -m workers {' | '.join(CATEGORIES)}\n")
         return 2

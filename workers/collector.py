@@ -15,12 +15,12 @@ from workers.services.service import Resuming, Service
 
 log = structlog.get_logger()
 
-_CYCLE_SHARE = 0.8  # of its interval that a cycle may take, so that it ends before the next one begins
+_CYCLE_SHARE = 0.8  # share of the interval that a cycle may take, so that it ends before the next one begins
 _STALE_AFTER = 3  # intervals without an update after which a service counts as stale
 
 
 class Publisher(Protocol):
-    """What a collector needs of its worker."""
+    """What a collector needs from its worker."""
 
     @property
     def fence(self) -> int:
@@ -28,15 +28,15 @@ class Publisher(Protocol):
         ...
 
     async def publish(self, name: str, payload: Payload, fence: int, cursor: bytes | None = None) -> None:
-        """Publish an update of service `name`. Raises FencedError where a newer leader has published, else BusError."""
+        """Publish an update of service `name`. Raises FencedError if a newer leader has published, else BusError."""
         ...
 
     async def cursor_of(self, name: str, fence: int) -> bytes | None:
-        """Where the last update of `name` ended; leaders before `fence` can publish no more. Raises BusError."""
+        """The cursor stored with the last update of `name`. It stops leaders before `fence`. Raises BusError."""
         ...
 
     async def publish_notices(self) -> None:
-        """Publish what happened in this cycle on `system`."""
+        """Publish this cycle's notices on `system`."""
         ...
 
     def failed(self, name: str, reason: str) -> None:
@@ -53,7 +53,7 @@ class Publisher(Protocol):
 
 
 class Collector:
-    """The cycles of one service: collect, publish, and report when no update comes of it."""
+    """The cycles of one service: collect, publish, and report a service without updates."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Collector:
         self._last_update: float | None = None
         self._stale = False
         self._resumed = 0
-        """The fence with which the service is where the last update ended; 0 where only Redis knows."""
+        """The fence under which the service continued from the last update; 0 if its cursor must be read from Redis."""
 
     async def cycle(self) -> bool:
         """Run once. Returns whether it succeeded, or another worker leads."""
@@ -107,7 +107,7 @@ class Collector:
         resuming = service if isinstance(service, Resuming) else None
         if resuming is not None and self._resumed != fence:
             resuming.resume(await self._publisher.cursor_of(self._name, fence))
-        self._resumed = 0  # until Redis confirms the update, only Redis knows what was published
+        self._resumed = 0  # until Redis confirms the update, this worker can't be sure what was published
         payload = await service.collect(self._wall_clock(), self._interval * _CYCLE_SHARE)
         cursor = resuming.cursor if resuming is not None else None
         await self._publisher.publish(self._name, payload, fence, cursor)

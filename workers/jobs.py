@@ -18,7 +18,7 @@ _STAGGER = 0.7  # s between the first runs of two services, to spread their requ
 
 @dataclass(slots=True)
 class Job:
-    """What is known of one job."""
+    """The state of one job."""
 
     id: str
     interval: float
@@ -35,7 +35,7 @@ class Jobs:
     """The jobs of one worker process, on APScheduler."""
 
     def __init__(self, leads: Callable[[], bool] = lambda: True) -> None:
-        """While not `leads()`, cycles are called so that they notice, but not counted as runs."""
+        """While `leads()` is false, cycles are called, so that they notice a change, but not counted as runs."""
         self._leads = leads
         self.jobs: dict[str, Job] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -45,7 +45,7 @@ class Jobs:
     def add(self, service: str, interval: float, cycle: Callable[[], Coroutine[Any, Any, bool]]) -> Job:
         """Run `cycle` every `interval` seconds once started; it returns whether it succeeded.
 
-        A cycle that still runs when the next is due makes that one skipped, not doubled.
+        If a cycle still runs when the next one is due, the next one is skipped.
         """
         job = Job(f"{service}_collection", interval)
 
@@ -66,7 +66,7 @@ class Jobs:
             finally:
                 self._running.discard(running)
                 if self._stopping and (running.cancelled() or not running.done()):
-                    job.status = before  # `stop` cut it short, so the run says nothing about the service
+                    job.status = before  # `stop` cancelled it, so the run is no sign of how the service is
                 else:
                     job.last_duration = time.monotonic() - began
                     job.status = "waiting" if succeeded else "failed"
@@ -84,7 +84,7 @@ class Jobs:
         return job
 
     def next_run(self, service: str) -> float | None:
-        """Unix seconds of a service's next cycle, or None when nothing is planned."""
+        """Unix seconds of a service's next cycle, or None if nothing is planned."""
         planned = self._scheduler.get_job(self.jobs[service].id)
         moment = getattr(planned, "next_run_time", None)  # APScheduler's jobs have none before it is started
         return moment.timestamp() if moment is not None else None

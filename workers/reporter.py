@@ -1,4 +1,4 @@
-"""Reporter: writes to Redis what this worker does; the monitoring services read it."""
+"""Reporter: writes this worker's jobs, pools and calls to Redis, for the monitoring services."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PAUSE = 1.0  # s between two reports: shorter runs may go unseen; costs Redis o
 
 
 class Reporter:
-    """What one worker reports: collected until the next report, and dropped while another worker leads."""
+    """The report of one worker: collected until it is written, and dropped while another worker leads."""
 
     def __init__(
         self, reports: Reports, category: str, worker: str, jobs: Jobs, clock: Callable[[], float] = time.time
@@ -38,7 +38,7 @@ class Reporter:
         self._failovers: Counter[str] = Counter()
 
     def add(self, name: str, service: Service) -> None:
-        """Report the pools of `service` from now on."""
+        """Include the pools of `service` in reports from now on."""
         self._services[name] = service
 
     def called(self, provider: str, seconds: float | None, error: ProviderError | None) -> None:
@@ -82,7 +82,7 @@ class Reporter:
             await asyncio.sleep(_PAUSE)
 
     async def _report_whole(self) -> None:
-        """Report, and be cancelled only afterwards: after a report cut short, Redis may or may not have counted it."""
+        """Report, and only then be cancelled: Redis may or may not have counted an interrupted report."""
         reporting = asyncio.create_task(self.report())
         try:
             await asyncio.shield(reporting)
@@ -91,7 +91,7 @@ class Reporter:
             raise
 
     async def report(self, *, stopped: bool = False) -> None:
-        """Report now; with `stopped`, that no more jobs run. Raises BusError, and keeps the report for the next."""
+        """Report now; with `stopped`, also that no more jobs run. On BusError the report is kept for the next one."""
         calls, self._calls = self._calls, {}
         failed, self._failed = self._failed, Counter()
         failovers, self._failovers = self._failovers, Counter()

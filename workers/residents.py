@@ -11,14 +11,14 @@ from workers.services.service import Resident
 
 log = structlog.get_logger()
 
-_PAUSE = 0.2  # s until a change of leader is noticed: a fiftieth of the lease
+_PAUSE = 0.2  # s between two checks for a change of leader: a fiftieth of the lease
 
 
 class Residents:
     """All residents of a worker. `run` is the one task that owns their tasks."""
 
     def __init__(self, leads: Callable[[], bool]) -> None:
-        """`leads` says whether this worker holds its lease."""
+        """`leads` returns whether this worker holds its lease."""
         self._leads = leads
         self._services: dict[str, Resident] = {}
 
@@ -27,7 +27,7 @@ class Residents:
         self._services[name] = service
 
     async def run(self) -> None:
-        """Run them whenever this worker leads, until cancelled. Raises what one of them raised."""
+        """Run them whenever this worker leads, until cancelled. An error of one of them passes through."""
         while True:
             if self._leads() and self._services:
                 await self._lead()

@@ -1,6 +1,6 @@
 """Status: the health and metrics of a worker over HTTP: `/health/live`, `/health/ready`, `/metrics`.
 
-Threads of their own answer, so that they also answer while the event loop hangs.
+Separate threads answer, also while the event loop hangs.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-_BEAT = 1.0  # s between two proofs that the loop turns
-_HANGS = 5.0  # s without one: a cycle parses some MB in a fraction of that
-_SLOWEST = 5.0  # s for a client to ask and to read the answer, which takes milliseconds: beyond it, it is cut off
-_OPEN = 16  # connections, each with a thread: a health check, some Prometheus, a person. Beyond, the oldest is cut off
-_LOOK = 0.1  # s between two checks for slow clients and for the end
+_BEAT = 1.0  # s between two signs of life of the event loop
+_HANGS = 5.0  # s without one after which the loop counts as hanging: a cycle parses some MB in a fraction of that
+_SLOWEST = 5.0  # s for a client to ask and to read the answer, which takes milliseconds; then it is disconnected
+_OPEN = 16  # connections, each with a thread: a health check, Prometheus, a person. One more disconnects the oldest
+_LOOK = 0.1  # s between two checks for slow clients and for `close`
 
 log = structlog.get_logger()
 
 
 class _Handler(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the library's name for it
         """Log nothing: health checks come every few seconds."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True  # a client that is slow does not keep the worker from ending
     block_on_close = False
-    request_queue_size = _OPEN  # with the library's 5, some of a burst wait a second: TCP sends again what fell
+    request_queue_size = _OPEN  # with the library's 5, some of a burst wait a second for TCP to retransmit
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self._since: dict[Any, float] = {}  # connection to when it came, the oldest first
+        self._since: dict[Any, float] = {}  # connection → time when it came, the oldest first
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -53,27 +53,27 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread. Who was here longest gives way: it is stuck, and a health check must get through."""
+        """Answer in a thread. Beyond the limit, close the oldest connection, so that a health check gets through."""
         self._since[request] = time.monotonic()
         for oldest in list(self._since)[:-_OPEN]:
             self._cut(oldest)
         super().process_request(request, client_address)
 
     def service_actions(self) -> None:
-        """After every look: cut off who takes too long, by whatever means."""
+        """After every poll: disconnect clients that take too long."""
         now = time.monotonic()
-        for request, since in self._since.copy().items():  # threads take theirs out meanwhile
+        for request, since in self._since.copy().items():  # threads remove theirs meanwhile
             if now - since > _SLOWEST:
                 self._cut(request)
 
     def _cut(self, request: Any) -> None:
-        """Its thread finds the connection ended, and ends too."""
+        """Close a connection; its thread then ends too."""
         self._since.pop(request, None)
-        with contextlib.suppress(OSError):  # it was just leaving
+        with contextlib.suppress(OSError):  # it was closing already
             request.shutdown(socket.SHUT_RDWR)
 
     def shutdown_request(self, request: Any) -> None:
-        """Its end, however it came."""
+        """Close a connection, whatever ended it."""
         self._since.pop(request, None)
         super().shutdown_request(request)
 
@@ -89,7 +89,7 @@ class _Server6(_Server):
 
 
 class Status:
-    """The answers of one worker, and the server that gives them."""
+    """The answers of one worker, and the server that sends them."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Status:
         unready: Callable[[], list[str]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`unready` has the reasons why the worker can't do its work now; it is called from other threads."""
+        """`unready` returns the reasons why the worker can't work now; it is called from other threads."""
         self._metrics = make_wsgi_app(registry)
         self._unready = unready
         self._clock = clock
@@ -105,13 +105,13 @@ class Status:
         self._server: WSGIServer | None = None
 
     async def run(self) -> None:
-        """Prove that the event loop turns, until cancelled."""
+        """Record that the event loop runs, until cancelled."""
         while True:
             self._turned_at = self._clock()
             await asyncio.sleep(_BEAT)
 
     def serve(self, host: str, port: int) -> int:
-        """Answer from now on. Returns the port, a free one for 0. Raises OSError where it is taken."""
+        """Answer from now on. Returns the port, a free one for 0. Raises OSError if it is taken."""
         server = (_Server6 if ":" in host else _Server)((host, port))
         server.set_app(self)
         self._server = server
@@ -119,13 +119,13 @@ class Status:
         return int(server.server_address[1])
 
     def close(self) -> None:
-        """Stop answering. Waits until the server has looked: call it from a thread."""
+        """Stop answering. Blocks until the server's next poll, so call it from a thread."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """One request, as WSGI has it."""
+        """One WSGI request."""
         path = environ.get("PATH_INFO", "")
         if environ["REQUEST_METHOD"] != "GET":
             return _json(start_response, "405 Method Not Allowed", {"status": "error"}, ("Allow", "GET"))

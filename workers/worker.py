@@ -37,7 +37,7 @@ from workers.status import Status
 
 log = structlog.get_logger()
 
-_PENDING_NOTICES = 100  # notices kept while Redis is away; beyond it the oldest are dropped
+_PENDING_NOTICES = 100  # notices kept while Redis is away; beyond that the oldest are dropped
 
 NoticeEvent = Literal["source_failed_over", "service_stale", "service_recovered"]
 
@@ -46,7 +46,7 @@ class Worker:
     """The services of one category, their jobs and their lease."""
 
     def __init__(self, settings: Settings, name: str) -> None:
-        """Put everything together; starts nothing. Raises SettingsError where REDIS_URL can't be used."""
+        """Construct all parts; starts nothing. Raises SettingsError if REDIS_URL can't be used."""
         self._settings = settings
         self._redis = open_redis(settings)
         channels = Channels(settings.redis_prefix)
@@ -93,7 +93,7 @@ class Worker:
         self._metrics.calls.labels(provider, outcome).inc()
 
     def latest(self, name: str, seconds: float) -> Payload | None:
-        """What was published last of service `name`, if that was at most `seconds` ago."""
+        """The last update of service `name`, if it was published at most `seconds` ago."""
         at, payload = self._latest.get(name, (0.0, None))
         return payload if time.monotonic() - at <= seconds else None
 
@@ -112,7 +112,7 @@ class Worker:
         )
 
     def serve_status(self) -> None:
-        """Answer `/health/...` and `/metrics`, if a port is set. Raises SettingsError where that is taken."""
+        """Answer `/health/...` and `/metrics`, if a port is set. Raises SettingsError if that is taken."""
         port = self._settings.worker_metrics_port
         if not port:
             return
@@ -156,7 +156,7 @@ class Worker:
 
     async def _say_stopped(self) -> None:
         if self.lease.fence:
-            with contextlib.suppress(BusError):  # then the lease expires, which shows it too
+            with contextlib.suppress(BusError):  # then the lease expires, which shows the end too
                 await self._reporter.report(stopped=True)
 
     async def aclose(self) -> None:
@@ -180,11 +180,11 @@ class Worker:
         self._metrics.last_update.labels(name).set_to_current_time()
 
     async def cursor_of(self, name: str, fence: int) -> bytes | None:
-        """Where the last update of service `name` ended; holders before `fence` publish no more. Raises BusError."""
+        """The cursor of the last update of service `name`. It stops holders before `fence`. Raises BusError."""
         return await self._bus.cursor_of(name, fence)
 
     async def publish_notices(self) -> None:
-        """Put what happened in this cycle on the `system` channel; kept for the next cycle where Redis is away."""
+        """Publish this cycle's notices on the `system` channel; without Redis they are kept for the next cycle."""
         while self._notices:
             try:
                 # No fence: workers of all categories publish here.
@@ -198,12 +198,12 @@ class Worker:
         self._metrics.failed.labels(name, reason).inc()
 
     def tell_stale(self, name: str, seconds: float) -> None:
-        """Say once that a service has had no update for so long."""
+        """Log and publish once that a service has had no update for `seconds`."""
         log.warning("service stale", service=name, seconds=round(seconds))
         self._notice("service_stale", name, f"{name} has had no update for {seconds:.0f} s")
 
     def tell_recovered(self, name: str, seconds: float) -> None:
-        """Say that a stale service has an update again."""
+        """Log and publish that a stale service has an update again."""
         log.info("service recovered", service=name, after_seconds=round(seconds))
         self._notice("service_recovered", name, f"{name} has updates again after {seconds:.0f} s")
 

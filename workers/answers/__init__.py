@@ -1,7 +1,8 @@
-"""What providers answer: the typed values that `parse` makes of an upstream's bytes.
+"""Answers of providers: the typed values that `parse` makes from an upstream's bytes.
 
-Part of the provider port: providers build these, services read them. Figures are USD unless they say otherwise;
-`None` means that the upstream did not give the figure (zero stands for unknown at several of them; see PROVIDERS).
+Part of the provider port: providers build these, services read them. Figures are USD unless stated otherwise. `None`
+means that the upstream did not give the figure; several of them use zero for unknown, and providers turn that zero into
+`None`.
 """
 
 from workers.answers.bitcoin import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction

@@ -1,4 +1,4 @@
-"""What Bitcoin explorers say: blocks, their transactions, and statistics. Amounts are satoshis."""
+"""Answers of Bitcoin explorers: blocks, their transactions, and statistics. Amounts are satoshis."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from msgspec.structs import replace
 
 
 class BtcHeader(Struct, frozen=True, kw_only=True):
-    """Of one block."""
+    """The header of one block."""
 
     height: int
     hash: str
     parent: str | None
-    """Hash of the block before; None where the source does not say."""
+    """Hash of the block before; None if the source does not give it."""
     time: float
     """Unix seconds, as the miner set them."""
     count: int | None = None
-    """How many transactions it has; None where that was not said."""
+    """How many transactions it has; None if the source does not give it."""
 
 
 class BtcOutput(Struct, frozen=True, kw_only=True):
-    """An amount, and whose it is."""
+    """An amount and the address that holds it."""
 
     address: str | None
     """None for outputs without an address: data, bare keys, bare multisig."""
@@ -37,14 +37,14 @@ class BtcTransaction(Struct, frozen=True, kw_only=True):
 
 
 class BtcBlock(Struct, frozen=True, kw_only=True):
-    """A block with its transactions, in their order."""
+    """A block with its transactions in block order."""
 
     header: BtcHeader
     transactions: tuple[BtcTransaction, ...]
 
 
 class BitcoinStats(Struct, frozen=True, kw_only=True):
-    """One explorer's figures of the network; None for those that it does not have."""
+    """One explorer's figures about the network; None for figures that it does not have."""
 
     latest_block: int | None = None
     """Height."""
@@ -63,6 +63,6 @@ class BitcoinStats(Struct, frozen=True, kw_only=True):
     """sat/vB for within an hour."""
 
     def filled(self, other: BitcoinStats) -> BitcoinStats:
-        """These figures, and those of `other` where these have none."""
+        """These figures, with those that are None taken from `other`."""
         gaps = {name: getattr(other, name) for name in self.__struct_fields__ if getattr(self, name) is None}
         return replace(self, **gaps)

@@ -1,4 +1,4 @@
-"""What Ethereum and its kin say of themselves: blocks, transfers and logs. Amounts are whole units (wei)."""
+"""Answers about Ethereum and other EVM chains: blocks, transfers and logs. Amounts are in the smallest unit (wei)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class EthHeader(Struct, frozen=True, kw_only=True):
-    """Of one block. Hashes are lower-case hex with `0x`."""
+    """The header of one block. Hashes are lower-case hex with `0x`."""
 
     number: int
     hash: str
@@ -17,11 +17,11 @@ class EthHeader(Struct, frozen=True, kw_only=True):
     gas_used: int
     gas_limit: int
     base_fee: int | None
-    """Wei for one unit of gas; None before London and on chains without one."""
+    """Wei per unit of gas; None before the London fork and on chains without a base fee."""
 
 
 class EthTransaction(Struct, frozen=True, kw_only=True):
-    """A transaction as its block holds it: whether it succeeded is in its receipt."""
+    """A transaction as its block holds it. Only its receipt has whether it succeeded."""
 
     hash: str
     sender: str
@@ -32,7 +32,7 @@ class EthTransaction(Struct, frozen=True, kw_only=True):
 
 
 class EthBlock(Struct, frozen=True, kw_only=True):
-    """A block with its transactions, in their order."""
+    """A block with its transactions in block order."""
 
     header: EthHeader
     transactions: tuple[EthTransaction, ...]
@@ -52,16 +52,16 @@ class TokenTransfer(Struct, frozen=True, kw_only=True):
     sender: str
     to: str
     units: int
-    """Smallest units of the token; its decimals say how many make one."""
+    """Amount in the token's smallest unit; one token is 10 ** decimals of them."""
 
 
 class EthereumStats(Struct, frozen=True, kw_only=True):
-    """One explorer's figures of the network; None for those that it does not have."""
+    """One explorer's figures about the network; None for figures that it does not have."""
 
     latest_block: int | None = None
     gas_price_gwei: float | None = None
-    """Gwei for one unit of gas that the explorer thinks right for an ordinary transaction."""
+    """Gwei per unit of gas that the explorer recommends for an ordinary transaction."""
     transactions_count: int | None = None
-    """In the last 24 h, or on the last whole day (UTC) where the explorer counts by days."""
+    """In the last 24 h, or on the last whole day (UTC) if the explorer counts by days."""
     utilization: float | None = None
     """Percent of the gas limit that recent blocks used."""

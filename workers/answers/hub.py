@@ -1,4 +1,4 @@
-"""What a hub of models and datasets says."""
+"""Answers of a hub of models and datasets."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class RepoPage(Struct, frozen=True, kw_only=True):
     """One page of a list."""
 
     repos: tuple[Repo, ...]
-    """Those that everybody may see."""
+    """Public ones only."""
     next: str | None = None
-    """Path and query of the page after it, where there is one."""
+    """Path and query of the next page; None on the last one."""

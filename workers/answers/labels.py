@@ -1,4 +1,4 @@
-"""labels: what a text classifier's classes say of the market. Pure."""
+"""labels: maps the classes of a text classifier to bullish and bearish. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ _NUMBERED: Mapping[str, tuple[float, ...]] = {
     "cardiffnlp/twitter-roberta-base-sentiment": (-1.0, 0.0, 1.0),
     "kk08/CryptoBERT": (-1.0, 1.0),
 }
-"""Models that call their classes LABEL_0, LABEL_1 and so on, and say on their page what these mean. Of others it is not
-known: some begin with the negative class, some with the neutral one."""
-_ROUNDING = 0.02  # by which the shares of all classes may miss 1: they come rounded; beyond it some are missing
+"""Models that name their classes LABEL_0, LABEL_1 and so on, and document the meaning on their page. For other models
+the meaning is unknown: some begin with the negative class, some with the neutral one.
+"""
+_ROUNDING = 0.02  # how far the sum of all shares may be from 1: they come rounded; beyond that, classes are missing
 
 
 def signs(labels: Iterable[str], model: str) -> dict[str, float]:
-    """Of each class of `model`, 1 where it is bullish, -1 where it is bearish, 0 where it is neither.
+    """Per class of `model`: 1 if it is bullish, -1 if it is bearish, 0 if it is neither.
 
-    Raises ValueError, with words for people, where a class is not known or there is no bullish or no bearish one.
+    Raises ValueError, with a readable message, if a class is unknown or no class is bullish or none is bearish.
     """
     numbered = {f"label_{number}": sign for number, sign in enumerate(_NUMBERED.get(model, ()))}
     found: dict[str, float] = {}
@@ -39,7 +40,8 @@ def signs(labels: Iterable[str], model: str) -> dict[str, float]:
 def tone_of(shares: Mapping[str, float], model: str) -> float:
     """From -1, surely bearish, to 1, surely bullish: the probability of good news less that of bad news.
 
-    `shares` is the probability of every class. Raises ValueError where it is not, and as `signs`.
+    `shares` has the probability of every class. Raises ValueError if their sum is not 1, and for the reasons of
+    `signs`.
     """
     known = signs(shares, model)
     if not abs(math.fsum(shares.values()) - 1) <= _ROUNDING:

@@ -1,4 +1,4 @@
-"""What lists of coins and exchanges say."""
+"""Answers of lists of coins and of exchanges."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from msgspec import Struct
 
 
 class ListedCoin(Struct, frozen=True, kw_only=True):
-    """One coin of an aggregator's list, best market value first."""
+    """One coin of an aggregator's list. Lists are sorted by market value, the largest first."""
 
     coin_id: str | None
-    """CoinGecko id, where the provider knows it."""
+    """CoinGecko id, if the provider has it."""
     symbol: str
     """Upper case."""
     name: str
@@ -22,7 +22,7 @@ class ListedCoin(Struct, frozen=True, kw_only=True):
     change: float | None
     """Percent over 24 h."""
     as_of: float | None
-    """Unix seconds of these figures; None where the provider does not say."""
+    """Unix seconds of these figures; None if the provider does not give it."""
 
 
 class Ticker(Struct, frozen=True, kw_only=True):
@@ -34,6 +34,6 @@ class Ticker(Struct, frozen=True, kw_only=True):
     """Currency of the price: `USD` or `USDT`."""
     price: float
     change: float | None
-    """Percent over a rolling 24 h; None where the exchange gives only today's open."""
+    """Percent over a rolling 24 h; None if the exchange gives only today's open."""
     as_of: float | None
-    """Unix seconds of the last trade window; None where the exchange does not say."""
+    """Unix seconds of the last trade window; None if the exchange does not give it."""

@@ -1,4 +1,4 @@
-"""What feeds of news say."""
+"""Answers of news feeds."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from msgspec import Struct
 
 
 class Headline(Struct, frozen=True, kw_only=True):
-    """One article of an outlet, its text and link made fit to publish (workers/answers/texts.py)."""
+    """One article of an outlet, its text and link cleaned by workers/answers/texts.py."""
 
     title: str
     """Plain text, not empty."""
     url: str
     """Canonical: http or https, without fragment and tracking parameters."""
     outlet: str
-    """Who published it, in its own spelling."""
+    """Name of the publisher, in its own spelling."""
     published: float
     """Unix seconds, as the outlet dates it."""
     guid: str
-    """The feed's own name of the article, unique within the feed; empty where it gives none."""
+    """The feed's id of the article, unique within the feed; empty if it gives none."""
     categories: tuple[str, ...]
     """As the outlet spells them."""
     relayed: bool = False

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class FearAndGreed(Struct, frozen=True, kw_only=True):
-    """A fear and greed index. Each provider reckons its own: the figures of two are not to be compared."""
+    """A fear and greed index. Each provider has its own method, so the figures of two providers can't be compared."""
 
     value: float
     """From 0, extreme fear, to 100, extreme greed."""
@@ -26,4 +26,4 @@ class PostPage(Struct, frozen=True, kw_only=True):
 
     posts: tuple[Post, ...]
     after: str | None = None
-    """What to ask for the next page with; None where there is none."""
+    """Cursor of the next page; None on the last one."""

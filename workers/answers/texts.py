@@ -1,4 +1,4 @@
-"""Text and links of feeds, made fit to publish. Pure."""
+"""Cleans text and links of feeds before they are published. Pure."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ import unicodedata
 from urllib.parse import quote, unquote_plus, urlsplit
 
 _ROUNDS = 3
-"""Times that entities are resolved: feeds escape twice (`&amp;#39;`), and a third time is somebody's mistake. What is
-escaped more often than that stays as it is, entities and all."""
+"""How often entities are decoded: some feeds escape twice (`&amp;#39;`), a few by mistake three times. Text that is
+escaped more often keeps its entities.
+"""
 _MAX_RAW = 4000
-"""Characters of a raw text that are looked at, markup and all: what is longer is no title, and is cut anyway."""
+"""Characters of a raw text that are read, markup included. A longer text is no title, and is cut in any case."""
 _MAX_LINK = 2048
-"""Characters of a link, about what browsers and proxies pass on; a longer one is no link."""
+"""Characters of a link, about the limit of browsers and proxies; a longer link is rejected."""
 
-# An unclosed comment or script hides all that follows, as in browsers; so does an unclosed quote within a tag. That
-# also keeps the work proportional to the text.
+# As in browsers, an unclosed comment, script or quote within a tag hides everything after it. This also keeps the
+# running time linear in the length of the text.
 _HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r'<[/!?]?[A-Za-z](?:[^<>"]|"[^"]*+(?:"|\Z))*+(?:>|\Z)')
 _INLINE = re.compile(r"</?(?:a|abbr|b|code|em|i|mark|s|small|span|strong|sub|sup|u)\b", re.IGNORECASE)
-_KEPT_FORMAT = "\u200c\u200d"  # joiners: without them some scripts are misspelt and some emoji fall apart
+_KEPT_FORMAT = "\u200c\u200d"  # joiners: some scripts need them for spelling, some emoji are joined by them
 
 _TRACKING = frozenset(
     ("fbclid", "gclid", "dclid", "gbraid", "wbraid", "msclkid", "twclid", "yclid", "igshid", "mc_cid", "mc_eid")
 )
-_TRACKING_PREFIXES = ("utm_", "mtm_", "pk_", "hsa_", "_hs")  # of Urchin and Google, Matomo, HubSpot
+_TRACKING_PREFIXES = ("utm_", "mtm_", "pk_", "hsa_", "_hs")  # tracking parameters of Urchin and Google, Matomo, HubSpot
 _PORTS = {"http": 80, "https": 443}
 _FORBIDDEN = re.compile(r'[\s\\<>"{}|^`\x00-\x20\x7f]')
 
 
 def plain(text: str, most: int) -> str:
-    """`text` without HTML, entities, control and direction characters, white space folded; cut at `most` characters.
+    """`text` without HTML, control and direction characters; entities decoded, runs of white space made one space.
 
-    A tag that stands between words separates them. Where it was cut, it ends with `…`.
+    At most `most` characters; a text that was cut ends with `…`. A tag between two words counts as a space.
     """
     text = text[:_MAX_RAW]
     for _ in range(_ROUNDS):
@@ -42,18 +43,19 @@ def plain(text: str, most: int) -> str:
         if text == before:
             break
     folded = " ".join(text.split())
-    # Format characters turn the reading direction or hide within words; nobody needs unassigned or private ones.
+    # Format characters can reverse the reading direction or hide within words. Unassigned and private ones have no
+    # meaning.
     kept = "".join(char for char in folded if char in _KEPT_FORMAT or unicodedata.category(char)[0] != "C")
     kept = " ".join(kept.split())
     return kept if len(kept) <= most else kept[: most - 1].rstrip() + "…"
 
 
 def canonical_link(link: str) -> str | None:
-    """The one spelling of an http(s) link by which articles are told apart; None for whatever else it is.
+    """The canonical form of an http(s) link, to recognise the same article; None if `link` is not one.
 
-    Scheme and host in lower case (international names in their ASCII form), no default port, fragment, tracking
-    parameter or slash at the end, everything but ASCII percent-encoded. A link with a user name in it is not one: such
-    links pretend to lead to another host than they do.
+    Scheme and host are in lower case, international names in their ASCII form. Default port, fragment, tracking
+    parameters and a slash at the end are removed. Non-ASCII characters are percent-encoded. A link with a user name is
+    rejected, as it may disguise its host.
     """
     link = link.strip()
     if len(link) > _MAX_LINK or _FORBIDDEN.search(link):
@@ -62,7 +64,7 @@ def canonical_link(link: str) -> str | None:
         parts = urlsplit(link)
         host = (parts.hostname or "").rstrip(".").encode("idna").decode("ascii").lower()
         port = parts.port
-    except ValueError:  # UnicodeError of the host's name is one too
+    except ValueError:  # includes UnicodeError, which a host name that can't be encoded raises
         return None
     if parts.scheme not in _PORTS or "." not in host or ":" in host or "@" in parts.netloc:
         return None
@@ -75,12 +77,12 @@ def canonical_link(link: str) -> str | None:
 
 
 def link_key(link: str) -> str:
-    """What canonical links to one article have in common: scheme and a leading `www.` don't tell them apart."""
+    """A key that is equal for canonical links to one article: the link without scheme and leading `www.`."""
     return link.partition("://")[2].removeprefix("www.")
 
 
 def title_key(title: str) -> str:
-    """What equal titles have in common: their letters and digits, whatever case, punctuation and spaces."""
+    """A key that is equal for equal titles: letters and digits only; case, punctuation and spaces are ignored."""
     folded = unicodedata.normalize("NFKC", title).casefold().replace("'", "").replace("’", "")
     return " ".join("".join(char if char.isalnum() else " " for char in folded).split())
 

@@ -1,4 +1,4 @@
-"""What trackers of large transfers say."""
+"""Answers of trackers of large transfers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from msgspec import Struct
 
 
 class ReportedTransfer(Struct, frozen=True, kw_only=True):
-    """One large transfer, as a tracker reports it."""
+    """One large transfer as a tracker reports it."""
 
     chain: str
-    """The tracker's name for it, lower case."""
+    """The tracker's name of the chain, lower case."""
     hash: str
     sender: str | None
     sender_owner: str | None
-    """Whose the address is, where the tracker knows."""
+    """Owner of the address, if the tracker has it."""
     to: str | None
     to_owner: str | None
     symbol: str
@@ -25,8 +25,8 @@ class ReportedTransfer(Struct, frozen=True, kw_only=True):
 
 
 class TransferPage(Struct, frozen=True, kw_only=True):
-    """One answer of several."""
+    """One page of transfers, and the cursor of the next."""
 
     transfers: tuple[ReportedTransfer, ...]
     cursor: str | None
-    """What the next page is asked with; None where the tracker gives none."""
+    """Cursor of the next page; None if the tracker gives none."""

@@ -1,1 +1,1 @@
-"""How upstreams are asked: the provider port, calls within a budget, pools of sources, figures kept in parts."""
+"""Calls to upstreams: the provider port, calls within a budget, pools of sources, parts of a service's figures."""

@@ -1,4 +1,4 @@
-"""The HTTP client of a worker: to the upstreams, or to a simulator in their place."""
+"""The HTTP client of a worker. It sends to the upstreams, or to a simulator in their place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BACKSTOP = 60.0  # s a socket may be silent; every ask has a shorter deadline, 
 
 
 class SimulatorTransport(httpx.AsyncBaseTransport):
-    """Sends every request to the simulator, with its Host header unchanged: by that the simulator knows the upstream.
+    """Sends every request to the simulator, with its Host header unchanged, which identifies the upstream.
 
     Requests to this machine (an operator's own node in RPC_NODES) go to their own address.
     """
@@ -26,7 +26,7 @@ class SimulatorTransport(httpx.AsyncBaseTransport):
         self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(keepalive_expiry=_KEEP_OPEN))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """As httpx has it."""
+        """See httpx.AsyncBaseTransport."""
         if request.url.host in _LOOPBACK:
             return await self._inner.handle_async_request(request)
         address = self._address

@@ -1,4 +1,4 @@
-"""Fetcher: one call of a provider, within its budget and a deadline; every failure becomes a ProviderError."""
+"""Fetcher: makes one call of a provider within its budget and a deadline. Every failure becomes a ProviderError."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ OnCall = Callable[[str, float | None, ProviderError | None], None]
 
 _USER_AGENT = "coinwire/2.0 (cryptocurrency data relay; one fetcher per provider and cluster)"
 _ACCEPT = "application/json, text/plain;q=0.9, */*;q=0.1"
-_REMEMBERED = 64  # answers kept for conditional requests: feeds, 40 pages of a hub; beyond it the oldest is dropped
+_REMEMBERED = 64  # answers kept for conditional requests: feeds, 40 pages of a hub; beyond that the oldest is dropped
 _MAX_REDIRECTS = 3  # a missing slash takes one; more means a loop and raises ProviderError
 _MAX_PAUSE = {429: 3600.0, 418: 3 * 86400.0}
 """Longest Retry-After that is obeyed, in seconds, by status; longer ones are cut to it. Binance's bans (418) last up to
-three days; a 429 that asks for more than an hour is taken for a mistake."""
+three days. A 429 that asks for more than an hour is treated as a mistake.
+"""
 _USED_UP, _RESET = re.compile(r";\s*r=0\s*(?:;|$)"), re.compile(r";\s*t=(\d{1,9})\s*(?:;|$)")
 
 
@@ -117,7 +118,7 @@ class Fetcher:
     async def _got(
         self, provider: Provider, request: Request[Any], validators: Mapping[str, str]
     ) -> AsyncIterator[httpx.Response]:
-        """The response to `request`, its body still to be read, after redirects."""
+        """The response to `request` after redirects; its body is not read yet."""
         headers = {"User-Agent": _USER_AGENT, "Accept": _ACCEPT, **provider.headers(), **validators}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
@@ -148,7 +149,8 @@ class Fetcher:
         if response.status_code != 200:
             raise await self._refused(name, response)
         if "," in response.headers.get("content-encoding", ""):
-            # Compressed once, the 64 KiB read at a time expand to at most 64 MiB; twice, to a thousand times that.
+            # 64 KiB are read at a time. Compressed once, they expand to at most 64 MiB; compressed twice, to a thousand
+            # times that.
             raise ProviderError(name, "compressed more than once")
         body = bytearray()
         async for chunk in response.aiter_bytes():
@@ -169,7 +171,7 @@ class Fetcher:
         if pause is None and status == 429:
             pause = _reset_of(response.headers.get("ratelimit"), most)
         if pause is not None and status in _MAX_PAUSE:
-            # Without Redis other workers don't learn of the pause; this worker's pool still keeps it.
+            # Without Redis the pause is not shared with other workers; this worker's pool still keeps it.
             with contextlib.suppress(BusError):
                 await self._budgets.block(name, pause)
         return StatusError(name, status, retry_after=pause)

@@ -1,4 +1,4 @@
-"""Asking for several things at once."""
+"""Runs several awaitables at once."""
 
 from __future__ import annotations
 

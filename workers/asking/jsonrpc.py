@@ -1,6 +1,6 @@
-"""JSON-RPC 2.0 over HTTP: one call as a Request, its answer checked and freed of its envelope.
+"""JSON-RPC 2.0 over HTTP: makes the Request of one call, checks the answer's envelope and returns its result.
 
-Nodes answer HTTP 200 to nearly everything; the envelope says whether it failed: https://www.jsonrpc.org/specification
+Nodes answer nearly every call with HTTP 200; the envelope has the error, if any: https://www.jsonrpc.org/specification
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from workers.asking.provider import MAX_BODY, Request, StatusError, decode, misf
 
 T = TypeVar("T")
 
-_ID = 1  # of every call: each has an HTTP exchange of its own
-_LONGEST = 120  # characters of a node's message that an error keeps: a sentence; geth appends whole stacks
+_ID = 1  # the same id for every call: each call has an HTTP exchange of its own
+_LONGEST = 120  # characters of a node's message that an error keeps: about a sentence; geth appends whole stack traces
 _URL = re.compile(r"(?:https?|wss?)://\S+", re.IGNORECASE)
-_KEYLIKE = re.compile(r"[A-Za-z0-9_-]{20,}")  # keys have 20 characters and more, and so have hashes; words do not
+_KEYLIKE = re.compile(r"[A-Za-z0-9_-]{20,}")  # keys and hashes have 20 characters or more, words have fewer
 
 LIMIT_CODES = frozenset({-32005, -32011, -32016, -32046, -32047, 429})
-"""Codes by which nodes say "not so often" or "not you" (recorded, or in public issues), with HTTP 200."""
+"""Codes of nodes for "rate limited" or "not allowed", sent with HTTP 200 (recorded, or from public issues)."""
 _LIMIT_WORDS = ("rate limit", "limit exceeded", "too many requests")
 
 Quantity = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{1,13}\Z")]
@@ -36,20 +36,20 @@ Hash = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{64}\Z")]
 
 
 class RpcError(ProviderError):
-    """A node's error object. Its message is kept short, without URLs and whatever might be a key."""
+    """A node's error object. Its message is shortened; URLs and strings that might be keys are removed."""
 
     def __init__(self, provider: str, code: int, message: str) -> None:
         self.code = code
         self.limited = code in LIMIT_CODES or any(words in message.lower() for words in _LIMIT_WORDS)
-        """Whether the node refuses for how often we ask, or who we are."""
+        """Whether the node refuses because of a rate limit, or because of who asks."""
         text = shortened(message)
         super().__init__(provider, f"error {code}: {text}" if text else f"error {code}")
 
 
 def is_limited(error: ProviderError) -> bool:
-    """Whether an upstream refused for how often it is asked, by an HTTP status or by a JSON-RPC error."""
+    """Whether an upstream refused because of a rate limit, by an HTTP status or by a JSON-RPC error."""
     if isinstance(error, StatusError):
-        return error.status in (403, 418, 429)  # 403 is how their CDNs put it, 418 how Binance does
+        return error.status in (403, 418, 429)  # 403 comes from CDNs, 418 from Binance
     return isinstance(error, RpcError) and error.limited
 
 
@@ -75,14 +75,14 @@ def call(
 def result_of(provider: str, body: bytes, kind: type[T]) -> T:
     """The `result` of a JSON-RPC answer as `kind`.
 
-    Raises RpcError for an error object, else ProviderError: another id, neither or both of result and error, or a
-    result that does not fit (null among them), with the path of the field.
+    Raises RpcError for an error object. Raises ProviderError for another id, for neither or both of result and error,
+    and for a result that does not fit, null included; the message has the path of the field.
     """
     return decode_result(provider, _result(provider, body), kind)
 
 
 def result_or_none(provider: str, body: bytes, kind: type[T]) -> T | None:
-    """As `result_of`, where null is an answer: None, what was asked for is not there (yet)."""
+    """As `result_of`, but null is a valid answer: None means that the node does not have it, or not yet."""
     return None if _result(provider, body) == b"null" else result_of(provider, body, kind)
 
 
@@ -97,12 +97,12 @@ def decode_result(provider: str, result: bytes, kind: type[T]) -> T:
 
 
 def shortened(message: str) -> str:
-    """An upstream's sentence for our errors: short, without URLs and whatever might be a key."""
+    """An upstream's message for our errors: shortened, without URLs and strings that might be keys."""
     return _KEYLIKE.sub("…", _URL.sub("…", " ".join(message.split())))[:_LONGEST]
 
 
 def unhex(quantity: str) -> int:
-    """A quantity as a number."""
+    """A hexadecimal quantity as a number."""
     return int(quantity, 16)
 
 
@@ -121,7 +121,7 @@ def _result(provider: str, body: bytes) -> bytes:
 
 
 def refused(provider: str, error: bytes) -> ProviderError:
-    """An `error` member as what to raise."""
+    """The exception for an `error` member."""
     try:
         fault = msgspec.json.decode(error, type=_Error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The operator's keys of providers."""
+"""The operator's keys for providers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workers.asking.provider import Provider
 def key_of(kind: type[Provider], settings: Settings) -> str | None:
     """The key for a provider of this class: the values of its `key_settings`, joined by `:`.
 
-    None where one of them is not set, or where the provider takes no key.
+    None if one of them is not set, or if the provider takes no key.
     """
     parts = [getattr(settings, setting) for setting in kind.key_settings]
     if not parts or None in parts:

@@ -14,7 +14,7 @@ from workers.asking.provider import Ask, Provider
 P = TypeVar("P", bound=Provider)
 T = TypeVar("T")
 
-_LEAST = 1.0  # s that must be left of a cycle to ask again in it: as for one attempt of a pool
+_LEAST = 1.0  # s that must remain of a cycle to ask once more in it: the same as for one attempt of a pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Part(Generic[P, T]):
     ) -> None:
         """`question` gets the provider, its Ask, and the unix seconds of the cycle.
 
-        `refresh`: seconds after which to ask again. `keep`: seconds for which an answer may be published.
+        `refresh`: seconds after which to ask again. `keep`: seconds during which an answer may be published.
         """
         self.pool = pool
         self._question = question
@@ -50,7 +50,7 @@ class Part(Generic[P, T]):
         self._answer: PartAnswer[T] | None = None
 
     def answer(self, now: float) -> PartAnswer[T] | None:
-        """The latest answer at `now` (unix seconds), or None where it is too old to count."""
+        """The latest answer at `now` (unix seconds), or None if it is too old to count."""
         answer = self._answer
         return answer if answer is not None and now - answer.received <= self._keep else None
 
@@ -61,8 +61,8 @@ class Part(Generic[P, T]):
     async def ask(self, now: float, deadline: float, *, early: bool = False) -> bool:
         """Ask the pool. Returns whether an answer came. Raises NoSourceError.
 
-        While the answer is young, only better sources are asked, and it is no failure if none of them answers. With
-        `early`, all are asked.
+        While the answer is fresh, only better sources are asked; if none of them answers, that is not a failure. With
+        `early`, all sources are asked.
         """
 
         async def question(provider: P, ask: Ask) -> T:
@@ -82,11 +82,11 @@ class Part(Generic[P, T]):
         return self._answer is None or not 0 <= now - self._answer.received < self._refresh
 
     def _better(self) -> set[str]:
-        """Sources before the one that answered last which are not cooling down."""
+        """Sources ranked above the one that answered last, without those that are cooling down."""
         return set(self.pool.available) - set(self._others())
 
     def _others(self) -> tuple[str, ...]:
-        """The source that answered last and those after it."""
+        """The source that answered last and those ranked below it."""
         names = [source.provider.name for source in self.pool.sources]
         return tuple(names[names.index(self._answer.source) :]) if self._answer is not None else ()
 
@@ -94,11 +94,11 @@ class Part(Generic[P, T]):
 async def refresh_parts(
     service: str, parts: Sequence[Part[Any, Any]], now: float, deadline: float, *, stands: bool = False
 ) -> None:
-    """Ask what is due; afterwards the parts' answers are what may be published at `now` (unix seconds).
+    """Ask every part that is due. Afterwards the parts' answers may be published at `now` (unix seconds).
 
-    If all that was due failed, what is not due yet is asked too: old answers are not repeated as news while no source
-    is well. `stands` says that the service has something of its own to publish, whatever the sources do.
-    Raises NoSourceError where nothing may be published, with what each source said; other errors pass through.
+    If all due parts failed, the others are asked early, so that old answers are not published again while no source
+    answers. `stands`: the service has other data to publish, even if no source answers. Raises NoSourceError with each
+    source's error if nothing may be published; other errors pass through.
     """
     clock = asyncio.get_running_loop().time
     end = clock() + deadline
@@ -117,7 +117,10 @@ async def refresh_parts(
 async def _ask(
     parts: Sequence[Part[Any, Any]], now: float, deadline: float, *, early: bool = False
 ) -> tuple[bool, list[ProviderError] | None]:
-    """Ask all at once: whether any stands (answered, or spared by our own budget), and, if any failed, why."""
+    """Ask all at once. Returns whether any part has an answer to publish, and the errors if any part failed.
+
+    An answer to publish is a new one, or an older one that our own budget forbids to refresh.
+    """
     results = await asyncio.gather(*(part.ask(now, deadline, early=early) for part in parts), return_exceptions=True)
     stands, errors = False, None
     for part, result in zip(parts, results, strict=True):
@@ -132,9 +135,10 @@ async def _ask(
 
 
 def _is_spared(part: Part[Any, Any], errors: Sequence[ProviderError], now: float) -> bool:
-    """Whether the part's answer stands because we may not ask for it again yet.
+    """Whether the part's answer still counts because our own budget forbids asking again yet.
 
-    Only its own source can say so, and only while it has not failed since: repeats in an outage spend budgets too.
+    True only if the budget is that of the answer's own source, and that source has not failed since: in an outage,
+    retries spend budgets too.
     """
     answer = part.answer(now)
     if answer is None or not all(isinstance(error, RateBudgetError) for error in errors):

@@ -1,4 +1,4 @@
-"""SourcePool: providers of the same kind of answer, tried in order; one that fails is left alone for a while."""
+"""SourcePool: providers of the same kind of answer, tried in order. One that fails gets a pause."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ log = structlog.get_logger()
 _SHARE = 0.6  # of the remaining time goes to one attempt, so that a source that hangs leaves time for the next
 _LEAST = 1.0  # s an attempt needs; with less time left no attempt is made, and the next cycle tries
 _FIRST_PAUSE = 5.0  # s after the first failure: one cycle of our fastest service
-_LONGEST_PAUSE = 300.0  # s; so a source that is back is noticed within five minutes
+_LONGEST_PAUSE = 300.0  # s: a source that is back is noticed within five minutes
 _JITTER = 0.25  # of a pause is random, so that workers don't retry all at once
 
 
 class Asking(Protocol):
-    """What a pool needs of a Fetcher."""
+    """What a pool needs from a Fetcher."""
 
     def asker(self, provider: Provider, seconds: float, *, reserve: int = 0) -> Ask:
         """The Ask of `provider` for one attempt that ends within `seconds` and leaves `reserve` units of the budget."""
@@ -42,7 +42,7 @@ class Source(Generic[P]):
     failures: int = 0
     """Failed attempts since the last success; 0 means healthy."""
     error: ProviderError | None = None
-    """What the last failure said, while it is not healthy."""
+    """The last failure, while it is not healthy."""
     down_since: float | None = None
     """Clock time of the first of these failures."""
     retry_at: float = 0.0
@@ -50,19 +50,19 @@ class Source(Generic[P]):
 
 
 class Outages:
-    """Sources that this process has logged as down: once each, however many pools they are in."""
+    """Sources that this process has logged as down. Each is logged once, even if several pools have it."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
 
     def begins(self, source: str) -> bool:
-        """Note that `source` is down. Returns whether that is to be logged: no pool has yet."""
+        """Note that `source` is down. Returns whether to log it: True if no pool has logged it yet."""
         is_news = source not in self._told
         self._told.add(source)
         return is_news
 
     def ends(self, source: str) -> bool:
-        """Note that `source` is back. Returns whether that is to be logged: it was logged as down, and not as back."""
+        """Note that `source` is back. Returns whether to log it: True if it was logged as down and not yet as back."""
         is_news = source in self._told
         self._told.discard(source)
         return is_news
@@ -84,7 +84,7 @@ class SourcePool(Generic[P]):
     ) -> None:
         """`on_failover(pool, before, now, reason)` is called when `active` changes; `chance` gives 0 ≤ x < 1.
 
-        Pools that share `outages` log once among them that a source is down, or back.
+        Pools that share `outages` log only once that a source is down or back.
         """
         self.name = name
         self.sources: tuple[Source[P], ...] = tuple(Source(provider) for provider in providers)
@@ -144,7 +144,7 @@ class SourcePool(Generic[P]):
         """Name and answer of every source that has one within `deadline` seconds; all are asked at once.
 
         For answers that are merged instead of replacing each other: there is no failover. With `cooling`, sources that
-        are left alone after a failure are asked too. Raises NoSourceError with each source's error if none answered;
+        are cooling down after a failure are asked too. Raises NoSourceError with each source's error if none answered;
         errors other than ProviderError pass through.
         """
         now = self._clock()
@@ -213,7 +213,7 @@ def _what(error: ProviderError) -> str:
 
 
 def _span(seconds: float) -> str:
-    """A duration for people."""
+    """A duration as text."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""What a provider can be asked for: a port per kind of answer. Services ask ports, so that any provider of one fits."""
+"""One port per kind of answer. Services depend on ports, so any provider with the port can be used."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ class Aggregator(Provider, Protocol):
     """A provider that lists coins with their market values, over all exchanges."""
 
     refresh: float
-    """Seconds after which it is worth asking again: its own cache, or what its limit allows around the clock."""
+    """Seconds before asking again: the time that its cache keeps an answer, or what its limit allows around the clock.
+    """
     listing_needs_key: ClassVar[bool] = False
     """Whether it lists coins only with a key, though other requests work without one."""
 
     async def listing(self, ask: Ask, wanted: int | tuple[str, ...]) -> tuple[ListedCoin, ...]:
-        """The `wanted` first coins by market value, or those with these CoinGecko ids; more where it can't choose.
+        """The `wanted` largest coins by market value, or those with these CoinGecko ids.
+
+        It may return more if the provider can't select.
 
         Best market value first. Raises ProviderError.
         """
@@ -36,7 +39,7 @@ class PriceList(Provider, Protocol):
     """A provider that has prices by CoinGecko id."""
 
     async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, float]:
-        """USD of those of `ids` that it knows. Raises ProviderError, also where it knows none."""
+        """USD price of each of `ids` that the provider has. Raises ProviderError, also if it has none of them."""
         ...
 
 
@@ -44,12 +47,12 @@ class NewsSource(Provider, Protocol):
     """A provider that has headlines."""
 
     outlet: ClassVar[str]
-    """Its name as people know it."""
+    """Its name for display."""
     refresh: float
-    """Seconds for which its answer stands before it is asked again; 0 to ask every cycle."""
+    """Seconds before asking again; 0 to ask every cycle."""
 
     async def headlines(self, ask: Ask) -> tuple[Headline, ...]:
-        """What it has now, in any order; not empty. Raises ProviderError."""
+        """The headlines that it has now, in any order; never empty. Raises ProviderError."""
         ...
 
 
@@ -62,10 +65,10 @@ class FearAndGreedSource(Provider, Protocol):
 
 
 class BitcoinTip(Provider, Protocol):
-    """A provider that knows Bitcoin's newest block."""
+    """A provider of Bitcoin's newest block."""
 
     async def tip(self, ask: Ask) -> BitcoinStats:
-        """Its height, and as far as they come with it difficulty, unconfirmed transactions and fees.
+        """Its height; also difficulty, unconfirmed transactions and fees if they come with it.
 
         Raises ProviderError.
         """
@@ -73,15 +76,15 @@ class BitcoinTip(Provider, Protocol):
 
 
 class BitcoinMining(Provider, Protocol):
-    """A provider that knows how much is mined with."""
+    """A provider of Bitcoin's hash rate."""
 
     async def mining(self, ask: Ask) -> BitcoinStats:
-        """Hash rate and difficulty, over some days. One call. Raises ProviderError."""
+        """Hash rate averaged over some days, and difficulty. One call. Raises ProviderError."""
         ...
 
 
 class BitcoinDay(Provider, Protocol):
-    """A provider that counts a day of Bitcoin."""
+    """A provider of Bitcoin's transactions per day."""
 
     async def day(self, ask: Ask) -> BitcoinStats:
         """Transactions of 24 h. One call. Raises ProviderError."""
@@ -89,7 +92,7 @@ class BitcoinDay(Provider, Protocol):
 
 
 class EthereumDay(Provider, Protocol):
-    """A provider that counts a day of Ethereum."""
+    """A provider of Ethereum's transactions per day."""
 
     async def ethereum_day(self, ask: Ask) -> EthereumStats:
         """Transactions of 24 h. One call. Raises ProviderError."""
@@ -97,7 +100,7 @@ class EthereumDay(Provider, Protocol):
 
 
 class EthereumHead(Provider, Protocol):
-    """A provider that knows Ethereum's newest block and its price of gas."""
+    """A provider of Ethereum's newest block and gas price."""
 
     async def height(self, ask: Ask) -> int:
         """Number of the newest block. One call. Raises ProviderError."""
@@ -119,11 +122,11 @@ class ChainNode(Provider, Protocol):
         ...
 
     async def height(self, ask: Ask) -> int:
-        """Number of the newest block that it knows. One call. Raises ProviderError."""
+        """Number of the newest block that it has. One call. Raises ProviderError."""
         ...
 
     async def suggested_gas_price(self, ask: Ask) -> int | None:
-        """Wei for one unit of gas; None where its chain has no such price. One call at most. Raises ProviderError."""
+        """Wei for one unit of gas; None if its chain has no gas price. One call at most. Raises ProviderError."""
         ...
 
 

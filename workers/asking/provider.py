@@ -1,4 +1,4 @@
-"""The provider port: what one upstream is, and how one of its requests looks."""
+"""The provider port: describes one upstream and one of its requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from shared.errors import ProviderError
 T = TypeVar("T")
 
 MAX_BODY = 8 << 20
-"""Bytes of an answer unless its request says otherwise: three times the largest list of coins known (CoinPaprika's)."""
+"""Bytes of an answer unless its request has another limit: three times the largest list of coins known (CoinPaprika's).
+"""
 
 Parsers = Mapping[str, Callable[[bytes], Any]]
 
@@ -28,14 +29,14 @@ Amount = Annotated[float, Meta(ge=0, le=_MAX)]
 Change = Annotated[float, Meta(ge=-_MAX, le=_MAX)]
 """A finite number of either sign."""
 Moment = Annotated[datetime, Meta(tz=True)]
-"""An ISO 8601 time that says its zone."""
+"""An ISO 8601 time with a zone."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 """A whole number that a float holds exactly: a rank, a number of trades, milliseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
-    """One GET or POST of a provider: where, and how its body becomes an answer."""
+    """One GET or POST of a provider: its address, and the parser of its body."""
 
     path: str
     parse: Callable[[bytes], T]
@@ -47,30 +48,30 @@ class Request(Generic[T]):
     base_url: str | None = None
     """Another host of the same provider than its `base_url`."""
     body: bytes | None = None
-    """Makes it a POST, of JSON unless `headers` say otherwise."""
+    """Makes it a POST, of JSON unless `headers` have another type."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Besides the provider's own; never logged."""
     markup: bool = False
-    """Whether the answer may begin with `<`, as feeds do; otherwise that is an error page."""
+    """Whether the answer may begin with `<`, as feeds do; otherwise such an answer is an error page."""
     conditional: bool = False
-    """Whether to send the ETag or Last-Modified of the answer before; "not modified" gives that answer again."""
+    """Whether to send the ETag or Last-Modified of the previous answer; "not modified" returns that answer again."""
     complete: Callable[[T, Mapping[str, str]], T] | None = None
     """Completes the result of `parse` from the response headers, names in any case. Pure, raises ProviderError only."""
     limit: int = MAX_BODY
-    """Most bytes of the decompressed body; beyond it the call fails."""
+    """Most bytes of the decompressed body; a larger body fails the call."""
 
 
 class Ask(Protocol):
     """How a provider's methods reach its upstream: within its budget and the cycle's deadline."""
 
     async def __call__(self, request: Request[T]) -> T:
-        """Answer of `request`. Raises ProviderError (RateBudgetError where our own budget forbids the call)."""
+        """The answer to `request`. Raises ProviderError (RateBudgetError if our own budget forbids the call)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ProbePlan:
-    """When health_checker probes a provider, where its budget alone does not say."""
+    """When health_checker probes a provider, if its budget alone does not decide that."""
 
     after: float
     """Seconds without a call."""
@@ -81,9 +82,9 @@ class ProbePlan:
 
 
 class Provider(Protocol):
-    """One upstream, with everything that is known of it: one file, one class, one line in `PROVIDERS`.
+    """One upstream with all its facts: one file, one class, one line in `PROVIDERS`.
 
-    One with a key takes it when it is made. Providers are stateless but for what saves calls.
+    A provider with a key gets it in its constructor. Providers keep no state except what saves calls.
     """
 
     name: str
@@ -92,21 +93,21 @@ class Provider(Protocol):
     parsers: ClassVar[Parsers]
     """Every `parse` of this provider by the name its recordings have in `tests/recorded/<name>/`."""
     other_urls: ClassVar[tuple[str, ...]] = ()
-    """Its further hosts, for requests with a `base_url` of their own."""
+    """Its other hosts, for requests with a `base_url` of their own."""
     key_settings: ClassVar[tuple[str, ...]] = ()
     """The settings that make up its key, joined by `:`. Without one of them it has no key."""
     needs_key: ClassVar[bool] = False
-    """Whether it answers nothing without a key."""
+    """Whether every request needs a key."""
     probe_plan: ClassVar[ProbePlan | None] = None
-    """When it is probed; None for what its budget allows."""
+    """When it is probed; None to derive that from its budget."""
 
     def headers(self) -> Mapping[str, str]:
-        """Headers of every request, keys among them; they are never logged."""
+        """Headers of every request, keys included; they are never logged."""
         return {}
 
     @abstractmethod
     async def probe(self, ask: Ask) -> None:
-        """Ask for as little as shows that it answers us, one call where nothing else is said.
+        """Make the smallest call that shows that it answers; one call unless stated otherwise.
 
         Raises ProviderError, also for an answer of another shape.
         """
@@ -137,7 +138,7 @@ def decode(provider: str, body: bytes, kind: type[T], *, lax: bool = False) -> T
 def decode_map(provider: str, rows: Mapping[str, msgspec.Raw], kind: type[T], path: str) -> dict[str, T]:
     """Every row of a JSON object as `kind`, numbers also from strings.
 
-    Raises ProviderError naming the field with the row's own key: msgspec alone would say `[...]` for it.
+    Raises ProviderError naming the field with the row's own key, for which msgspec alone would write `[...]`.
     """
     decoder = msgspec.json.Decoder(kind, strict=False)
     result: dict[str, T] = {}
@@ -158,7 +159,7 @@ def misfit(provider: str, error: msgspec.ValidationError, root: str = "$") -> Pr
 
 
 def known(value: float | None) -> float | None:
-    """`value`, or None for zero: that is how several upstreams say that they don't know."""
+    """`value`, or None for zero: several upstreams send zero for an unknown figure."""
     return value or None
 
 

@@ -1,6 +1,6 @@
-"""The services that a worker can run: of each line in the catalogue, the room here that has its name.
+"""The services that a worker can run: one folder here per line of the catalogue, with the same name.
 
-The room `whale_tracking` has `service.py`, and that the class `WhaleTrackingService`, made from a ServiceContext.
+The folder `whale_tracking` has `service.py` with the class `WhaleTrackingService`, which takes a ServiceContext.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from workers.services.service import Service, ServiceContext
 
 
 def load_service(name: str, context: ServiceContext) -> Service:
-    """A new service `name`. Raises LookupError where it has no room, and SettingsError as the service itself does."""
+    """A new service `name`. Raises LookupError if it has no folder, and SettingsError as the service itself does."""
     service: Service = service_class(name)(context)
     return service
 
@@ -23,7 +23,7 @@ def load_service(name: str, context: ServiceContext) -> Service:
 def sources_of(context: ServiceContext) -> dict[str, tuple[Provider, ...]]:
     """The providers that each service asks with these settings; services without providers are left out.
 
-    Services are made for it, but do nothing: a local model is not loaded. Raises SettingsError.
+    It constructs every service but runs none; a local model is not loaded. Raises SettingsError.
     """
     idle = replace(context, settings=context.settings.model_copy(update={"model_folder": None}), logs_unused=False)
     found: dict[str, tuple[Provider, ...]] = {}
@@ -46,5 +46,5 @@ def service_class(name: str) -> Any:
         raise LookupError(f"{module.replace('.', '/')}.py has no class {kind}") from None
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
-            raise  # of something that the room imports
+            raise  # a missing module that the folder imports
         raise LookupError(f"there is no {module.replace('.', '/')}.py") from None

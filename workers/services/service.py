@@ -33,7 +33,7 @@ Latest = Callable[[str, float], Payload | None]
 
 @dataclass(frozen=True, slots=True)
 class ServiceContext:
-    """What a worker gives to each service it makes."""
+    """What a worker passes to each service."""
 
     settings: Settings
     fetcher: Asking
@@ -46,11 +46,11 @@ class ServiceContext:
     clock: Callable[[], float] = time.monotonic
     """Measures deadlines and pauses."""
     wall_clock: Callable[[], float] = time.time
-    """Unix seconds, for what is compared with other processes' times."""
+    """Unix seconds, for times that are compared with those of other processes."""
     chance: Callable[[], float] = random.random
     """0 ≤ x < 1, for the jitter of pauses."""
     outages: Outages = field(default_factory=Outages)
-    """Which sources were logged as down."""
+    """The sources that were logged as down."""
     metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(open_registry()))
     logs_unused: bool = True
     """Whether to log unused sources; not when services are made only to list their sources."""
@@ -67,12 +67,12 @@ class ServiceContext:
         """A pool of these providers in this order; those that need a key and have none are left out and logged."""
         unused = [other for other in providers if provider_class(other).needs_key and self.key_of(other) is None]
         if unused and self.logs_unused:
-            write = log.info if self.settings.simulator_url is None else log.debug  # a demo needs no keys
+            write = log.info if self.settings.simulator_url is None else log.debug  # a simulator needs no keys
             write("sources without a key are not used", pool=name, sources=unused)
         return self.pool_of(name, [self.provider(other) for other in providers if other not in unused])
 
     def pool_of(self, name: str, members: Sequence[Provider]) -> SourcePool[Any]:
-        """A pool of providers that are made already."""
+        """A pool of existing providers."""
         return SourcePool(
             name,
             members,
@@ -99,7 +99,7 @@ class Service(Protocol):
     async def collect(self, now: float, deadline: float) -> Payload:
         """The payload of one cycle: `now` in unix seconds, done within `deadline` seconds.
 
-        Raises NoSourceError where nothing at all is known, and BusError where Redis can't count calls.
+        Raises NoSourceError if there is nothing to publish, and BusError if Redis can't count calls.
         """
         ...
 
@@ -125,6 +125,6 @@ class Resident(Protocol):
     async def run(self) -> None:
         """Work until cancelled. Called when this worker begins to lead, cancelled when it no longer does.
 
-        An error that it raises ends the worker, so it handles what it can recover from.
+        An error that it raises ends the worker, so it handles every error it can recover from.
         """
         ...

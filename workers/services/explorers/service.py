@@ -8,7 +8,7 @@ Figures change at different speeds and so do the limits of their sources. Planne
     Blockscout       1 (transactions of a day) in 10 min
 
 and as fallbacks, around the clock: Esplora 3 in 30 s, 360 an hour of its 700; Blockchair 1 of Bitcoin in 100 s and 1 of
-Ethereum in 10 min, 42 an hour of its 60 (what is asked more often it answers from memory); blockchain.com 1 in 30 s
+Ethereum in 10 min, 42 an hour of its 60 (it answers more frequent requests from its cache); blockchain.com 1 in 30 s
 besides; Etherscan, where there is a key, 2 in 10 s, 17,280 a day of its 100,000. What is left of mempool.space, Esplora
 and blockchain.com is for whale_tracking.
 """
@@ -32,20 +32,22 @@ from workers.providers.blockchair import Blockchair
 from workers.services.rpc_nodes.nodes import ethereum_pool
 from workers.services.service import Service, ServiceContext
 
-_BITCOIN_REFRESH = 25.0  # s: every third cycle of 10 s, with half a cycle to spare for jitter
-_BITCOIN_KEEP = 120.0  # s: a fifth of the time between two blocks; the mempool is another one after that
+_BITCOIN_REFRESH = 25.0  # s: every third cycle of 10 s, less half a cycle for jitter
+_BITCOIN_KEEP = 120.0  # s: a fifth of the time between two blocks; by then the mempool has changed
 _ETHEREUM_REFRESH = 5.0  # s: every cycle; a block comes every 12 s
 _ETHEREUM_KEEP = 30.0  # s: two or three blocks
 _DAY_REFRESH = 600.0  # s: figures over a day or three move by less than a percent in that time
 _DAY_KEEP = 7200.0  # s: older figures no longer describe the last 24 hours
-_BITCOIN_LAG = 2  # blocks that a source may be behind what was published: explorers hear of a block at different times
+_BITCOIN_LAG = 2  # blocks that a source may be behind what was published: explorers get a block at different times
 _ETHEREUM_LAG = 10  # blocks, two minutes
 _GWEI = 10**9  # wei
-_HEIGHT_MEMORY = 600.0  # s until a height that no source repeats is forgotten: a wrong one must not block the rest
+_HEIGHT_MEMORY = (
+    600.0  # s until a height that no source confirms is forgotten: a wrong height must not block correct ones
+)
 
 
 class _Tip:
-    """The highest block seen of a chain, to reject sources that are far behind it."""
+    """The highest block of a chain seen so far, to reject sources that are far behind it."""
 
     def __init__(self, lag: int) -> None:
         self._lag = lag
@@ -53,7 +55,7 @@ class _Tip:
         self._seen = 0.0
 
     def check(self, provider: str, height: int, now: float) -> None:
-        """Raises ProviderError where `height` is too far behind."""
+        """Raises ProviderError if `height` is too far behind."""
         if now - self._seen > _HEIGHT_MEMORY or height >= self._height:
             self._height, self._seen = height, now
         elif height < self._height - self._lag:
@@ -61,12 +63,12 @@ class _Tip:
 
 
 class ExplorersService(Service):
-    """Five parts, each with its own sources; what none of them gave is null."""
+    """Five parts, each with its own sources; a figure without an answer is null."""
 
     def __init__(self, context: ServiceContext) -> None:
         """Nothing is asked yet."""
         self._context = context
-        # One for all pools, as it remembers its last answer.
+        # One instance for all pools, as it caches its last answer.
         blockchair = Blockchair(context.key_of("blockchair"), clock=context.clock)
 
         def pool(name: str, *names: str) -> SourcePool[Any]:
@@ -87,7 +89,7 @@ class ExplorersService(Service):
             pool("explorers bitcoin day", "blockchain_com"), _ask_bitcoin_day, refresh=_DAY_REFRESH, keep=_DAY_KEEP
         )
         name = "explorers ethereum"
-        # The second pool is empty where the operator has no key.
+        # The second pool is empty without a key.
         pools = (ethereum_pool(context, name), context.pool(name, ("etherscan",)))
         ethereum = context.pool_of(name, [source.provider for each in pools for source in each.sources])
         self._ethereum = Part(ethereum, self._ask_ethereum, refresh=_ETHEREUM_REFRESH, keep=_ETHEREUM_KEEP)
@@ -108,7 +110,8 @@ class ExplorersService(Service):
     async def collect(self, now: float, deadline: float) -> Explorers:
         """See Service. Raises NoSourceError if no source of either chain answers."""
         last = self._bitcoin.answer(now)
-        # Bitcoin is not asked in every cycle: between two of its answers it stands, whatever Ethereum's nodes do.
+        # Bitcoin is not asked in every cycle: between two of its answers the last one counts, even if Ethereum's nodes
+        # fail.
         stands = last is not None and 0 <= now - last.received < _BITCOIN_REFRESH
         await refresh_parts("explorers", self._parts, now, deadline, stands=stands)
         return self._payload(now)
@@ -117,7 +120,7 @@ class ExplorersService(Service):
         sources: dict[str, None] = {}
 
         def said(part: Part[Any, Any], names: Iterable[str]) -> dict[str, Any]:
-            """These figures of a part's answer, as far as it has them: every answer has one at least."""
+            """Those of these figures that a part's answer has; every answer has at least one."""
             answer = part.answer(now)
             if answer is None:
                 return {}
@@ -126,7 +129,7 @@ class ExplorersService(Service):
 
         current = ("latest_block", "difficulty", "mempool_size", "fee_fast", "fee_medium", "fee_slow")
         figures = said(self._bitcoin, current)
-        # The difficulty comes with the hash rate too, but then it may be of ten minutes ago.
+        # The difficulty comes with the hash rate too, but that one may be ten minutes old.
         figures |= said(self._hashrate, ("hashrate",) if "difficulty" in figures else ("hashrate", "difficulty"))
         figures |= said(self._bitcoin_day, ("transactions_count",))
         bitcoin = _bitcoin(figures)

@@ -1,1 +1,1 @@
-"""health_checker: every provider as the cluster experienced it."""
+"""health_checker: the health of every provider, from the cluster's own calls."""

@@ -1,6 +1,6 @@
-"""Probing: a light request to each provider that no worker has called lately.
+"""Probing: a light request to each provider that no worker has called recently.
 
-Collectors come first: a probe is made only if it leaves them part of the provider's budget, and providers with small
+Collectors have priority: a probe is made only if it leaves them part of the provider's budget. Providers with small
 budgets are probed less often. By default at most a fifth of a budget goes to probes.
 """
 
@@ -19,14 +19,15 @@ from workers.asking.pool import Asking
 from workers.asking.provider import Provider
 
 _LOOK_AGAIN = 5.0
-"""Seconds between two looks at which providers are due, and before the first, so that collectors go first."""
+"""Seconds between two checks for due providers, and before the first one, so that collectors call first."""
 _PATIENCE = 10.0  # s a probe may take
 _LATELY = 14.0
-"""Seconds without a call after which a provider is probed, if its budget allows. With the look and the second until the
-call is reported, an outage is known after 20 s, so that health_checker and pool_manager publish it within two of their
+"""Seconds without a call after which a provider is probed, if its budget allows. Together with the time until the next
+check and the second until the call is reported, an outage is detected after 20 s, so that health_checker and
+pool_manager publish it within two of their
 intervals. A smaller value would only cost more calls."""
-_SHARE = 0.2  # of a budget goes to probes at most
-_RESERVE = 0.5  # of a budget is left to the collectors at any time
+_SHARE = 0.2  # largest share of a budget for probes
+_RESERVE = 0.5  # share of a budget that is always left to collectors
 _LONGEST_PAUSE = 300.0  # s between probes of a provider that answers "too many requests", as in a SourcePool
 _NEVER = float("-inf")
 _MOST_DOUBLINGS = 10  # of the pause: 2 ** 10 times the shortest is beyond the longest
@@ -44,21 +45,21 @@ class Plan:
     """Seconds without a call after which a probe need only leave one unit."""
 
     def left(self, silence: float) -> int:
-        """Units that a probe leaves after `silence` seconds without a call."""
+        """Units that a probe must leave after `silence` seconds without a call."""
         return self.reserve if silence < self.insists else 1
 
     def believes(self, report: CallReport, now: float) -> bool:
         """Whether a call still counts at `now` (unix seconds).
 
-        It does for three pauses; older ones are left over from before a stop of the cluster. A provider that told us to
-        wait must not be probed, so that its last call counts until then.
+        It does for three pauses; older ones are left over from before a stop of the cluster. A provider that asked us
+        to wait must not be probed, so its last call counts until the wait ends.
         """
         return report.limited or now - report.at <= 3 * self.after + 60.0
 
     def is_due(self, report: CallReport | None, last: float, now: float) -> bool:
-        """Whether to probe at `now`, given the last call that is reported and when the last one was (unix seconds).
+        """Whether to probe at `now`, given the last reported call and the time of the last call (unix seconds).
 
-        A provider that answers "too many requests" is probed half as often each time.
+        Each further "too many requests" doubles the pause.
         """
         pause = self.after
         if report is not None and report.limited:
@@ -68,7 +69,7 @@ class Plan:
 
 
 def plan_of(provider: Provider) -> Plan:
-    """When `provider` is probed: its own plan, else what its budget allows."""
+    """When `provider` is probed: its own plan, else one derived from its budget."""
     budget, own = provider.budget, provider.probe_plan
     after = max(_LATELY, budget.seconds / budget.units / _SHARE) if own is None else own.after
     reserve = own.reserve if own is not None else None
@@ -78,7 +79,7 @@ def plan_of(provider: Provider) -> Plan:
 
 
 class Prober:
-    """Probes all providers that are due, concurrently, each once at a time. The fetcher reports the outcomes."""
+    """Probes all due providers concurrently, each with one probe at a time. The fetcher reports the outcomes."""
 
     def __init__(
         self,
@@ -104,14 +105,14 @@ class Prober:
         return {name: plan for name, (_, plan) in self._providers.items()}
 
     async def run(self, pause: float = _LOOK_AGAIN) -> None:
-        """Probe until cancelled; `pause` seconds before each look."""
+        """Probe until cancelled, with `pause` seconds before each check."""
         async with asyncio.TaskGroup() as probes:
             while True:
                 await asyncio.sleep(pause)
                 await self.look(probes)
 
     async def look(self, probes: asyncio.TaskGroup) -> None:
-        """Start, in `probes`, a probe of every provider that is due; none while Redis, which counts calls, is away."""
+        """Start, in `probes`, a probe of every due provider; none while Redis is away, as it counts the calls."""
         try:
             calls = await self._reports.calls()
         except BusError as error:
@@ -133,7 +134,7 @@ class Prober:
         except BusError as error:
             self._redis.lost(error)
         except RateBudgetError:
-            pass  # the budget was spent meanwhile, or it told us to wait: a later look probes it
+            pass  # the budget was spent meanwhile, or the provider asked us to wait: a later check probes it
         except ProviderError:
             self._asked[provider.name] = self._clock()  # the fetcher has reported the failure
         else:

@@ -1,4 +1,4 @@
-"""health_checker: how every provider answers, from the calls of all workers and from probes of its own."""
+"""health_checker: the health of every provider, from the calls of all workers and from its own probes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from workers.services.health_checker.probing import Prober
 from workers.services.service import Service, ServiceContext
 
 UNHEALTHY_AFTER = 3
-"""Failed calls in a row, of the whole cluster, from which a provider is unhealthy: one or two are an accident."""
+"""Failed calls in a row, of the whole cluster, from which a provider is unhealthy: one or two may be a coincidence."""
 
 
 class HealthCheckerService(Service):
-    """Reads what workers report of their calls; between cycles, its prober makes some of its own."""
+    """Reads the calls that workers report; between cycles its prober makes calls of its own."""
 
     pools: tuple[SourcePool[Any], ...] = ()
 
     def __init__(self, context: ServiceContext) -> None:
-        """Nothing is asked yet. Raises SettingsError where a service could not be made with these settings."""
+        """Nothing is asked yet. Raises SettingsError if a service can't be constructed with these settings."""
         self._reports = context.reports
         sources = sources_of(context)
         providers = {provider.name: provider for members in sources.values() for provider in members}
@@ -39,7 +39,7 @@ class HealthCheckerService(Service):
     async def collect(self, now: float, deadline: float) -> HealthChecker:
         """See Service. Raises NoSourceError while no call of any provider is known, and BusError.
 
-        A provider that was never called is left out, and one that these settings don't have too.
+        Providers that were never called, or that these settings don't use, are left out.
         """
         calls = await self._reports.calls()
         providers = {
@@ -63,7 +63,7 @@ class HealthCheckerService(Service):
 
 
 def provider_health(report: CallReport) -> ProviderHealth:
-    """What the last call of a provider says of it."""
+    """The health of a provider according to its last call."""
     return ProviderHealth(
         status=status_of(report),
         response_time_ms=report.milliseconds,

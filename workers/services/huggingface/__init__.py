@@ -1,1 +1,1 @@
-"""huggingface: models and datasets of the hub, and headlines read by a model."""
+"""huggingface: models and datasets of the hub, and the tone of headlines by a model."""

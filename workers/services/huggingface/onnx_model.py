@@ -1,7 +1,7 @@
-"""OnnxModel: a text classifier from a folder of the operator's, as the Hugging Face hub lays them out.
+"""OnnxModel: a text classifier, loaded from a folder with the layout of the Hugging Face hub.
 
-`config.json` names the classes, `tokenizer.json` says how a text becomes numbers, `model.onnx` (or `onnx/model.onnx`)
-is the network; `optimum-cli export onnx --task text-classification` writes all three. Needs the packages of the extra
+`config.json` names the classes, `tokenizer.json` defines the tokens, `model.onnx` (or `onnx/model.onnx`) is the
+network; `optimum-cli export onnx --task text-classification` writes all three. Needs the packages of the extra
 `model`, which are loaded only here.
 """
 
@@ -21,10 +21,10 @@ from shared.errors import CoinwireError, SettingsError
 from workers.answers.labels import signs
 
 BATCH = 8
-"""Texts that are read at once: enough for the arithmetic to pay, and a worker that stops waits no longer than that."""
-_TOKENS = 128  # of a text; a headline of 300 characters has fewer. What comes after them is not read
-_LEAST = 16  # tokens that a model must be able to read
-_THREADS = 1  # that one reading may keep busy: headlines are in no hurry, and the other cores are for others
+"""Texts per call of the model: enough to use the CPU well, and few enough that a worker can stop soon."""
+_TOKENS = 128  # per text; a headline of 300 characters has fewer. Further tokens are not read
+_LEAST = 16  # tokens that a model must accept
+_THREADS = 1  # CPU cores for one call: headlines are not urgent, and the other cores are for other services
 _TYPES = {"tensor(int64)": "int64", "tensor(int32)": "int32"}
 _MODELS = ("model.onnx", "onnx/model.onnx")
 
@@ -40,11 +40,11 @@ class _Config(Struct):
 
 
 class OnnxModel:
-    """A classifier that is loaded, and has read two texts to prove that it can."""
+    """A loaded classifier. The constructor checks it with two texts."""
 
     def __init__(self, folder: Path) -> None:
-        """Load it, which may take seconds. Raises SettingsError, one line for whatever is missing or does not fit."""
-        # It reports to its maker unless it is told not to before it is loaded (Privacy.md of 1.32).
+        """Load it, which may take seconds. Raises SettingsError with one line on what is missing or does not fit."""
+        # onnxruntime sends telemetry unless this is set before the import (its Privacy.md, 1.32).
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         try:
             self._runtime: Any = import_module("onnxruntime")
@@ -64,7 +64,7 @@ class OnnxModel:
         self._check()
 
     def tones(self, texts: Sequence[str]) -> tuple[float, ...]:
-        """Of each of `texts` its tone from -1 to 1. Keeps a core busy: call it in a thread. Raises ModelError."""
+        """The tone of each text, from -1 to 1. It computes on one core, so call it in a thread. Raises ModelError."""
         return tuple(
             tone for begin in range(0, len(texts), BATCH) for tone in self._batch(texts[begin : begin + BATCH])
         )
@@ -97,28 +97,28 @@ class OnnxModel:
             raise _wrong(f"no {' or '.join(_MODELS)} in {folder}")
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = _THREADS
-        options.log_severity_level = 4  # its own lines on stderr would only repeat ours
+        options.log_severity_level = 4  # its own lines on stderr repeat ours
         try:
             return self._runtime.InferenceSession(str(found[0]), options, providers=["CPUExecutionProvider"])
         except self._faults as error:
             raise _wrong(f"{found[0].name} can't be loaded: {_first_line(error)}") from None
 
     def _check(self) -> None:
-        """Prove that the parts fit together."""
+        """Check that the parts fit together."""
         ours = {"input_ids", "attention_mask", "token_type_ids"}
         if "input_ids" not in self._inputs or not set(self._inputs) <= ours:
             raise _wrong(f"the model takes {', '.join(self._inputs)}, not input_ids, attention_mask and token_type_ids")
         if None in self._inputs.values():
             raise _wrong("the model takes its inputs in another form than whole numbers")
         try:
-            # Two texts, one of them longer than is read: some models are made for one text, or for one length.
+            # Two texts, one of them longer than the limit: some models accept one text only, or one length only.
             self.tones(("Bitcoin", "Bitcoin falls below support as traders take profits. " * _LEAST))
         except ModelError as error:
             raise _wrong(f"the model can't read: {error}") from None
 
 
 def _faults() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises: its exceptions have no ancestor of their own."""
+    """The exceptions of onnxruntime: they have no common base class of their own."""
     state = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile", "NotImplemented")
     own = [getattr(state, name) for name in (*names, "RuntimeException", "EPFail", "EngineError")]
@@ -127,7 +127,7 @@ def _faults() -> tuple[type[Exception], ...]:
 
 @contextmanager
 def _tokenizing() -> Iterator[None]:
-    """Make ModelError of what tokenizers raises, which is nothing narrower than Exception itself."""
+    """Turn exceptions of tokenizers into ModelError. It raises plain Exception."""
     try:
         yield
     except Exception as error:
@@ -146,7 +146,7 @@ def _config(folder: Path) -> _Config:
 
 
 def _signs(config: _Config, name: str) -> tuple[float, ...]:
-    """What each class says of the market, by its number."""
+    """The sign of each class (see `signs`), by its number."""
     labels = [config.id2label.get(str(number)) for number in range(len(config.id2label))]
     named = [label for label in labels if label is not None]
     if len(named) != len(labels) or len(set(named)) != len(named):
@@ -170,7 +170,7 @@ def _tokenizer(tokenizers: Any, folder: Path, config: _Config) -> Any:
     padding = config.pad_token_id or 0
     if (token := tokenizer.id_to_token(padding)) is None:
         raise _wrong(f"pad_token_id {padding} of config.json is not in tokenizer.json")
-    # RoBERTa counts positions from its padding's number on, so that it has two fewer than it says.
+    # RoBERTa counts positions from its padding id on, so two fewer can be used than the config states.
     longest = (config.max_position_embeddings or _TOKENS + 2) - 2
     tokenizer.enable_truncation(max_length=min(_TOKENS, longest))
     tokenizer.enable_padding(pad_id=padding, pad_token=token)

@@ -1,4 +1,4 @@
-"""What reads headlines: a model on the hub, a local model, or the lexicon. Each text is read once."""
+"""Readers of headlines: a model on the hub, a local model, or the lexicon. Each text is read once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from workers.services.sentiment.tone import tone
 Method = Literal["hub_model", "local_model", "lexicon"]
 
 _REMEMBERED = 1000
-"""Texts whose tone is kept: twenty lists of headlines; beyond it the least recently used are read again."""
+"""Texts whose tone is cached: twenty lists of headlines; beyond that the least recently used are dropped."""
 
 
 class Reading(NamedTuple):
-    """How texts sound, and who says so."""
+    """The tone of texts, and the model that read them."""
 
     method: Method
     model: str | None
@@ -34,21 +34,21 @@ class Reading(NamedTuple):
 
 
 class Reader(Protocol):
-    """A model that can say how texts sound."""
+    """A model that rates the tone of texts."""
 
     method: Method
     model: str
     """Its name."""
     at_once: int
-    """Texts to give it at most."""
+    """Most texts per call."""
 
     async def read(self, texts: Sequence[str], deadline: float) -> Sequence[float] | None:
-        """Of each of `texts` its tone from -1 to 1, within `deadline` seconds, or None where it can't say."""
+        """The tone of each text, from -1 to 1, within `deadline` seconds. None for a text without an answer."""
         ...
 
 
 class HubReader:
-    """A model on the hub, behind a pool, which leaves it alone for a while when it fails."""
+    """A model on the hub, behind a pool, which pauses it after a failure."""
 
     method: Method = "hub_model"
     at_once = MOST_TEXTS
@@ -72,7 +72,7 @@ class HubReader:
 
 
 class LocalReader:
-    """A model in this process; its arithmetic runs in a thread."""
+    """A model in this process; it computes in a thread."""
 
     method: Method = "local_model"
     at_once = BATCH
@@ -83,7 +83,7 @@ class LocalReader:
         self._outage = Outage("local model down", "local model back", model=model.name)
 
     async def read(self, texts: Sequence[str], deadline: float) -> Sequence[float] | None:
-        """See Reader. A batch that has begun is not given up: a thread can't be stopped, and the next cycle has it."""
+        """See Reader. A thread can't be stopped, so a batch that has begun is finished for the next cycle."""
         try:
             tones = await asyncio.to_thread(self._model.tones, texts)
         except ModelError as error:
@@ -94,21 +94,21 @@ class LocalReader:
 
 
 class Readers:
-    """Models, the best first, and behind them the lexicon: VADER with the words of this field, which is always there.
+    """Models, the best first, and after them the lexicon: VADER with words of this field. It always answers.
 
-    The first that has read all texts speaks, so that one score is never made of two.
+    The score comes from the first that has read all texts, never from two of them.
     """
 
     def __init__(self, models: Sequence[Reader], clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is read yet; without `models` the lexicon is asked."""
+        """Nothing is read yet; without `models` the lexicon answers."""
         self._models = [(model, OrderedDict[str, float]()) for model in models]
         self._clock = clock
 
     async def read(self, texts: Sequence[str], deadline: float) -> Reading:
-        """What `texts`, at least one, sound like.
+        """The tone of `texts`, which are at least one.
 
-        A model that fails, or is not done when `deadline` seconds have passed, goes on in the next cycle where it
-        stopped; until it has read all, the one after it speaks.
+        A model that fails, or needs more than `deadline` seconds, continues in the next cycle. Until it has read all
+        texts, the next model answers.
         """
         end = self._clock() + deadline
         for model, known in self._models:
@@ -117,7 +117,7 @@ class Readers:
         return Reading("lexicon", None, _mean([tone(text) for text in texts]))
 
     async def _complete(self, model: Reader, known: OrderedDict[str, float], texts: Sequence[str], end: float) -> bool:
-        """Have `model` read those of `texts` that it does not know; whether it knows all of them now."""
+        """Have `model` read those of `texts` that it has not read yet. Returns whether all of them are read now."""
         new = [text for text in dict.fromkeys(texts) if text not in known]
         for text in dict.fromkeys(texts):
             if text in known:

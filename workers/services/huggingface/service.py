@@ -1,6 +1,6 @@
-"""huggingface: crypto models and datasets on the Hugging Face hub, and how the current headlines sound to a model.
+"""huggingface: crypto models and datasets on the Hugging Face hub, and the tone of current headlines by a model.
 
-The registry is asked for every quarter of an hour: 4 terms, models and datasets, at most 5 pages of each. That is 40
+The registry is refreshed every quarter of an hour: 4 terms, models and datasets, at most 5 pages of each. That is 40
 calls at first; afterwards most pages have not changed. The hub allows 500 in five minutes.
 """
 
@@ -32,17 +32,17 @@ from workers.services.service import Service, ServiceContext
 log = structlog.get_logger()
 
 TERMS = ("crypto", "bitcoin", "ethereum", "blockchain")
-"""What an id must have in it, one of them; each one more costs up to ten calls."""
+"""Terms of which an id must contain one. Each further term costs up to ten calls."""
 MOST_LISTED = 100
-"""Ids of a list that are published, a message of some 6 kB; the rest only counts."""
-_REFRESH = 900.0  # s: the figures behind the order are of 30 days
+"""Published ids per list, a message of some 6 kB; the others are only counted."""
+_REFRESH = 900.0  # s: the order depends on downloads of 30 days
 _KEEP = 86_400.0  # s: there is no other hub; after a day without an answer the list is outdated
 NEWS_AGE = 1800.0
-"""Seconds for which an update of `news` has the current headlines: thirty of its intervals."""
+"""Seconds during which an update of `news` counts as current: thirty of its intervals."""
 
 
 class Registry(Struct, frozen=True):
-    """What the hub has of our terms, each once, most downloaded first."""
+    """The hub's models and datasets with our terms, each once, most downloaded first."""
 
     models: tuple[Repo, ...]
     datasets: tuple[Repo, ...]
@@ -52,7 +52,7 @@ class HuggingfaceService(Service):
     """One part, the registry, and readers for the headlines that the news service publishes."""
 
     def __init__(self, context: ServiceContext) -> None:
-        """Nothing is asked yet; a local model is loaded. Raises SettingsError where that can't be used."""
+        """Nothing is asked yet; a local model is loaded. Raises SettingsError if that can't be used."""
         self._context = context
         hub: SourcePool[Hub] = context.pool("huggingface", ("huggingface",))
         self._registry: Part[Hub, Registry] = Part(hub, _ask_registry, refresh=_REFRESH, keep=_KEEP)
@@ -71,8 +71,10 @@ class HuggingfaceService(Service):
         return (self._registry.pool, self._inference) if self._inference.sources else (self._registry.pool,)
 
     async def collect(self, now: float, deadline: float) -> HuggingFace:
-        """See Service. Raises NoSourceError where the hub was never read, or not for a day; and where it can't be read
-        now and there are no headlines either."""
+        """See Service. Raises NoSourceError if the hub's last answer is older than a day.
+
+        It is also raised if the hub fails now and there are no headlines either.
+        """
         end = self._context.clock() + deadline
         titles = await self._titles(now)
         await refresh_parts("huggingface", (self._registry,), now, deadline, stands=bool(titles))
@@ -95,7 +97,7 @@ class HuggingfaceService(Service):
         )
 
     async def _titles(self, now: float) -> list[str]:
-        """The current headlines: those of the newest update of `news`, which another worker publishes."""
+        """The current headlines, from the newest update of `news`, which another worker publishes."""
         envelope = await self._context.bus.newest("news")
         if envelope is None:
             return []
@@ -124,7 +126,7 @@ class HuggingfaceService(Service):
 
 
 async def _ask_registry(hub: Hub, ask: Ask, now: float) -> Registry:
-    """Both lists at once, the terms of each one after another."""
+    """Ask for both lists at once; within each list, one term after another."""
 
     async def models() -> tuple[Repo, ...]:
         return merged([await hub.models(ask, term) for term in TERMS])

@@ -1,7 +1,7 @@
-"""Which coin a row is about: coinwire's ids are CoinGecko's, and not every provider knows them.
+"""Identifies the coin of a row: coinwire's ids are CoinGecko's, and not every provider has them.
 
-Symbols are not unique, so a row without an id is known by its symbol and its name together; where that leaves a
-doubt, the row is left out: no figure is better than another coin's.
+Symbols are not unique, so a row without an id is identified by symbol and name together. An ambiguous row is left out:
+a missing figure is better than another coin's.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ class Coin(Struct, frozen=True, kw_only=True):
     """Upper case."""
     name: str
     also: tuple[str, ...] = ()
-    """Other names it goes by."""
+    """Other names that providers use for it."""
     symbols: tuple[str, ...] = ()
-    """Other symbols it goes by."""
+    """Other symbols that providers use for it."""
 
 
 _FILLERS = frozenset({"coin", "dao", "finance", "governance", "hub", "network", "protocol", "the", "token"})
-"""Words that some providers add to a name and others don't; nothing that tells a fork or a wrapper from its model."""
+"""Words that only some providers add to a name. Words that distinguish a fork or a wrapper are not among them."""
 
-_FAR = 3.0  # times: no coin that matters moves so far in the day that `prices` may be old
+_FAR = 3.0  # factor: larger than any move of a larger coin within the day that `prices` may be old
 
 
 @cache
 def seed() -> tuple[Coin, ...]:
-    """Coins known before CoinGecko has ever answered, best market value (mid 2026) first, rare ones after them."""
+    """Coins known before CoinGecko's first answer: the largest market value (mid 2026) first, rare ones last."""
     return msgspec.json.decode((resources.files(__package__) / "coins.json").read_bytes(), type=tuple[Coin, ...])
 
 
 def learn(listed: Iterable[ListedCoin]) -> tuple[Coin, ...]:
-    """The coins that CoinGecko lists now, in its order, then those of the seed that don't contradict it."""
+    """Learn the coins that CoinGecko lists now, in its order, then those of the seed that don't contradict it."""
     before = {coin.id: coin for coin in seed()}
     fresh = {row.coin_id: _renewed(row, row.coin_id, before.get(row.coin_id)) for row in listed if row.coin_id}
     taken = {coin.symbol for coin in fresh.values()}
@@ -63,18 +63,18 @@ def _renewed(row: ListedCoin, coin_id: str, before: Coin | None) -> Coin:
 def identify(
     rows: Sequence[ListedCoin], known: Iterable[Coin], prices: Mapping[str, float] | None = None
 ) -> tuple[ListedCoin, ...]:
-    """Those of `rows` that are certainly one of the `known` coins, with its id, in their order.
+    """Those of `rows` that match one of the `known` coins without doubt, with its id, in their order.
 
-    A row and a coin belong together when the symbol is the same and a name is, up to fillers; equal names beat names
-    equal up to fillers. A row that fits two coins, or a coin that two rows fit, is left out. So is a row whose price
-    is far from the coin's price of late, where `prices` (by id) has it: a redenominated coin keeps symbol and name.
+    A row matches a coin if the symbol is equal and a name is equal apart from fillers. Equal names beat names that are
+    equal apart from fillers. A row that fits two coins, or a coin that two rows fit, is left out. So is a row whose
+    price is far from the coin's recent price in `prices` (by id): a redenominated coin keeps symbol and name.
     """
     prices = prices or {}
     by_symbol: defaultdict[str, list[Coin]] = defaultdict(list)
     for coin in known:
         for symbol in {coin.symbol, *coin.symbols}:
             by_symbol[symbol].append(coin)
-    claims: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)  # coin id → (how well, row number)
+    claims: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)  # coin id → (result of `_fit`, row number)
     for number, row in enumerate(rows):
         fits = [
             (_fit(row, coin), coin.id)
@@ -95,7 +95,7 @@ def identify(
 
 
 def _fit(row: ListedCoin, coin: Coin) -> int:
-    """2 where the names are the same, 1 where they are up to fillers, else 0."""
+    """2 if the names are equal, 1 if they are equal apart from fillers, else 0."""
     names = {coin.name, coin.id, *coin.also}
     if _plain(row.name) in map(_plain, names):
         return 2
@@ -111,7 +111,7 @@ def _plain(name: str) -> str:
 
 
 def _cores(name: str) -> set[str]:
-    """The name without fillers, with and without what it has in brackets."""
+    """The name without fillers, with and without its part in brackets."""
     cores = set()
     for text in (name, re.sub(r"[(\[].*?[)\]]", "", name)):
         words = [word for word in re.split(r"[\W_]+", text.casefold()) if word]

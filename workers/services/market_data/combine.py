@@ -1,4 +1,4 @@
-"""combine: what a list (CoinGecko) and an exchange (Binance) say becomes market_data. Pure; docs/adr/0004 says why."""
+"""combine: makes market_data from a list (CoinGecko) and an exchange (Binance). Pure; reasons are in docs/adr/0004."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from workers.services.market_data.coins import Coin
 TETHER = "tether"
 """The coin whose listed price is the rate of USDT prices."""
 RECENT = 86_400.0
-"""Seconds that a supply, or a price as a check of others, stays usable: supplies change by a fraction of a percent a
-day. Beyond it they are forgotten."""
+"""Seconds for which a supply, or a price that other prices are checked against, is used; then it is dropped. Supplies
+change by a fraction of a percent per day.
+"""
 
 _LISTED_AGE = 900.0  # s: older prices, volumes, caps and changes are null; three missed rounds of the slowest fallback
-_QUOTE_AGE = 30.0  # s: six missed cycles; then the list's price, at most 15 min old, is the better claim
-_TRADE_AGE = 3600.0  # s: an exchange that has seen no trade for so long has halted the pair
+_QUOTE_AGE = 30.0  # s: six missed cycles; then the list's price, at most 15 min old, is preferred
+_TRADE_AGE = 3600.0  # s: without a trade for so long, the exchange has halted the pair
 _AGREE = 0.2  # an exchange's price further from the list's is probably another coin's with the same symbol
 _AGREE_OLD = 1.0  # the same against a list's price older than 15 min but not a day: half to double
 
 
 class Listing(Struct, frozen=True, kw_only=True):
-    """What an aggregator said."""
+    """The answer of an aggregator."""
 
     source: str
     coins: Mapping[str, ListedCoin]
@@ -36,7 +37,7 @@ class Listing(Struct, frozen=True, kw_only=True):
 
 
 class Quotes(Struct, frozen=True, kw_only=True):
-    """What an exchange said."""
+    """The answer of an exchange."""
 
     source: str
     tickers: tuple[Ticker, ...]
@@ -45,7 +46,7 @@ class Quotes(Struct, frozen=True, kw_only=True):
 
 
 class _Row(Struct, frozen=True):
-    """What one listing says about one coin."""
+    """The row of one coin in one listing."""
 
     source: str
     age: float
@@ -53,7 +54,7 @@ class _Row(Struct, frozen=True):
 
 
 class _Price(Struct, frozen=True):
-    """A price in USD, what was needed for it, and the exchange's own 24 h change."""
+    """A price in USD, the sources it came from, and the exchange's own 24 h change."""
 
     value: float
     sources: frozenset[str]
@@ -63,9 +64,9 @@ class _Price(Struct, frozen=True):
 def combine(
     now: float, coins: Sequence[Coin], listings: Sequence[Listing], quotes: Sequence[Quotes]
 ) -> MarketData | None:
-    """The payload for `coins` at `now` (unix seconds), or None where no price at all is known.
+    """The payload for `coins` at `now` (unix seconds), or None if no price is known.
 
-    `listings` and `quotes` come in the order of preference; of the listings, the newest that has a figure wins. See
+    `listings` and `quotes` are in order of preference. Of the listings, the newest with the figure is used. See
     docs/adr/0004 for the rules.
     """
     newest = sorted(listings, key=lambda listing: listing.received, reverse=True)
@@ -123,7 +124,7 @@ def _rate(now: float, newest: Sequence[Listing], fresh: Sequence[Quotes]) -> _Pr
 
 
 def _guard(rows: Sequence[_Row]) -> tuple[float, float]:
-    """The range that an exchange's price must be in, according to the newest list."""
+    """The range for an exchange's price, according to the newest list."""
     for row in rows:
         if row.coin.price and row.age <= _LISTED_AGE:
             return row.coin.price * (1 - _AGREE), row.coin.price * (1 + _AGREE)
@@ -152,7 +153,7 @@ def _exchange_price(
 
 
 def _figure(rows: Sequence[_Row], name: str, most: float) -> tuple[float | None, frozenset[str]]:
-    """The newest figure `name` not older than `most` seconds, and whose it is."""
+    """The newest figure `name` not older than `most` seconds, and its source."""
     for row in rows:
         value: float | None = getattr(row.coin, name)
         if value is not None and row.age <= most:
@@ -168,7 +169,7 @@ def _cap(rows: Sequence[_Row], price: _Price | None) -> tuple[float | None, froz
 
 
 def _change(listed: _Row | None, price: _Price | None) -> tuple[float | None, frozenset[str]]:
-    """The 24 h change of `price`: since the price that the list's own price and change lead back to."""
+    """The 24 h change of `price`, against the price a day ago that follows from the list's own price and change."""
     if price is None:
         return None, frozenset()
     if listed is None or not listed.coin.price or listed.coin.change is None or listed.coin.change <= -100:
@@ -178,5 +179,5 @@ def _change(listed: _Row | None, price: _Price | None) -> tuple[float | None, fr
 
 
 def _tidy(value: float) -> float:
-    """Ten significant digits: more is the noise of multiplying floats."""
+    """`value` with ten significant digits; further digits are rounding noise of floats."""
     return float(f"{value:.10g}")

@@ -1,4 +1,4 @@
-"""PriceBook: what a coin costs now, for services that value other things in dollars."""
+"""PriceBook: current prices of coins, for services that convert amounts to dollars."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from workers.asking.provider import Ask
 from workers.services.service import ServiceContext
 
 SOURCES = ("defillama_coins", "coingecko")
-"""Asked for coins that market_data does not have (COINS may leave any out), in this order."""
-_KEEP = 900.0  # s a price counts: as long as a listed price does in market_data (docs/adr/0004)
-_REFRESH = 60.0  # s after which a coin that market_data does not have is asked for again: the sources' own caches
+"""Sources for coins that market_data does not have (COINS may leave out any coin), in order of preference."""
+_KEEP = 900.0  # s for which a price is used: as long as a listed price in market_data (docs/adr/0004)
+_REFRESH = (
+    60.0  # s before a coin that market_data does not have is asked for again: the lifetime of the sources' caches
+)
 
 
 class PriceBook:
-    """Prices from market_data's last update, and from sources of its own for coins that are not in it."""
+    """Prices from market_data's last update; for coins that are not in it, from its own sources."""
 
     def __init__(self, context: ServiceContext, service: str) -> None:
-        """`service` is the one that asks; its pool is named after it."""
+        """`service` is the service that uses it; the pool has its name."""
         self._latest = context.latest
         self.pool: SourcePool[PriceList] = context.pool(f"{service} prices", SOURCES)
         self._prices: dict[str, tuple[float, float]] = {}
@@ -37,15 +39,15 @@ class PriceBook:
     async def usd(self, ids: tuple[str, ...], now: float, deadline: float) -> dict[str, float]:
         """USD for one of each of `ids` (CoinGecko's) at `now` (unix seconds); unknown ones are left out.
 
-        Read 15 minutes ago at most; by then a listed price may be as old again. Raises BusError where Redis can't
-        count calls.
+        They were read at most 15 minutes ago. A listed price may have been 15 minutes old when it was read. Raises
+        BusError if Redis can't count calls.
         """
         market = self._latest("market_data", _KEEP)
         known = market.prices if isinstance(market, MarketData) else {}
         missing = tuple(coin_id for coin_id in ids if known.get(coin_id) is None)
         if any(not 0 <= now - self._asked.get(coin_id, float("-inf")) < _REFRESH for coin_id in missing):
             try:
-                # For all at once: an answer without any price would be taken for a source that fails.
+                # Ask for all at once: an answer without any price would count as a failed source.
                 _, prices = await self.pool.ask(_question(missing), deadline)
             except NoSourceError:
                 pass  # the pool has logged it; earlier prices stay valid for a while

@@ -1,4 +1,4 @@
-"""market_data: asks a list (CoinGecko) when its figures have changed and an exchange (Binance) every cycle."""
+"""market_data: asks an exchange (Binance) in every cycle, and a list (CoinGecko) once its cached figures expire."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LISTS = ("coingecko", "coinmarketcap", "coinpaprika", "coinlore")
 """Aggregators in the order they are tried."""
 EXCHANGES = ("binance", "kraken")
 """Exchanges in the order they are tried."""
-_FEWEST = 10  # coins a list is asked for at least, so that Tether, the rate of USDT prices, is among them
-_LAST_CALL = 0.5  # s that must be left of a cycle to ask a second exchange in it
+_FEWEST = 10  # least coins to ask a list for, so that Tether, the rate of USDT prices, is among them
+_LAST_CALL = 0.5  # s that must remain of a cycle to ask a second exchange in it
 
 
 class MarketDataService(Service):
-    """Keeps what the sources said last, and publishes what of it is still fresh."""
+    """Keeps the last answers of the sources, and publishes those that are still fresh."""
 
     def __init__(self, context: ServiceContext) -> None:
         self._label = context.label
@@ -39,9 +39,9 @@ class MarketDataService(Service):
         self._quotes: dict[str, Quotes] = {}
         self._known: tuple[Coin, ...] = seed()
         self._ranked: tuple[str, ...] = ()
-        """Ids by market value, as the best list so far has them; empty before there was one."""
+        """Ids by market value, from the best list so far; empty before the first list."""
         self._ranked_by_ids = False
-        """Whether that list knew CoinGecko's ids itself: then no other list changes the order."""
+        """Whether that list has CoinGecko's ids itself: then no other list changes the order."""
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
@@ -51,8 +51,8 @@ class MarketDataService(Service):
     async def collect(self, now: float, deadline: float) -> MarketData:
         """See Service. Raises NoSourceError if no price is known, or none of the sources answers.
 
-        A source that fails is missed only later; but when neither an exchange answers nor a list that is due, what
-        they said before is not published once more as if it were news.
+        After a failure of one source its last answer is used until it is too old. If neither an exchange nor a due list
+        answers, the old answers are not published again.
         """
         end = self._clock() + deadline
         results = await asyncio.gather(
@@ -70,7 +70,7 @@ class MarketDataService(Service):
         answered = results[1] if isinstance(results[1], str) else None
         left = end - self._clock()
         if answered is not None and not self._used(data, answered) and left >= _LAST_CALL:
-            # It answered, but nothing could be made of it (no USDT rate yet): another exchange may quote in dollars.
+            # It answered, but its prices can't be converted (no USDT rate yet): another exchange may quote in dollars.
             try:
                 await self._refresh_quotes(now, left, skip=(answered,))
             except NoSourceError as error:
@@ -96,11 +96,11 @@ class MarketDataService(Service):
         else:
             ids = self._wanted
         by_id = {coin.id: coin for coin in self._known}
-        # An unknown coin is published with nulls, so that a client sees that it was asked for.
+        # An unknown coin is published with nulls, so that clients see that it is configured.
         return tuple(by_id.get(coin_id) or Coin(id=coin_id, symbol="", name="") for coin_id in ids)
 
     async def _refresh_listing(self, now: float, deadline: float) -> None:
-        """Ask for a list where one is due. Raises NoSourceError where it is and none came."""
+        """Ask for a list if one is due. Raises NoSourceError if none answers then."""
         names = [source.provider.name for source in self.lists.sources]
         young = [source.provider.name for source in self.lists.sources if self._is_young(source.provider, now)]
         # Keep the best fresh list; ask only higher-ranked sources.
@@ -155,7 +155,7 @@ class MarketDataService(Service):
         }
 
     async def _refresh_quotes(self, now: float, deadline: float, *, skip: tuple[str, ...] = ()) -> str:
-        """Ask an exchange; the name of the one that answered. Raises NoSourceError."""
+        """Ask an exchange. Returns the name of the one that answered. Raises NoSourceError."""
         symbols = tuple(dict.fromkeys(coin.symbol for coin in self._coins() if coin.symbol))
 
         async def question(provider: Exchange, ask: Ask) -> tuple[Ticker, ...]:
@@ -167,6 +167,6 @@ class MarketDataService(Service):
 
 
 def _lists(name: str, context: ServiceContext) -> bool:
-    """Whether the aggregator `name` lists coins with the key that there is, or without one."""
+    """Whether the aggregator `name` can list coins: without a key, or with the operator's."""
     kind: type[Any] = provider_class(name)
     return not kind.listing_needs_key or context.key_of(name) is not None

@@ -9,25 +9,27 @@ from workers.answers import Headline
 from workers.answers.texts import link_key, title_key
 
 MAX_ARTICLES = 50
-"""The newest so many are published: half a day of four outlets, a message of some 12 kB; the rest is left out."""
+"""The newest are published, up to this number: half a day of four outlets, a message of some 12 kB."""
 MAX_AGE = 3 * 86_400.0
 """Seconds after which an article is dropped: long enough for a weekend, when outlets publish less."""
 MAX_AHEAD = 600.0
-"""Seconds that an outlet's clock may be ahead of ours. What is dated later is left out until then: some outlets put
-articles into the feed before their time, and any other date would be ours and not theirs."""
+"""Seconds that an outlet's clock may be ahead of ours. An article with a later date is left out until then: some
+outlets list articles before their date, and we don't replace an outlet's date.
+"""
 SAME_TITLE = 48 * 3600.0
-"""Seconds within which equal titles mean one story: agencies' texts are taken over within a day or two, while a weekly
-column has its title again after seven."""
+"""Seconds within which equal titles mean one story: outlets reprint agency texts within a day or two, and a weekly
+column repeats its title after seven days.
+"""
 MAX_CATEGORIES = 20
-"""The most frequent so many are published; what only one article has in a long tail of tags says little."""
+"""The most frequent are published, up to this number: a long tail of tags is on one article each."""
 
 
 def merge(headlines: Iterable[Headline], now: float) -> tuple[Headline, ...]:
-    """Of all `headlines` those to publish at `now` (unix seconds): newest first, each story once.
+    """The headlines to publish at `now` (unix seconds): newest first, each story once.
 
-    One story is what has the same link, the same id in one outlet's feed, or the same title within SAME_TITLE. Of
-    several, the outlet's own item stays rather than an aggregator's, and then the one published first: that outlet had
-    it, the others took it over.
+    Headlines are one story if they have the same link, the same id in one outlet's feed, or the same title within
+    SAME_TITLE. Of several, an outlet's own item is preferred to an aggregator's, then the one published first, which is
+    the original.
     """
     links: set[str] = set()
     guids: set[tuple[str, str]] = set()
@@ -38,7 +40,7 @@ def merge(headlines: Iterable[Headline], now: float) -> tuple[Headline, ...]:
         times = titles.setdefault(title, [])
         same_link = link in links or (bool(headline.guid) and guid in guids)
         same_title = bool(title) and any(abs(headline.published - time) <= SAME_TITLE for time in times)
-        # What is left out still says what else is the same story: an aggregator has its title and another link.
+        # A duplicate still identifies further ones: an aggregator's item has the title of one and another link.
         links.add(link)
         guids.add(guid)
         if not same_title:
@@ -62,7 +64,7 @@ def categories_of(headlines: Sequence[Headline]) -> list[str]:
 
 
 def _precedence(headline: Headline) -> tuple[bool, float, str, str, str, str]:
-    """All that decides what is one story, so that the order in which feeds were read does not."""
+    """A total order of headlines, so that the result does not depend on the order in which feeds were read."""
     return headline.relayed, headline.published, headline.url, headline.title, headline.outlet, headline.guid
 
 

@@ -1,4 +1,4 @@
-"""news: asks every outlet's feed at once, and publishes the newest headlines of all, each story once."""
+"""news: asks all outlets' feeds at once, and publishes the newest headlines of all, each story once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workers.services.news.headlines import categories_of, merge
 from workers.services.service import Service, ServiceContext
 
 OUTLETS = ("coindesk", "cointelegraph", "decrypt", "theblock", "cryptopanic")
-"""Feeds, all of which are asked and merged."""
+"""Feeds; all of them are asked and merged."""
 KEEP = 1800.0
 """Seconds for which the articles of a failed feed are kept; then they are dropped as possibly stale."""
 _PATIENCE = 10.0  # s to wait for one feed, of the 48 s of a cycle
@@ -31,7 +31,7 @@ class _FeedAnswer:
 
 
 class NewsService(Service):
-    """Keeps what each feed said last, and merges what still counts."""
+    """Keeps the last answer of each feed, and merges those that are not too old."""
 
     def __init__(self, context: ServiceContext) -> None:
         self._label = context.label
@@ -44,7 +44,7 @@ class NewsService(Service):
         return (self.feeds,)
 
     async def collect(self, now: float, deadline: float) -> News:
-        """See Service. Raises NoSourceError where no feed that was asked answers.
+        """See Service. Raises NoSourceError if no feed that was asked answers.
 
         A feed without changes counts as answered. A feed that failed is not in `sources`; its articles stay for KEEP
         seconds.
@@ -78,9 +78,9 @@ class NewsService(Service):
         )
 
     async def _ask(self, now: float, deadline: float) -> set[str]:
-        """Ask every feed that is due; the names of those whose answer is not due yet or came now.
+        """Ask every due feed. Returns the names of those that answered now or are not due yet.
 
-        Raises NoSourceError where none came now: what stands is not published again as news of its own.
+        Raises NoSourceError if none answered now: old headlines are not published again.
         """
         fresh: set[str] = set()
 

@@ -21,15 +21,15 @@ from workers.services.rpc_nodes.nodes import verify_mainnet
 
 log = structlog.get_logger()
 
-_SETTLED = 2  # blocks below the newest are read: reorgs that replace more are rare, and not followed
-_RANGE = 10  # blocks are asked for at once, as some nodes allow no more; two or three are made in a cycle
+_SETTLED = 2  # how far below the newest block to read: reorgs that replace more blocks are rare, and not followed
+_RANGE = 10  # blocks per call, as some nodes allow no more; each cycle has two or three new ones
 _LOOK_BACK = 300  # blocks, an hour: after a longer absence, start at the newest block; the gap is not reported
-_MOST = 100  # events in an update, 25 kB of message: ten blocks seldom have as many; the rest comes with the next
-_LATE = 300.0  # s that the newest block may be old: 25 slots without any don't happen, a node that stands still does
+_MOST = 100  # events per update, 25 kB of message: ten blocks seldom have as many; the rest follows in the next update
+_LATE = 300.0  # s, oldest newest block: 25 slots without a block don't happen on mainnet, so such a node is stuck
 
 
 class LogPosition(Struct, frozen=True, array_like=True):
-    """A log of the chain, or where the next may be."""
+    """The position of a log on the chain, or of the next one."""
 
     block: Annotated[int, Meta(ge=0, le=2**53)]
     index: Annotated[int, Meta(ge=0, le=2**53)] = 0
@@ -37,7 +37,7 @@ class LogPosition(Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one node had."""
+    """The events that one node returned."""
 
     events: tuple[ContractEvent, ...]
     next: LogPosition
@@ -45,19 +45,19 @@ class Reading:
 
 
 class ContractEvents:
-    """Reads on from where the last reading that was accepted ended."""
+    """Continues where the last accepted reading ended."""
 
     def __init__(self, pool: SourcePool[EthereumRpc], most: int = _MOST) -> None:
-        """`pool` are nodes of Ethereum; it is for this alone. `most` events are read at once."""
+        """`pool` has nodes of Ethereum and is not shared. At most `most` events are read per call."""
         self.pool = pool
         self._most = most
         self._next: LogPosition | None = None
         self._verified: set[str] = set()
 
     async def read(self, now: float, deadline: float) -> tuple[str, Reading]:
-        """The node that answered and the events up to two blocks below its newest, at most ten blocks' and `most`.
+        """The node that answered, and events up to two blocks below its newest block.
 
-        Changes nothing until `accept`. Raises NoSourceError.
+        At most ten blocks and `most` events. The position changes only with `accept`. Raises NoSourceError.
         """
 
         async def question(node: EthereumRpc, ask: Ask) -> Reading:
@@ -67,16 +67,16 @@ class ContractEvents:
         return await self.pool.ask(question, deadline)
 
     def accept(self, reading: Reading) -> None:
-        """What was read is in the update: go on after it."""
+        """Continue after this reading: it is in the update."""
         self._next = reading.next
 
     @property
     def cursor(self) -> bytes:
-        """Where the next reading begins; empty where nothing was read yet."""
+        """Where the next reading begins; empty before the first one."""
         return msgspec.msgpack.encode(self._next) if self._next is not None else b""
 
     def resume(self, cursor: bytes | None) -> None:
-        """Go on where `cursor` says; without one, or with one that can't be read, at the newest settled block."""
+        """Continue at `cursor`; without one, or with one that can't be read, at the newest settled block."""
         self._next = None
         if not cursor:
             return
@@ -92,7 +92,7 @@ class ContractEvents:
         last = min(settled, start.block + _RANGE - 1)
         if last < start.block:
             return Reading((), start)
-        # By hash: of numbers, a backend that lacks the blocks would say that they have no logs, and that is a gap.
+        # By hash: asked by number, a backend that lacks the blocks answers with no logs, which would leave a gap.
         headers = await gather_all(*(node.header(ask, number) for number in range(start.block, last + 1)))
         if None in headers:
             raise ProviderError(node.name, "lacks blocks below its newest")
@@ -119,7 +119,7 @@ class ContractEvents:
 
 
 async def newest_header(node: EthereumRpc, ask: Ask, now: float, verified: set[str]) -> EthHeader:
-    """The newest block of a node that keeps up with Ethereum's mainnet; `verified` has the nodes known to be on it.
+    """The newest block of a node that is up to date with Ethereum's mainnet; `verified` has nodes on mainnet.
 
     Raises ProviderError.
     """

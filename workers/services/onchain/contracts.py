@@ -1,7 +1,7 @@
 """The events of Ethereum contracts that onchain publishes: rare ones, of well-known contracts.
 
-The addresses are those that the projects publish; Etherscan has the verified source of each. A topic is the Keccak-256
-of the event's signature (tests/workers/services/onchain/test_contracts.py reckons them all).
+The projects publish the addresses; Etherscan has the verified source of each. A topic is the Keccak-256
+of the event's signature (tests/workers/services/onchain/test_contracts.py computes them all).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Watched:
     contract: str
     """Address, lower case."""
     signature: str
-    """Name and types, as they are hashed."""
+    """Name and types in the form that is hashed."""
     topic: str
     """The hash, with which each of its logs begins."""
 
@@ -66,9 +66,9 @@ WATCHED: tuple[Watched, ...] = (
         "0xe413a321e8681d831f4dbccbca790d2952b56f977908e45be37335533e005286",
     ),
 )
-"""Not Transfer and Swap, of which each block has hundreds."""
+"""Without Transfer and Swap, which occur hundreds of times per block."""
 
 ADDRESSES: tuple[str, ...] = tuple(dict.fromkeys(watched.contract for watched in WATCHED))
 TOPICS: tuple[str, ...] = tuple(dict.fromkeys(watched.topic for watched in WATCHED))
 NAMES: dict[tuple[str, str], str] = {(watched.contract, watched.topic): watched.event for watched in WATCHED}
-"""The event by contract and topic. Nodes can't be asked for pairs: of what they find, the rest is left out."""
+"""The event by contract and topic. Nodes can't filter by pairs, so other logs among their results are dropped."""

@@ -1,4 +1,4 @@
-"""onchain: what happens on chains, what it costs and what is locked there; and the events of a few contracts.
+"""onchain: activity, fees and value locked per chain; and the events of a few contracts.
 
     figure                                   sources, in order                     asked
     gas price                                Ethereum nodes                        every cycle
@@ -14,10 +14,10 @@ Planned calls: a node 12 in 30 s at most, of its 300 a minute; blockchain.com 4 
 an hour of its 36. As a fallback, Blockchair 4 an hour: with explorers' 42 that is 46 of its 60. While all nodes are
 down, the other sources are asked more often (see workers/asking/parts.py), as far as these budgets go.
 
-There is no second keyless source for the value locked, for fees of other chains than Bitcoin and for active addresses:
-they become null when DefiLlama's or blockchain.com's answer is too old. Bitcoin's fees are blockchain.com's, at the
-current price, or else DefiLlama's. A chain's fees are what users paid for its transactions, not what they paid to
-applications on it. No source has the use of Bitcoin's block space.
+There is no second keyless source for value locked, active addresses and fees of chains other than Bitcoin. They
+ become null when DefiLlama's or blockchain.com's answer is too old. Bitcoin's fees are blockchain.com's, at the
+current price, or else DefiLlama's. A chain's fees are those that users paid for its transactions, without payments to
+ applications on it. No source has the utilization of Bitcoin's blocks.
 
 The figures at the top: gas price and utilization are Ethereum's; the others are sums over all chains for which the
 figure is known. Those are more chains than `chains` has: Bitcoin, Ethereum and the ten with the most value locked.
@@ -49,17 +49,17 @@ from workers.services.service import Service, ServiceContext
 
 BITCOIN, ETHEREUM = "bitcoin", "ethereum"
 _LARGEST = 10  # chains by value locked are in `chains`: they hold most of it; the rest is in the sums only
-_BLOCKS = 25  # whose use is averaged: five minutes, as single ones jump between empty and full
-_GAS_REFRESH, _GAS_KEEP = 20.0, 120.0  # s: every cycle; after ten blocks the price is another one
-_USE_REFRESH, _USE_KEEP = 50.0, 300.0  # s: every other cycle; after that other blocks are averaged
+_BLOCKS = 25  # blocks whose utilization is averaged: five minutes, as single blocks vary between empty and full
+_GAS_REFRESH, _GAS_KEEP = 20.0, 120.0  # s: every cycle; the price changes within ten blocks
+_USE_REFRESH, _USE_KEEP = 50.0, 300.0  # s: every other cycle, a few blocks
 _DAY_REFRESH, _DAY_KEEP = 1800.0, 7200.0  # s: figures over a day move by some percent in that time
-_CHART_REFRESH, _CHART_KEEP = 3600.0, 6 * 3600.0  # s: charts get a point a day, and are cached for 4 h
+_CHART_REFRESH, _CHART_KEEP = 3600.0, 6 * 3600.0  # s: charts get a point per day, and are cached for 4 h
 _LOCKED_REFRESH, _LOCKED_KEEP = 600.0, 3600.0  # s: DefiLlama caches for ten minutes; an hour of prices is a percent
-_OLDEST_POINT = 3 * 86_400.0  # s since the beginning of a chart's newest day: as a rule yesterday, at times a day later
+_OLDEST_POINT = 3 * 86_400.0  # s since the beginning of a chart's newest day: usually yesterday, sometimes a day later
 _MOST_ADDRESSES = 1e12  # and
-_MOST_BITCOIN = 21e6  # of fees: more is not this chart
+_MOST_BITCOIN = 21e6  # of fees: a larger figure is not from this chart
 _GWEI = 10**9  # wei
-_SHARE_DIGITS = 4  # of a mean of 25 blocks: a hundredth of a percent; the rest is the noise of dividing
+_SHARE_DIGITS = 4  # digits of a mean of 25 blocks: a hundredth of a percent; further digits are rounding noise
 
 
 class OnchainService(Service):
@@ -101,7 +101,7 @@ class OnchainService(Service):
         self._locked = Part(pool("value", "defillama"), _ask_locked, refresh=_LOCKED_REFRESH, keep=_LOCKED_KEEP)
         self._fees = Part(pool("fees", "defillama"), _ask_fees, refresh=_DAY_REFRESH, keep=_DAY_KEEP)
         self._verified: set[str] = set()
-        """Nodes that said that they are on Ethereum's mainnet."""
+        """Nodes that were verified to be on Ethereum's mainnet."""
         self._events = ContractEvents(ethereum_pool(context, "onchain events"))
         self._book = PriceBook(context, "onchain")
 
@@ -112,7 +112,7 @@ class OnchainService(Service):
 
     @property
     def _parts(self) -> tuple[Part[Any, Any], ...]:
-        # No node of Ethereum in RPC_NODES is not an outage.
+        # RPC_NODES without a node of Ethereum is not an outage.
         nodes = (self._gas, self._use) if self._gas.pool.sources else ()
         others = (self._ethereum_day, self._bitcoin_day, self._addresses, self._bitcoin_fees, self._locked, self._fees)
         return (*nodes, *others)
@@ -138,7 +138,7 @@ class OnchainService(Service):
         return self._payload(now, found, prices.get(BITCOIN))
 
     async def _read_events(self, now: float, deadline: float) -> tuple[str, Reading] | None:
-        """None if no node answers: the blocks are read later, and the figures don't wait for them."""
+        """The next events. None if no node answers: a later cycle reads them, and figures are published without."""
         try:
             return await self._events.read(now, deadline)
         except NoSourceError:
@@ -148,7 +148,7 @@ class OnchainService(Service):
         sources: dict[str, None] = {}
 
         def said(part: Part[Any, Any], used: bool = True) -> Any:
-            """What a part knows; its source counts then."""
+            """A part's value; notes its source."""
             answer = part.answer(now) if used else None
             if answer is None:
                 return None
@@ -200,7 +200,7 @@ class OnchainService(Service):
         return await node.gas_price(ask) / _GWEI
 
     async def _ask_use(self, node: EthereumRpc, ask: Ask, now: float) -> float:
-        """Share of the newest blocks' gas limits that was used."""
+        """Used share of the newest blocks' gas limits."""
         await newest_header(node, ask, now, self._verified)
         return round(fmean(await node.ratios(ask, _BLOCKS)), _SHARE_DIGITS)
 
@@ -212,7 +212,7 @@ class OnchainService(Service):
         return await self._newest(provider, ask, now, "transaction-fees", _MOST_BITCOIN)
 
     async def _newest(self, provider: BlockchainCom, ask: Ask, now: float, chart: str, most: float) -> float:
-        """The newest point of a chart, if it is of these days and may be true."""
+        """The newest point of a chart. Raises ProviderError if it is too old or implausible."""
         day, value = await provider.chart(ask, chart)
         age = now - day
         if not -86_400.0 <= age <= _OLDEST_POINT:
@@ -223,7 +223,7 @@ class OnchainService(Service):
 
 
 def _to_the_cent(figures: dict[str, float]) -> dict[str, float]:
-    """USD by chain, rounded before they are summed, so that what is published adds up."""
+    """USD by chain, rounded before they are summed, so that published figures add up."""
     return {chain: round(usd, 2) for chain, usd in figures.items()}
 
 

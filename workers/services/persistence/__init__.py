@@ -1,1 +1,1 @@
-"""persistence: the recorder, and what it has stored."""
+"""persistence: the recorder, and figures of the database."""

@@ -1,4 +1,4 @@
-"""Recorder: writes every update of the bus into the database, once, however often it or anything under it dies."""
+"""Recorder: writes every update of the bus into the database exactly once, also after crashes."""
 
 from __future__ import annotations
 
@@ -30,28 +30,29 @@ GROUP = "recorder"
 
 _BATCH = 100  # entries per service and transaction: some MB of market_data; more are no faster
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # s between attempts, doubling, with full jitter
-_PRUNE_EVERY = 300.0  # s between two looks for what is older than its retention, which is counted in days
-_PRUNED = 500  # records deleted in one transaction, so that the recorder's own never waits long for it
+_PRUNE_EVERY = 300.0  # s between two deletions of records older than their retention, which is in days
+_PRUNED = 500  # records deleted per transaction, so that the recorder's own transactions wait only briefly
 _PRUNE_PAUSE = 0.05  # s between two such transactions: SQLite has no queue, waiting writers just poll
 _DAY_MS = 86_400_000
-_HIGHEST = 2**63 - 1  # what a BIGINT holds
+_HIGHEST = 2**63 - 1  # largest BIGINT
 
 
 class _Batch(NamedTuple):
-    """What one transaction writes, and what is so once it is committed."""
+    """What one transaction writes, and the state after its commit."""
 
     records: list[Record]
     lost: dict[str, int]
-    """Updates by service that were gone before they were read."""
+    """By service, the number of updates that left the stream before they were read."""
     positions: dict[str, Position]
     foreign: list[tuple[str, str]]
-    """Service and reason of each entry that is no update of ours."""
+    """Service and reason of each entry that is not an update of ours."""
 
 
 class Recorder:
     """Reads the streams, writes, and acknowledges what is committed: in this order, so that nothing is lost.
 
-    What was written and not acknowledged comes again, and is there already: so nothing is doubled either.
+    An update that was written but not acknowledged is read again. It is in the database already, so it is not stored
+    twice.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Recorder:
         """Whether it runs, and its last transaction was committed."""
 
     async def run(self) -> None:
-        """Record until cancelled. Redis and database may go and come: it tries for ever."""
+        """Record until cancelled. While Redis or the database is down, it retries without limit."""
         try:
             await self._insist("database", self._prepare)
             async with asyncio.TaskGroup() as tasks:
@@ -103,7 +104,7 @@ class Recorder:
             try:
                 entries = await self._reader.read(_BATCH)
             except BusError:
-                self._reader.rewind()  # whatever Redis gave us last may not have arrived
+                self._reader.rewind()  # the last answer of Redis may have been lost on the way
                 raise
 
         async def gather() -> None:
@@ -113,7 +114,7 @@ class Recorder:
         async def write() -> None:
             try:
                 if not self.writing:
-                    # What is there after a failure may be another database under the same address, or none.
+                    # After a failure there may be another database at the same address, or none.
                     await self._database.aclose()
                     await self._database.migrate()
                 await self._database.insert(batch.records, unrecorded=batch.lost)
@@ -138,7 +139,7 @@ class Recorder:
                 await self._insist("redis", acknowledge)
 
     async def _gather(self, entries: Sequence[Entry]) -> _Batch:
-        """The records, and what is missing between them. Raises BusError."""
+        """The records, and the number of updates missing between them. Raises BusError."""
         positions, missing = dict(self._positions), Counter[str]()
         records: list[Record] = []
         foreign: list[tuple[str, str]] = []
@@ -154,7 +155,7 @@ class Recorder:
                 continue
             known, position = positions.get(entry.service), Position(entry.envelope.epoch, entry.envelope.seq)
             if missing_between(known, position):
-                # What the stream still has is not missing: a predecessor that is not quite dead has it in hand.
+                # Updates still in the stream are not missing: a predecessor that has not ended yet holds them.
                 oldest = await self._reader.oldest(entry.service) or position.seq
                 gone = Position(position.epoch, min(oldest, position.seq))
                 missing[entry.service] += missing_between(known, gone)
@@ -175,17 +176,17 @@ class Recorder:
             count = self._foreign[service]
             if (
                 str(count).strip("0") == "1"
-            ):  # the first, the tenth, the hundredth: a flood of them is no flood of lines
+            ):  # log the first, the tenth, the hundredth, so that many of them don't flood the log
                 log.warning("foreign entries left out", service=service, count=count, reason=reason)
 
     async def _prune(self) -> None:
         while True:
-            with contextlib.suppress(DatabaseError):  # who records will say so; old records can wait
+            with contextlib.suppress(DatabaseError):  # recording logs the outage; deletion can wait
                 await self.prune()
             await asyncio.sleep(_PRUNE_EVERY)
 
     async def prune(self) -> None:
-        """Delete what is older than its service's retention. Raises DatabaseError."""
+        """Delete records older than their service's retention. Raises DatabaseError."""
         for service in CHANNEL_NAMES:
             before = int(self._clock() * 1000 - self._retention.of(service) * _DAY_MS)
             while True:
@@ -209,7 +210,7 @@ class Recorder:
 
 
 def record_of(envelope: Envelope) -> Record:
-    """An update as the database keeps it. Raises EnvelopeError where it has no such form: it is not one of ours."""
+    """An update as a record of the database. Raises EnvelopeError if it is not a valid update of ours."""
     try:
         published = datetime.fromisoformat(envelope.timestamp)
         data = msgspec.json.encode(envelope.data).decode()
@@ -223,9 +224,9 @@ def record_of(envelope: Envelope) -> Record:
 
 
 def missing_between(known: Position | None, position: Position) -> int:
-    """Updates that should stand between the newest known one and this: 0 where it is not newer.
+    """How many updates are missing between the newest known one and this; 0 if this is not newer.
 
-    An epoch begins with 1. Before the first record of a service nothing is missing: there was no recorder.
+    An epoch begins with 1. Before the first record of a service nothing counts as missing: no recorder ran.
     """
     if known is None:
         return 0

@@ -1,4 +1,4 @@
-"""persistence: the recorder, and what the database says of itself."""
+"""persistence: the recorder, and figures of the database."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 class PersistenceService(Service):
-    """Records between its cycles; in them it asks the database for its figures."""
+    """Records continuously; each cycle reads figures of the database."""
 
     pools: tuple[SourcePool[Any], ...] = ()
 
     def __init__(self, context: ServiceContext) -> None:
-        """Opens nothing. Raises SettingsError where DATABASE_URL can't be used."""
+        """Opens nothing. Raises SettingsError if DATABASE_URL can't be used."""
         self._database = open_database(context.settings)
         reader = context.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
         self.recorder = Recorder(self._database, reader, context.settings.retention_days, context.metrics)
@@ -56,7 +56,7 @@ class PersistenceService(Service):
 
 
 def size_text(size: int) -> str:
-    """Bytes for people: `2.5 GB`, in powers of a thousand."""
+    """A number of bytes as text: `2.5 GB`, in powers of a thousand."""
     number, unit = float(size), _UNITS[0]
     for unit in _UNITS:
         if round(number, 1) < 1000 or unit == _UNITS[-1]:  # 999,950 bytes are 1.0 MB, not 1000.0 kB

@@ -78,7 +78,7 @@ def health_of(pools: Mapping[str, SourcePoolState], alive: bool) -> Health:
 
 
 def _pool_state(pool: PoolReport, alive: bool, failing: set[str]) -> SourcePoolState:
-    # Both: a pool that asks rarely does not know yet what others saw, and others may have asked for something else.
+    # Use both: a pool that asks rarely has not seen the others' failures yet, and others may ask for something else.
     available = [source.name for source in pool.sources if source.available and source.name not in failing]
     return SourcePoolState(
         active_source=pool.active if alive else None,

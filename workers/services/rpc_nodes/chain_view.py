@@ -1,8 +1,8 @@
-"""One chain as it was published: the hash of each block number, and how new heads change it.
+"""One chain as published: the hash of each block number, and how new heads change it.
 
-Reorganisations are proven by hashes, never guessed from heights. A different hash for a published number counts only
-from a node that is ahead of what was published, or from the node that it was published from. A node that is a block
-late, or that sees another block at the tip while no node is ahead, changes nothing: the next block decides.
+Hashes prove a reorganisation; heights alone never do. A different hash for a published number counts only from a node
+that is ahead of the published head, or from the node that the head came from. A node that is a block late, or that has
+another block at the tip while no node is ahead, changes nothing: the next block decides.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _REMEMBERED = 64
 """Blocks remembered per chain, hence the deepest reorganisation that is reported exactly: two epochs of Ethereum, after
 which its blocks are final. A deeper one is reported with this depth."""
 _FAR = 9_000
-"""Blocks between two heights of which one is wrong or old: an hour of Solana's slots of 0.4 s."""
+"""If two heights are further apart (in blocks), one is wrong or old: an hour of Solana's slots of 0.4 s."""
 
 
 class Block(Struct, frozen=True, array_like=True):
@@ -33,10 +33,10 @@ class Block(Struct, frozen=True, array_like=True):
 
 
 class View(Struct, frozen=True, array_like=True):
-    """What was published of one chain. It may have gaps: see `newest` in `follow`."""
+    """The published blocks of one chain. It may have gaps: see `newest` in `follow`."""
 
     node: str
-    """The node whose chain it is."""
+    """The node that the head came from."""
     blocks: tuple[Block, ...]
     """Ascending, never empty."""
 
@@ -47,30 +47,30 @@ class View(Struct, frozen=True, array_like=True):
 
 
 Header = Callable[[int | None], Awaitable[EthHeader | None]]
-"""One node's header of a block by number, or its newest."""
+"""One node's header of a block by number; None for its newest."""
 
 
 def candidates(view: View | None, heights: Mapping[str, int]) -> list[str]:
-    """Nodes whose head may change the view, the best first: those ahead of it, else the one that it is of."""
+    """Nodes whose head may change the view, the best first: those ahead of it, else the node of the view."""
     if view is None:
         ahead = list(heights)
     else:
         ahead = [name for name, height in heights.items() if height > view.last.number]
         if not ahead:
             return [view.node] if view.node in heights else []
-    # Among equals the node that the view is of: it can have seen no other block at the same height.
+    # Among equals, prefer the node of the view: it has no other block at the same height.
     return sorted(ahead, key=lambda name: (-heights[name], view is None or name != view.node))
 
 
 async def follow(
     chain: str, view: View | None, node: str, header: Header, newest: int
 ) -> tuple[View | None, Sequence[ChainEvent]]:
-    """The view after `node` was asked for its head, and what has happened since the view before.
+    """Ask `node` for its head. Returns the new view and the events since the previous one.
 
     A reorganisation names the first replaced block, its new hash, and how many were replaced: blocks published from
     that number on are void. New blocks follow, ascending, including those that replace others; of more than `newest`
     only the newest are published, so the first replaced block may never have been.
-    Raises ProviderError if the node's answers don't fit together; the view before then stays valid.
+    Raises ProviderError if the node's answers contradict each other; the previous view then stays valid.
     """
     head = await _there(node, header, None)
     if view is None:
@@ -111,14 +111,14 @@ def follow_heights(chain: str, view: View | None, heights: Mapping[str, int]) ->
 async def _above(
     node: str, header: Header, head: EthHeader, last: int, newest: int
 ) -> tuple[list[Block], Block | None]:
-    """The `newest` blocks after number `last`, ascending, `head` at their end; proven to be links of one chain.
+    """The `newest` blocks after number `last`, ascending up to `head`, and verified to be one chain.
 
-    And the block below them, as the first of them names it, where that is `last`.
+    Also the block below them, if that is `last`, as their first one names it.
     """
     if head.number <= last:
         return [], None
     first = max(last + 1, head.number - newest + 1)
-    # After a gap the first one's own header has nothing to prove: the second one names its hash.
+    # After a gap the first block's own header is not needed: the second one has its hash.
     lowest = first if first == last + 1 or first == head.number else first + 1
     headers = [*await _each(node, header, range(lowest, head.number)), head]
     for parent, child in pairwise(headers):
@@ -132,14 +132,14 @@ async def _above(
 
 
 async def _replaced(node: str, header: Header, view: View, head: EthHeader, below: Block | None) -> list[Block]:
-    """What now stands in place of published blocks, ascending; empty where all of them still stand.
+    """The blocks that replace published ones, ascending; empty if all published ones are still on the chain.
 
-    `below` is what the node's own chain has in place of the last one, where that is known.
+    `below` is the node's own block at the number of the last one, if known.
     """
     replaced: list[Block] = []
     for block in reversed(view.blocks):
         if block.number > head.number:
-            continue  # gone, and nothing came in its place so far
+            continue  # removed, without a replacement so far
         now: EthHeader | None = head if block.number == head.number else None
         if now is None and (below is None or below.number != block.number):
             now = await _there(node, header, block.number)
@@ -154,7 +154,7 @@ async def _replaced(node: str, header: Header, view: View, head: EthHeader, belo
 
 
 async def _each(node: str, header: Header, numbers: range) -> list[EthHeader]:
-    """Headers of all these, asked for at once; the first error after the last answer."""
+    """Headers of these blocks, asked for at once. Raises the first error after the last answer."""
     return await gather_all(*(_there(node, header, number) for number in numbers))
 
 

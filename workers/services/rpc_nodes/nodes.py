@@ -16,9 +16,9 @@ from workers.providers.solana_rpc import GENESIS, SolanaRpc
 from workers.services.service import ServiceContext
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
-_MOST = 64  # nodes: one worker asks each every 20 s; more are refused as a mistake in the setting
-_LAG = 36.0  # s of blocks that a node may be behind its chain: nodes behind one load balancer differ by a block or two
-_SLOW = 5.0  # s between blocks from which on every block is an event; faster chains publish the newest only
+_MOST = 64  # most nodes: one worker asks each every 20 s; a longer setting is rejected as a mistake
+_LAG = 36.0  # s of blocks that a node may be behind: nodes behind one load balancer differ by a block or two
+_SLOW = 5.0  # s: chains with at least this block time publish every block; faster ones only the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ class Chain:
 
     @property
     def lag_limit(self) -> int:
-        """Blocks behind the best node from which a node is lagging: 36 s of them, and never fewer than 2."""
+        """Blocks behind the best node from which a node is lagging: 36 s of blocks, at least 2."""
         return max(2, ceil(_LAG / self.block_time))
 
     @property
     def newest(self) -> int:
         """Most blocks per update: the newest.
 
-        16 suffices for five minutes of Ethereum; chains with a block every other second or faster have two, as each
-        costs a header with the hashes of all transactions.
+        16 are enough for five minutes of Ethereum. Chains with a block time of 2 s or less have two, as each costs a
+        header with the hashes of all transactions.
         """
         return 16 if self.block_time >= _SLOW else 2
 
@@ -66,7 +66,7 @@ class NodeAddress:
     chain: str
     name: str
     url: str = field(repr=False)
-    """May hold a key: for requests only, never for people."""
+    """May hold a key: for requests only, never logged or published."""
 
     @property
     def label(self) -> str:
@@ -99,7 +99,7 @@ def chain_of(name: str) -> Chain:
 
 
 def nodes_of(settings: Settings) -> tuple[NodeAddress, ...]:
-    """The configured nodes. Raises SettingsError, with the position of the entry and never its text."""
+    """The configured nodes. Raises SettingsError with the position of the wrong entry, never its text."""
     if settings.rpc_nodes is None:
         return DEFAULT_NODES
     entries = [entry for entry in re.split(r"[\s,]+", settings.rpc_nodes.get_secret_value()) if entry]
@@ -121,7 +121,7 @@ def open_node(node: NodeAddress) -> EthereumRpc | SolanaRpc:
 
 
 def ethereum_pool(context: ServiceContext, name: str) -> SourcePool[EthereumRpc]:
-    """A pool of the configured nodes of Ethereum, in their order; empty where there are none. Raises SettingsError."""
+    """A pool of the configured nodes of Ethereum, in their order; empty if there are none. Raises SettingsError."""
     nodes = [node for node in nodes_of(context.settings) if node.chain == "ethereum"]
     return context.pool_of(name, [EthereumRpc(node.label, node.url, node.chain) for node in nodes])
 
@@ -135,7 +135,7 @@ def _node(entry: str, position: int) -> NodeAddress:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, half an IPv6 address
+    except ValueError:  # a port that is not a number, an incomplete IPv6 address
         usable = False
     if not usable:
         raise SettingsError(f"RPC_NODES: entry {position} should have an address that begins with https:// or http://")
@@ -143,9 +143,9 @@ def _node(entry: str, position: int) -> NodeAddress:
 
 
 async def verify_mainnet(node: EthereumRpc, ask: Ask, verified: set[str]) -> None:
-    """That a node is on Ethereum's mainnet: contracts' addresses mean nothing elsewhere.
+    """Verify that a node is on Ethereum's mainnet: the contracts' addresses are valid only there.
 
-    `verified` has the nodes that were found to be. Raises ProviderError.
+    Adds the node's name to `verified`; nodes in it are not asked again. Raises ProviderError.
     """
     if node.name not in verified:
         expected = CHAINS["ethereum"].identity

@@ -26,9 +26,9 @@ from workers.services.service import Service, ServiceContext
 log = structlog.get_logger()
 
 News = tuple[str, View | None, Sequence[ChainEvent]]
-"""A chain, its view as it is now, and what has happened since the view before."""
+"""A chain, its view now, and the events since the previous view."""
 
-_ROWS_SHARE = 0.6  # of a cycle for the nodes' state; the rest is for headers of new blocks
+_ROWS_SHARE = 0.6  # share of a cycle for the nodes' state; the rest is for headers of new blocks
 _IDENTITY_EVERY = 3600.0  # s after which a node's chain is verified again: an address may get another node
 _TRIES = 2  # nodes of one chain asked for new blocks in one cycle; if both fail, the next cycle publishes them
 _LONGEST_ERROR = 200  # characters of a row's error: a sentence
@@ -56,12 +56,12 @@ class RpcNodesService(Service):
         self._providers: dict[str, ChainNode] = {node.label: open_node(node) for node in self._nodes}
         self.pool: SourcePool[ChainNode] = context.pool_of("rpc_nodes", list(self._providers.values()))
         self._verified: dict[str, float] = {}
-        """Unix seconds when a node was last seen on its configured chain."""
+        """By node, the unix seconds of its last verified chain."""
         self._views: dict[str, View] = {}
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
-        """Its pool: every source is asked, none replaces another."""
+        """Its pool: every source is asked in each cycle, without failover."""
         return (self.pool,)
 
     @property
@@ -70,7 +70,7 @@ class RpcNodesService(Service):
         return msgspec.msgpack.encode(self._views)
 
     def resume(self, cursor: bytes | None) -> None:
-        """See Resuming. Without a cursor each chain begins with its head."""
+        """See Resuming. Without a cursor each chain begins at its head."""
         self._views = {}
         if cursor is not None:
             try:
@@ -80,7 +80,7 @@ class RpcNodesService(Service):
                 log.warning("the stored blocks can't be read, chains begin with their heads", service="rpc_nodes")
 
     async def collect(self, now: float, deadline: float) -> RpcNodes:
-        """See Service. Raises NoSourceError where no node at all answers."""
+        """See Service. Raises NoSourceError if no node answers."""
         end = self._timer() + deadline
         errors: dict[str, ProviderError] = {}
         question = partial(self._question, now, errors)
@@ -92,7 +92,7 @@ class RpcNodesService(Service):
         for source in self.pool.sources:
             name = source.provider.name
             if isinstance(errors.get(name), RateBudgetError) and source.error is not None:
-                errors[name] = source.error  # the reason for the wait is more useful than the wait
+                errors[name] = source.error  # report why the node has a pause, not that it has one
         rows = [self._row(node, answers.get(node.label), errors.get(node.label), heights) for node in self._nodes]
         return RpcNodes(
             timestamp=iso(now),
@@ -104,7 +104,7 @@ class RpcNodesService(Service):
         )
 
     async def _question(self, now: float, errors: dict[str, ProviderError], provider: ChainNode, ask: Ask) -> NodeState:
-        """One node's state; what it says instead is also put into `errors`."""
+        """One node's state. An error is also stored in `errors`."""
         try:
             await self._verify(provider, ask, now)
             began = self._timer()
@@ -116,7 +116,7 @@ class RpcNodesService(Service):
             raise
 
     async def _verify(self, provider: ChainNode, ask: Ask, now: float) -> None:
-        """Raises ProviderError where a node is on another chain than it is configured for."""
+        """Raises ProviderError if a node is on another chain than configured."""
         expected = chain_of(provider.chain).identity
         if expected is None or 0 <= now - self._verified.get(provider.name, -_IDENTITY_EVERY) < _IDENTITY_EVERY:
             return
@@ -126,7 +126,7 @@ class RpcNodesService(Service):
         self._verified[provider.name] = now
 
     async def _all_news(self, heights: Mapping[str, Mapping[str, int]], seconds: float) -> list[News]:
-        """The news of each chain that has an answering node; all are asked at once."""
+        """The news of each chain with a node that answered; all are asked at once."""
         asking = [self._news(chain, found, seconds) for chain, found in heights.items() if found]
         return await gather_all(*asking)
 
@@ -140,7 +140,7 @@ class RpcNodesService(Service):
             try:
                 return chain, *await follow(chain, view, name, header, chain_of(chain).newest)
             except ProviderError as error:
-                # Its height came, so it is not down; a later cycle publishes what was missed.
+                # It returned its height, so it is not down; a later cycle publishes the missed blocks.
                 log.debug("no headers", node=name, reason=error.reason)
         return chain, view, ()
 
@@ -181,7 +181,7 @@ async def _gas_price(provider: ChainNode, ask: Ask) -> int | None:
     try:
         return await provider.suggested_gas_price(ask)
     except ProviderError:
-        return None  # it gave its height, so it is not down
+        return None  # it returned its height, so it is not down
 
 
 def _heights(nodes: Sequence[NodeAddress], chain: str, answers: Mapping[str, NodeState]) -> dict[str, int]:
@@ -190,7 +190,7 @@ def _heights(nodes: Sequence[NodeAddress], chain: str, answers: Mapping[str, Nod
 
 
 def _told(error: ProviderError | None) -> str:
-    """An error for people. It never holds a URL; see ProviderError."""
+    """An error as text. It never holds a URL; see ProviderError."""
     if error is None:
         return "no answer"
     return (error.reason + (f" (field {error.field})" if error.field else ""))[:_LONGEST_ERROR]

@@ -1,4 +1,4 @@
-"""scheduler: the jobs of all workers, as they report them; those of a worker that died are lost."""
+"""scheduler: the jobs of all workers, as they report them. Jobs of a worker that died have the state lost."""
 
 from __future__ import annotations
 

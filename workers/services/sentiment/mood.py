@@ -1,4 +1,4 @@
-"""mood: what several sources say of the market's mood becomes one figure. Pure."""
+"""mood: weighs the scores of several sources into one. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ Mood = Literal["bullish", "neutral", "bearish"]
 DAY = 86_400.0
 """Seconds for which a headline or a post counts."""
 BULLISH, BEARISH = 0.6, 0.4
-"""Scores from which, and down to which, the market is not called neutral. alternative.me speaks of greed from 55 and of
-fear up to 46; five points more either way keep the word from changing with every headline."""
+"""From the first score on the market is bullish; down to the second one it is bearish. alternative.me has greed from 55
+and fear up to 46; five points more on either side keep the word from changing with every headline.
+"""
 
-_HALF_LIFE = 28_800.0  # s after which a text counts half: what is news in the morning is background in the evening
+_HALF_LIFE = 28_800.0  # s after which a text has half its weight: news loses its effect within a day
 _DOUBT = 5.0  # neutral texts added as a prior, so that one headline cannot set the score
 
 
@@ -29,11 +30,11 @@ class Weight(Struct, frozen=True):
 
 
 WEIGHTS: Mapping[str, Weight] = {
-    # Made of volatility, volume, surveys and searches; a new one every day, now and then hours late.
+    # Computed from volatility, volume, surveys and searches; a new value every day, sometimes hours late.
     "fear_and_greed": Weight(0.4, 26 * 3600.0),
-    # Computed every cycle from headlines that are at most a day old.
+    # Computed every cycle from headlines of the last day.
     "headlines": Weight(0.25, 180.0),
-    # People vote for coins they have: mostly up, so it counts less.
+    # People vote for coins that they hold, so mostly up: it has less weight.
     "coingecko_votes": Weight(0.2, 2 * 3600.0),
     # One forum, and titles are short.
     "reddit": Weight(0.15, 3600.0),
@@ -42,7 +43,7 @@ WEIGHTS: Mapping[str, Weight] = {
 
 
 class Score(Struct, frozen=True):
-    """What one source says."""
+    """The score of one source."""
 
     value: float
     """From 0, bearish, to 1, bullish."""
@@ -51,7 +52,7 @@ class Score(Struct, frozen=True):
 
 
 def standing(scores: Mapping[str, Score], now: float) -> dict[str, float]:
-    """The values of the sources in `WEIGHTS` that are young enough to count at `now` (unix seconds)."""
+    """The values of the sources in `WEIGHTS` that are fresh enough at `now` (unix seconds)."""
     return {
         name: scores[name].value
         for name, weight in WEIGHTS.items()
@@ -63,8 +64,8 @@ def weigh(scores: Mapping[str, Score], now: float) -> tuple[Mood, float] | None:
     """The mood at `now` (unix seconds), as a word and as a score from 0 to 1; None where no source counts.
 
     The score is the mean of the sources' values, weighted by their shares; a source that is absent or too old is left
-    out, as if the others' shares had been scaled up to 1. It has four digits, and the word is said of the score as it
-    is published: bullish from 0.6, bearish up to 0.4.
+    out, and the others' shares are scaled up to 1. The score is rounded to four digits. The word follows from the
+    rounded score: bullish from 0.6, bearish up to 0.4.
     """
     values = standing(scores, now)
     if not values:
@@ -76,10 +77,10 @@ def weigh(scores: Mapping[str, Score], now: float) -> tuple[Mood, float] | None:
 
 
 def mean_tone(tones: Iterable[tuple[float, float]], now: float) -> float | None:
-    """A score from 0 to 1 out of texts: (tone from -1 to 1, unix seconds of it). None without one of the last 24 h.
+    """A score from 0 to 1 from texts: (tone from -1 to 1, unix seconds). None without a text of the last 24 h.
 
-    A text counts half as much for every eight hours of its age, and five neutral texts are added, so that few texts
-    stay near 0.5.
+    The weight of a text halves every eight hours. Five neutral texts are added, so that the score of few texts stays
+    near 0.5.
     """
     recent = [(value, 0.5 ** (max(0.0, now - moment) / _HALF_LIFE)) for value, moment in tones if now - moment <= DAY]
     if not recent:

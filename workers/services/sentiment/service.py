@@ -1,9 +1,9 @@
-"""sentiment: what an index, votes, headlines and a forum say of the market's mood. `mood` weighs them.
+"""sentiment: the market's mood from an index, votes, headlines and a forum. `mood` weighs them.
 
 Figures change at different speeds, and CoinGecko's keyless budget (25 calls in 5 min for this whole address) is shared
 with market_data, which needs one a minute, with probes and with prices. Planned calls, with everything well:
 
-    alternative.me   1 in 15 min, and as many of CoinMarketCap instead while it is down
+    alternative.me   1 in 15 min, and as many to CoinMarketCap instead while it is down
     CoinGecko        1 (trending) in 5 min and 2 (votes of two coins) in 10 min: 0.4 a minute, 3 in the worst minute
     Reddit           with a key, 1 to 10 (100 posts each) in 10 min
 """
@@ -31,20 +31,21 @@ from workers.services.service import Service, ServiceContext
 INDEXES = ("alternative_me", "coinmarketcap")
 """Fear and greed indexes in the order they are tried."""
 _VOTED = ("bitcoin", "ethereum")
-"""Coins whose votes are asked for: three fifths of the market's value; each one more costs another call."""
+"""Coins whose votes are used: three fifths of the market's value. Each further coin costs a call."""
 _INDEX_REFRESH = 900.0  # s: it changes once a day; a quarter of an hour late is early enough
-_TRENDING_REFRESH, _TRENDING_KEEP = 300.0, 3600.0  # s: the list is of the last 24 h; after an hour it is another one
+_TRENDING_REFRESH, _TRENDING_KEEP = 300.0, 3600.0  # s: the list covers the last 24 h; it changes within an hour
 _VOTES_REFRESH = 600.0  # s: a day's votes move slowly
-_POSTS_REFRESH = 600.0  # s: a hundredth of the day that is counted
-_NEWS_AGE = 180.0  # s: three cycles of the service whose headlines these are
+_POSTS_REFRESH = 600.0  # s: a hundredth of the counted day
+_NEWS_AGE = 180.0  # s: three cycles of the news service
 _WELL = 120.0
-"""Seconds after an answer for which that source is taken to be well. Were it less, the failure of one part would have
-all others asked again in every cycle, six calls of CoinGecko a minute. Beyond five minutes, trending's refresh, nobody
-would see that all are down."""
+"""Seconds after an answer during which that source counts as healthy. With fewer, the failure of one part would cause
+calls for all others in every cycle, six per minute to CoinGecko. With more than five minutes, trending's refresh, an
+outage of all would go unnoticed.
+"""
 
 
 class SentimentService(Service):
-    """Three parts with their sources, a fourth with a key, and headlines that the news service has already."""
+    """Three parts with their sources, a fourth with a key, and the headlines of the news service."""
 
     def __init__(self, context: ServiceContext) -> None:
         """Nothing is asked yet."""
@@ -83,7 +84,7 @@ class SentimentService(Service):
         return parts if self._posts is None else (*parts, self._posts)
 
     async def collect(self, now: float, deadline: float) -> Sentiment:
-        """See Service. Raises NoSourceError where nothing gives a score: neither a source nor headlines."""
+        """See Service. Raises NoSourceError if neither a source nor headlines give a score."""
         headlines = self._headlines(now)
         answers = [part.answer(now) for part in self._parts]
         well = any(answer is not None and now - answer.received <= _WELL for answer in answers)
@@ -110,7 +111,7 @@ class SentimentService(Service):
         )
 
     def _scores(self, now: float) -> Iterator[tuple[str, tuple[str, Score]]]:
-        """Of each part that has one: its name in the payload, the provider, the score."""
+        """Per part with a score: its name in the payload, the provider, the score."""
         if (index := self._index.answer(now)) is not None:
             as_of = index.received if index.value.as_of is None else index.value.as_of
             yield "fear_and_greed", (index.source, Score(round(index.value.value / 100, 4), as_of))
@@ -122,7 +123,7 @@ class SentimentService(Service):
                 yield "reddit", (posts.source, Score(value, posts.received))
 
     def _headlines(self, now: float) -> Score | None:
-        """What the titles sound like that the news service published last."""
+        """The tone of the titles that the news service published last."""
         news = self._context.latest("news", _NEWS_AGE)
         if not isinstance(news, News):
             return None
@@ -130,7 +131,7 @@ class SentimentService(Service):
         return None if value is None else Score(value, _seconds(news.timestamp))
 
     def _social_volume(self, now: float) -> int | None:
-        """Posts of the last 24 h; headlines are no posts."""
+        """Posts of the last 24 h; headlines don't count as posts."""
         posts = self._posts.answer(now) if self._posts is not None else None
         return None if posts is None else sum(now - post.created <= DAY for post in posts.value)
 

@@ -1,8 +1,8 @@
-"""tone: how a headline about the market sounds. VADER, and the words of this field that it has not, or takes amiss.
+"""tone: the tone of a headline about the market. VADER, with words of this field that it lacks or rates wrongly.
 
-VADER (Hutto & Gilbert 2014, in `vader/`) sums the valences of a text's words, from -4 to 4, minding negation ("not"),
-degree ("very") and "but". It splits at spaces and strips ASCII punctuation, so that only single tokens count: phrases
-are joined to one before it sees them.
+VADER (Hutto & Gilbert 2014, in `vader/`) sums the valences of a text's words, from -4 to 4, and applies negation
+("not"), degree ("very") and "but". It splits at spaces and strips ASCII punctuation, so only single tokens count:
+phrases are joined into one token first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from workers.services.sentiment.vader.analyzer import Analyzer
 
-_LONGEST = 300  # characters that are read: three times a headline; what a feed puts beyond them can't cost us time
+_LONGEST = 300  # characters that are read: three times a headline; a limit for the running time
 
 VALENCES = MappingProxyType(
     {
@@ -50,8 +50,9 @@ VALENCES = MappingProxyType(
         **dict.fromkeys(("fud", "sanctions", "sanctioned"), -1.7),
     }
 )
-"""Valences that replace or complete VADER's: nobody rated these words. Each group has, rounded, what VADER's own raters
-gave to everyday words of about its weight: win 2.8 and gain 2.4, gains 1.4, drop -1.1, loss -1.3 and losses -1.7,
+"""Valences that replace or complete VADER's; its raters did not rate these words in this sense. Each group has,
+rounded, the rating of everyday words of similar weight: win 2.8 and gain 2.4, gains 1.4, drop -1.1, loss -1.3 and
+losses -1.7,
 hacked -1.7 and banned -2.0, bankrupt -2.6, scam -2.7 and fraud -2.8."""
 
 EVERYDAY = frozenset(
@@ -61,7 +62,7 @@ EVERYDAY = frozenset(
         *("credit", "bond", "bonds", "reward", "rewards", "natural", "play", "number"),
     }
 )
-"""Words whose valence is taken away: a share, a treasury or a block is no mood in this field."""
+"""Words whose valence is removed: "share", "treasury" or "block" express no mood in this field."""
 
 _PHRASES = MappingProxyType(
     {
@@ -77,12 +78,14 @@ _PHRASES = MappingProxyType(
 _PHRASE = re.compile("|".join(rf"\b({phrase})\b" for phrase in _PHRASES), re.IGNORECASE)
 _JOINED = tuple(_PHRASES.values())
 _PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": " ", "—": " ", "…": " ", "/": " "})
-"""Typography that VADER would take for a part of the word beside it."""
+"""Typography that VADER would count as part of the adjacent word."""
 
 
-@lru_cache(maxsize=4096)  # a day's headlines and posts, which are asked about every cycle; others are reckoned again
+@lru_cache(
+    maxsize=4096
+)  # a day's headlines and posts, which are rated in every cycle; beyond that, tones are computed again
 def tone(title: str) -> float:
-    """From -1, as bad as news gets, to 1; 0 where no word says anything."""
+    """From -1, the most negative, to 1, the most positive; 0 if no word has a valence."""
     text = title[:_LONGEST].translate(_PLAIN)
     text = _PHRASE.sub(lambda match: _JOINED[(match.lastindex or 1) - 1], text)
     return _analyzer().compound(text)
@@ -90,10 +93,10 @@ def tone(title: str) -> float:
 
 @cache
 def _analyzer() -> Analyzer:
-    """VADER with our words; it reads its lexicon (half a megabyte) when it is made, so not before it is needed."""
+    """VADER with our words. Its constructor reads the lexicon (half a megabyte), so it is called only when needed."""
     analyzer = Analyzer()
     for word in EVERYDAY:
-        # Not zero: VADER would still let degree and capitals act upon it.
+        # Removed, not set to zero: VADER would still apply degree and capitals to a zero.
         analyzer.lexicon.pop(word, None)
     analyzer.lexicon.update(VALENCES)
     return analyzer

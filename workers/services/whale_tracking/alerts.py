@@ -16,13 +16,13 @@ from workers.services.whale_tracking.trail import Transfer, identity
 PROVIDERS = ("whale_alert",)
 LOOK_BACK = 600.0
 """Seconds back from now that are asked for; transfers that Whale Alert reports later are missed."""
-_FIRST_LOOK = 60.0  # s back at the first time; older transfers are not published
+_FIRST_LOOK = 60.0  # s back from now for the first scan; older transfers are not published
 _PAGES = 3  # per cycle; beyond 300 large transfers in ten minutes, the newest come some cycles later
-_MOST_ANNOUNCED = 2000  # keys remembered, several times the transfers of LOOK_BACK; beyond it the oldest are dropped
+_MOST_ANNOUNCED = 2000  # keys remembered, several times the transfers of LOOK_BACK; beyond that the oldest are dropped
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """What was published lately."""
+    """The transfers published recently."""
 
     since: float | None = None
     """Unix seconds before which nothing is published; None before the first time."""
@@ -32,12 +32,12 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Alerted:
-    """What came of one cycle."""
+    """The result of one cycle."""
 
     seen: Seen
     found: tuple[Transfer, ...] = ()
     owners: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
-    """Whose an address is, by chain and address, where Whale Alert knows."""
+    """The owner of an address, by chain and address, if Whale Alert names one."""
     sources: tuple[str, ...] = ()
 
 
@@ -50,7 +50,7 @@ class AlertScan:
         self._threshold = threshold
 
     async def scan(self, seen: Seen, now: float, deadline: float) -> Alerted:
-        """What is new since `seen`, within `deadline` s. Nothing without a key. Raises NoSourceError."""
+        """The new transfers since `seen`, within `deadline` s. Nothing without a key. Raises NoSourceError."""
         if not self.pool.sources:
             return Alerted(seen)
         since = seen.since if seen.since is not None else now - _FIRST_LOOK
@@ -74,7 +74,7 @@ class AlertScan:
         for row in rows:
             transfer = _transfer(row)
             if row.chain in (ETHEREUM, BITCOIN) or row.usd < self._threshold or transfer.key in announced:
-                continue  # those chains we scan ourselves
+                continue  # coinwire scans these chains itself
             announced[transfer.key] = row.time
             found.append(transfer)
             for address, owner in ((row.sender, row.sender_owner), (row.to, row.to_owner)):

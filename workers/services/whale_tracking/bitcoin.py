@@ -1,4 +1,4 @@
-"""The scan of Bitcoin: every block in order, in one call if a source has whole blocks, else in pieces."""
+"""Scans Bitcoin: every block in order, in one call if a source has whole blocks, else in pieces."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ log = structlog.get_logger()
 TIPS = ("mempool", "esplora", "blockchain_com")
 """Asked for the newest blocks' headers, in this order."""
 BLOCKS = ("blockchain_com", "mempool", "esplora")
-"""Asked for what is in a block: whole; the ids of what is large; or page by page."""
+"""Asked for a block's contents: all at once; the ids of large transactions; or page by page."""
 TRANSACTIONS = ("esplora", "mempool")
-"""Asked for single transactions: Esplora's budget is the larger one."""
+"""Asked for single transactions; Esplora has the larger budget."""
 TIP_REFRESH = 29.0
-"""Seconds after which the newest blocks are asked for again: every other cycle, as mempool.space's budget wants."""
+"""Seconds after which the newest blocks are asked for again: every other cycle, because of mempool.space's budget."""
 _STEPS = 12
-"""Calls for pieces of blocks a cycle: 720 an hour, what Esplora allows. A block of 120 pages takes three minutes."""
+"""Calls for pieces of blocks per cycle: 720 per hour, Esplora's limit. A block of 120 pages takes three minutes."""
 _PAGE = 25  # transactions of a full page, in Esplora's API
-_AT_ONCE = 4  # single transactions asked for together: each call is short, and a public service is at the other end
-_TOLERATED = 1  # blocks that a source may be behind: it has the newest one some seconds later, and is not at fault
-_TIME_SHARE = 0.5  # of the deadline in which pieces are begun: the rest is for what is under way
+_AT_ONCE = 4  # single transactions asked for at once: each call is short, and the service is a public one
+_TOLERATED = 1  # blocks that a source may be behind without a fault: sources get the newest one seconds apart
+_TIME_SHARE = 0.5  # share of the deadline in which new pieces are begun; the rest is for those under way
 
 
 class Pending(Struct, frozen=True, kw_only=True):
@@ -51,22 +51,22 @@ class Pending(Struct, frozen=True, kw_only=True):
 
     hash: str
     txids: tuple[str, ...] = ()
-    """Transactions that may be large, still to be asked for; where there are none, pages are read."""
+    """Ids of possibly large transactions, still to be asked for; if empty, pages are read."""
     start: int = 0
     """Transactions read in pages so far."""
 
 
 class BitcoinState(Struct, frozen=True, kw_only=True):
-    """Where the scan ended, for the next one."""
+    """The position of the scan, for the next cycle."""
 
     trail: Trail | None = None
     pending: Pending | None = None
-    """Of block `trail.next`."""
+    """The state of block `trail.next`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What came of one cycle's scan."""
+    """The result of one cycle's scan."""
 
     state: BitcoinState
     found: tuple[Transfer, ...]
@@ -93,7 +93,7 @@ class _Work:
         self.found += fresh
 
     def finish(self, block_hash: str) -> None:
-        """The block is scanned."""
+        """Mark the block as scanned."""
         self.trail, self.pending = self.trail.after(block_hash), None
 
 
@@ -124,10 +124,10 @@ class BitcoinScan:
         self._asked = None
 
     async def scan(self, state: BitcoinState, price: float | None, now: float, deadline: float) -> Scanned:
-        """What is large in the blocks since `state`, or in the newest one without a trail, within `deadline` s.
+        """Large transfers in the blocks since `state`, or in the newest block without a trail, within `deadline` s.
 
-        Without a price nothing is scanned: the blocks wait for it. Raises NoSourceError where no source told of the
-        newest blocks, or the price is missing; other errors pass through.
+        Without a price nothing is scanned; the blocks are scanned once there is one. Raises NoSourceError if no source
+        has the newest blocks, or the price is missing; other errors pass through.
         """
         if price is None:
             raise NoSourceError(self.tips.name, [ProviderError("prices", "unknown: bitcoin")])
@@ -144,7 +144,7 @@ class BitcoinScan:
         except NoSourceError as error:
             spared = bool(error.errors) and all(isinstance(said, RateBudgetError) for said in error.errors)
             if not spared and steps == _STEPS:
-                raise  # nothing was done; else what is left waits for the next cycle
+                raise  # nothing was scanned; otherwise the rest follows in the next cycle
         return Scanned(BitcoinState(trail=work.trail, pending=work.pending), tuple(work.found), tuple(work.sources))
 
     # The newest blocks.
@@ -162,11 +162,11 @@ class BitcoinScan:
         self._asked = now
 
     def _lacks(self, trail: Trail | None) -> bool:
-        """Whether the headers don't reach down to the block to scan next: it went back over a reorg since."""
+        """Whether the headers lack the block to scan next, because the scan went back over a reorg since."""
         return trail is not None and self._headers[0].height > first_wanted(trail, self._headers[-1].height)
 
     def _begun(self, state: BitcoinState, price: float) -> _Work:
-        """The work to continue: from the newest block if there is no trail, or none in reach."""
+        """The work to continue: from the newest block if there is no trail, or the trail is too old."""
         newest, oldest = self._headers[-1].height, self._headers[0].height
         trail = state.trail
         if trail is None:
@@ -178,7 +178,7 @@ class BitcoinScan:
         return _Work(trail, state.pending, price, self._threshold)
 
     def _next(self, work: _Work) -> BtcHeader | None:
-        """The block to scan next, after going back over those that a reorg replaced; None where all is scanned."""
+        """The block to scan next, after going back over replaced ones; None if all blocks are scanned."""
         hashes = {header.height: header.hash for header in self._headers}
         hashes |= {header.height - 1: header.parent for header in self._headers if header.parent is not None}
         newest, depth = self._headers[-1].height, 0
@@ -193,7 +193,7 @@ class BitcoinScan:
     # What is in them.
 
     async def _advance(self, work: _Work, header: BtcHeader, steps: int, left: float) -> int:
-        """One piece of a block, or the whole. Returns the calls it took. Raises NoSourceError."""
+        """Scan a piece of a block, or all of it. Returns the number of calls. Raises NoSourceError."""
         if work.pending is None or work.pending.hash != header.hash:
             work.pending = Pending(hash=header.hash)
         piece = _Piece(work, work.pending, header)
@@ -201,7 +201,7 @@ class BitcoinScan:
             name, _ = await self.blocks.ask(piece.go, left)
         elif BLOCKS[0] not in self.blocks.available:
             return await self._singles(work, work.pending, header, steps, left)
-        else:  # it is available again, and saves a hundred calls
+        else:  # this source is available again, and saves a hundred calls
             try:
                 name, _ = await self.blocks.ask(piece.go, left, skip=BLOCKS[1:])
             except NoSourceError:
@@ -226,7 +226,7 @@ class BitcoinScan:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """The question to a source of blocks: as much of one as it gives in a call."""
+    """One question to a source of blocks: as much of a block as it returns per call."""
 
     work: _Work
     pending: Pending
@@ -270,7 +270,7 @@ class _Piece:
         except StatusError as error:
             if not start or error.status not in (400, 404):
                 raise
-            page = ()  # that is how it says that the block has no more, or that it lacks the block
+            page = ()  # the answer for the end of a block, and for a block that it lacks
         if len(page) < _PAGE and start + len(page) < (self.header.count or 0):
             raise ProviderError(name, f"{start + len(page)} of a block's {self.header.count} transactions")
         self.work.announce(page, self.header.time)

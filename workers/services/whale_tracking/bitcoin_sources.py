@@ -1,4 +1,4 @@
-"""What a scan of Bitcoin can ask of a source: each has some of it. And how the newest blocks are found."""
+"""Ports of sources for a scan of Bitcoin; each source has some of them. Also finds the newest blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workers.asking.provider import Ask
 from workers.services.whale_tracking.trail import Trail
 
 MAX_CATCH_UP = 6
-"""Blocks, an hour: after a longer absence the older ones are skipped, for whales of hours ago are not news."""
+"""Blocks, an hour: after a longer absence older ones are skipped, as old transfers are not news."""
 
 
 @runtime_checkable
@@ -46,7 +46,7 @@ class Summary(Protocol):
 
 @runtime_checkable
 class Pages(Protocol):
-    """Has a block's transactions, 25 a call."""
+    """Has a block's transactions, 25 per call."""
 
     async def page(self, ask: Ask, block_hash: str, start: int) -> tuple[BtcTransaction, ...]:
         """Raises ProviderError."""
@@ -63,7 +63,7 @@ class Single(Protocol):
 
 
 def first_wanted(trail: Trail, newest: int) -> int:
-    """Number of the oldest block that a scan on from `trail` needs, where `newest` is the newest."""
+    """Number of the oldest block that a scan from `trail` needs; `newest` is the number of the newest."""
     return max(trail.next, newest - MAX_CATCH_UP + 1)
 
 

@@ -1,4 +1,4 @@
-"""The scan of Ethereum: every block that is deep enough, in order, from JSON-RPC nodes."""
+"""Scans Ethereum: every block that is deep enough, in order, from JSON-RPC nodes."""
 
 from __future__ import annotations
 
@@ -27,26 +27,28 @@ from workers.services.whale_tracking.trail import Trail, Transfer
 log = structlog.get_logger()
 
 CONFIRMATIONS = 2
-"""Blocks that must be above one before it is scanned. One-block reorgs happen a few times a day and stay above it;
-deeper ones are followed by the trail. It costs 24 s, and lets slower backends of a public node catch up."""
+"""Blocks above a block before it is scanned. One-block reorgs happen a few times per day and stay above it; the trail
+follows deeper ones. This delays transfers by 24 s, and lets slower backends of a public node catch up.
+"""
 MAX_CATCH_UP = 100
-"""Blocks, 20 min: after a longer absence the older ones are skipped, for whales of hours ago are not news."""
+"""Blocks, 20 min: after a longer absence older ones are skipped, as old transfers are not news."""
 BLOCKS_A_CYCLE = 20
-"""At most, when catching up: 15 s bring one or two new ones. Public nodes refuse many more at once."""
+"""Most blocks per cycle when catching up; usually there are one or two new ones in 15 s. Public nodes refuse many more.
+"""
 STALLED = 600.0
 """Seconds without a new block (50 slots) after which a node counts as stuck, and another is asked."""
 _TIME_SHARE = 0.5
-"""Of the deadline in which blocks are begun: the rest is for the block that is under way and for another node."""
+"""Share of the deadline in which new blocks are begun; the rest is for the block under way and for another node."""
 PRICES = ("ethereum", *(token.coin_id for token in TOKENS))
-"""CoinGecko ids whose prices a scan needs; bitcoin's stands in for WBTC's."""
+"""CoinGecko ids whose prices a scan needs; bitcoin's price can replace WBTC's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What came of one cycle's scan."""
+    """The result of one cycle's scan."""
 
     trail: Trail | None
-    """Where it ended; None where the chain has no block that is deep enough yet."""
+    """Where the scan ended; None if the chain has no block that is deep enough yet."""
     found: tuple[Transfer, ...]
     sources: tuple[str, ...]
     """Names of the providers that answered."""
@@ -54,14 +56,14 @@ class Scanned:
 
 @dataclass
 class _Work:
-    """One cycle's scan. Each block is all or nothing, so that another node goes on where one failed."""
+    """One cycle's scan. A block is scanned completely or not at all, so that another node can continue."""
 
     trail: Trail | None
     prices: Mapping[str, float]
     threshold: float
     now: float
     stop_at: float
-    """Of the event loop's clock."""
+    """Time by the event loop's clock."""
     verified: set[str]
     """Names of nodes that are known to be on mainnet."""
     found: list[Transfer] = field(default_factory=list)
@@ -69,7 +71,7 @@ class _Work:
     blocks: int = 0
 
     async def go(self, node: EthereumRpc, ask: Ask) -> None:
-        """Scan what is deep enough, as far as time allows. Raises ProviderError; what was done by then stands."""
+        """Scan the blocks that are deep enough, as time allows. Raises ProviderError; blocks scanned by then count."""
         await verify_mainnet(node, ask, self.verified)
         head = await node.header(ask)
         if head is None:
@@ -81,8 +83,8 @@ class _Work:
         safe = head.number - CONFIRMATIONS
         trail = self._begun(safe)
         if trail.next > safe:
-            self.trail = trail  # nothing new, or a chain of a few blocks: it begins with the next
-        # Else kept only with a block: a head that is not there must not carry the trail away.
+            self.trail = trail  # nothing new, or a chain of a few blocks: start with the next one
+        # Otherwise the trail is kept only with a block: a head without a block must not move it.
         while trail.next <= safe and self.blocks < BLOCKS_A_CYCLE and _time() < self.stop_at:
             following = await self._advance(node, ask, trail)
             if following is None:
@@ -93,7 +95,7 @@ class _Work:
         self.sources[node.name] = None
 
     def _begun(self, safe: int) -> Trail:
-        """The trail to go on with: from the newest block that is deep enough if there is none, or none in reach."""
+        """The trail to continue, or a new one at the newest block that is deep enough if it is too old."""
         if self.trail is None:
             return Trail(next=max(safe, 0))
         first = safe - MAX_CATCH_UP + 1
@@ -103,14 +105,14 @@ class _Work:
         return self.trail.jump(first)
 
     async def _advance(self, node: EthereumRpc, ask: Ask, trail: Trail) -> Trail | None:
-        """One block on, or back to a fork; None where the node has no more for this cycle."""
+        """The trail one block on, or back at a fork; None if the node has no more for this cycle."""
         block = await node.block(ask, trail.next)
         if block is None:
             return None
         if not trail.follows(block.header.parent):
             return await self._walk_back(node, ask, trail)
         found = await self._native(node, ask, block)
-        # By hash: of a block's number, a backend that lacks the block would say that it has no logs.
+        # By hash: asked by number, a backend that lacks the block answers with no logs.
         logs = await node.transfers_in(ask, CONTRACTS, block.header.hash)
         found += large_tokens(logs, block.header, self.prices, self.threshold)
         fresh = trail.fresh(found)
@@ -129,9 +131,10 @@ class _Work:
         return found
 
     async def _walk_back(self, node: EthereumRpc, ask: Ask, trail: Trail) -> Trail:
-        """Back to the newest scanned block that is still in the chain; the blocks after it are scanned again."""
-        kept, replaced = 0, len(trail.passed)  # of `passed`: so many stand for certain; from here on none does
-        place = replaced - 1  # most often only the newest one was replaced, so begin there
+        """Go back to the newest scanned block that is still on the chain; the blocks after it are scanned again."""
+        # Of `passed`, the first `kept` are on the chain; those from `replaced` on are not.
+        kept, replaced = 0, len(trail.passed)
+        place = replaced - 1  # usually only the newest one was replaced, so begin there
         while kept < replaced:
             header = await node.header(ask, trail.passed[place].number)
             if header is not None and header.hash == trail.passed[place].hash:
@@ -156,10 +159,10 @@ class EthereumScan:
         self._verified: set[str] = set()
 
     async def scan(self, trail: Trail | None, prices: Mapping[str, float], now: float, deadline: float) -> Scanned:
-        """What is large in the blocks since `trail`, or in the newest one without a trail, within `deadline` s.
+        """Large transfers in the blocks since `trail`, or in the newest block without one, within `deadline` s.
 
-        Without a price nothing is scanned: the blocks wait for it. Raises NoSourceError where no node answered or a
-        price is missing; other errors pass through.
+        Without a price nothing is scanned; the blocks are scanned once there is one. Raises NoSourceError if no node
+        answers or a price is missing; other errors pass through.
         """
         prices = _complete(prices)
         missing = [coin_id for coin_id in PRICES if coin_id not in prices]
@@ -176,7 +179,7 @@ class EthereumScan:
 
 
 def _complete(prices: Mapping[str, float]) -> dict[str, float]:
-    """WBTC is worth what bitcoin is where it has no price of its own."""
+    """The prices, with bitcoin's price for WBTC if it has none."""
     bitcoin = {"wrapped-bitcoin": prices["bitcoin"]} if "bitcoin" in prices else {}
     return {**bitcoin, **prices}
 

@@ -1,8 +1,8 @@
-"""What of a block counts as a whale: pure functions of the block, the prices and the threshold.
+"""Selects the large transfers of a block: pure functions of the block, the prices and the threshold.
 
-Values are at the price of the moment of the scan. A transfer to its own sender moves nothing and is left out. Mints
-(from the zero address), burns (to it) and contract creations (to nobody) are transfers. One transaction may hold
-several: its own ether and any number of token transfers, each of which is published.
+Values use the price at the time of the scan. A transfer to its own sender is left out. Mints (from the zero address),
+burns (to it) and contract creations (without a receiver) are transfers. One transaction may hold several: its own ether
+and any number of token transfers. Each is published.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ TOKENS = (
     Token("0x6b175474e89094c44da98b954eedeac495271d0f", "DAI", 18, "dai"),
     Token("0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", "WBTC", 8, "wrapped-bitcoin"),
 )
-"""The tokens watched: those in which most of the value on Ethereum moves."""
+"""The tokens that are scanned: they move most of the value on Ethereum."""
 BY_CONTRACT = {token.contract: token for token in TOKENS}
 CONTRACTS = tuple(BY_CONTRACT)
 
 
 def large_native(block: EthBlock, price: float, threshold: float) -> tuple[EthTransaction, ...]:
-    """Transactions of `block` that move ether worth `threshold` USD or more; some of them may have failed."""
+    """Transactions of `block` that move ether worth `threshold` USD or more; some may have failed."""
     return tuple(tx for tx in block.transactions if tx.wei / _WEI * price >= threshold and tx.sender != tx.to)
 
 
 def native_transfer(tx: EthTransaction, header: EthHeader, price: float) -> Transfer:
-    """A transaction as the transfer of ether that it is."""
+    """The transfer of ether that a transaction is."""
     amount = tx.wei / _WEI
     return Transfer(
         key=identity(tx.hash),
@@ -78,7 +78,7 @@ def large_tokens(
         usd = amount * prices[token.coin_id]
         if usd < threshold:
             continue
-        # Not by the log's index, which is another one when a reorg puts the transaction into another block.
+        # Not by the log's index, which changes when a reorg moves the transaction to another block.
         what = (log.transaction, log.contract, log.sender, log.to, log.units)
         seen[what] += 1
         found.append(
@@ -100,8 +100,9 @@ def large_tokens(
 def large_bitcoin(tx: BtcTransaction, time: float, price: float, threshold: float) -> Transfer | None:
     """The transfer that a Bitcoin transaction is, if worth `threshold` USD or more; None for a coinbase.
 
-    It is what does not go back to an address that paid. Change to a new address looks like a payment, so the
-    amount may be too high, never too low. From and to are the addresses of the largest amounts on either side.
+    The amount is the sum of outputs that don't go back to an address of the inputs. Change to a new address looks like
+    a payment, so the amount may be too high, never too low. From and to are the addresses of the largest input and
+    output.
     """
     if not tx.inputs:
         return None
@@ -125,5 +126,5 @@ def large_bitcoin(tx: BtcTransaction, time: float, price: float, threshold: floa
 
 
 def least_sats(price: float, threshold: float) -> int:
-    """Sats below which no transaction can be worth `threshold` USD."""
+    """The amount in sats that is worth `threshold` USD, rounded down."""
     return int(threshold / price * _SATS)

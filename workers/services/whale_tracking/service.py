@@ -27,13 +27,13 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 PRICES = (*ethereum.PRICES, "bitcoin")
-"""CoinGecko ids of what the scans value."""
-_PRICES_SHARE = 0.25  # of the deadline at most for prices: as a rule market_data has them, and it takes no time
-_FORMAT = 1  # of the cursor; another version's is dropped
+"""CoinGecko ids of the coins in the scans."""
+_PRICES_SHARE = 0.25  # largest share of the deadline for prices: usually market_data has them, which takes no time
+_FORMAT = 1  # version of the cursor; a cursor of another version is dropped
 
 
 class _Cursor(Struct, frozen=True, kw_only=True):
-    """What goes into Redis with each update: some kilobytes, bounded by the scans' own limits."""
+    """The cursor stored in Redis with each update: some kilobytes, bounded by the limits of the scans."""
 
     format: int = _FORMAT
     ethereum: Trail | None = None
@@ -42,7 +42,7 @@ class _Cursor(Struct, frozen=True, kw_only=True):
 
 
 class WhaleTrackingService(Service):
-    """Three scans that don't wait for one another, and where each of them ended."""
+    """Three independent scans, and the position of each."""
 
     def __init__(self, context: ServiceContext) -> None:
         threshold = context.settings.whale_threshold_usd
@@ -72,7 +72,7 @@ class WhaleTrackingService(Service):
         return msgspec.msgpack.encode(self._state)
 
     def resume(self, cursor: bytes | None) -> None:
-        """See Resuming. What can't be read is dropped: the scans begin at the newest blocks."""
+        """See Resuming. A cursor that can't be read is dropped: the scans begin at the newest blocks."""
         self._state = _Cursor()
         if cursor is None:
             return
@@ -86,10 +86,10 @@ class WhaleTrackingService(Service):
             log.warning("cursor of another version dropped", service="whale_tracking")
 
     async def collect(self, now: float, deadline: float) -> WhaleTracking:
-        """See Service. Raises NoSourceError where none of the chains could be scanned.
+        """See Service. Raises NoSourceError if no chain could be scanned.
 
-        One that could not is left where it was, and goes on from there; the others are published. An update without a
-        transfer says that there was none.
+        A chain that could not be scanned continues from its position in a later cycle; the others are published. An
+        update without transfers means that there were none.
         """
         clock = asyncio.get_running_loop().time
         end = clock() + deadline
@@ -108,7 +108,7 @@ class WhaleTrackingService(Service):
             _answer(results[2], errors),
         )
         if eth is None:
-            self._bitcoin.forget()  # from the next cycle on an update needs an answer of that cycle from Bitcoin
+            self._bitcoin.forget()  # so that an update of the next cycle needs an answer from Bitcoin in that cycle
         scans = (eth, btc, alerted)
         names = [name for scan in scans if scan is not None for name in scan.sources]
         if not names:
@@ -138,7 +138,7 @@ class WhaleTrackingService(Service):
 
 
 def _answer(result: T | BaseException, errors: list[ProviderError]) -> T | None:
-    """What a scan found; None, and why in `errors`, where it could not. Raises any other error."""
+    """The result of a scan. On NoSourceError None, and the reason in `errors`; other errors pass through."""
     if isinstance(result, NoSourceError):
         errors += result.errors
         return None
@@ -162,7 +162,7 @@ def _entry(transfer: Transfer) -> WhaleTransaction:
 
 
 def _wallets(found: Iterable[Transfer], owners: Mapping[tuple[str, str], str]) -> list[WhaleWallet]:
-    """The known wallets among senders and receivers, each once; `owners` are those that Whale Alert names."""
+    """The known wallets among senders and receivers, each once; `owners` are from Whale Alert."""
     wallets: dict[tuple[str, str], WhaleWallet] = {}
     for transfer in found:
         for address in (transfer.sender, transfer.to):

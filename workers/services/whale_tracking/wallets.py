@@ -1,4 +1,4 @@
-"""Whose a well-known address is: wallets.json, a small table of exchanges' wallets, each with its source."""
+"""Owners of well-known addresses: wallets.json, a small table of exchanges' wallets, each with its source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Wallet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One address that is publicly known."""
+    """One publicly known address."""
 
     chain: str
     address: str
@@ -27,17 +27,17 @@ class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def label_of(chain: str, address: str | None) -> str | None:
-    """Whose `address` on `chain` is, where the table knows."""
+    """The owner of `address` on `chain`; None if it is not in the table."""
     return _labels().get((chain, address)) if address is not None else None
 
 
 def wallets() -> tuple[Wallet, ...]:
-    """All of them."""
+    """All wallets of the table."""
     return _table().wallets
 
 
 def sources() -> dict[str, str]:
-    """Where the labels come from, by the name that wallets have."""
+    """The sources of the labels, by the key in `Wallet.source`."""
     return _table().sources
 
 

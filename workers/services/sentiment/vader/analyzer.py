@@ -96,7 +96,7 @@ def _table(name: str) -> dict[str, str]:
 
 
 def _bare(token: str) -> str:
-    """Without the punctuation around it, unless hardly anything is left: then it is an emoticon."""
+    """The word without punctuation around it, unless hardly anything is left: then it is an emoticon."""
     word = token.strip(string.punctuation)
     return word if len(word) > 2 else token
 
@@ -120,7 +120,7 @@ def _degree(word: str, valence: float, *, loud: bool) -> float:
 
 
 def _negation(words: list[str], at: int, distance: int) -> float:
-    """By what the word that many before `at` multiplies a valence."""
+    """The factor on a valence from the word that many places before `at`."""
     word = words[at - distance]
     between = words[at - distance + 1 : at]
     if distance == 2:
@@ -141,7 +141,7 @@ def _negation(words: list[str], at: int, distance: int) -> float:
 
 
 def _phrase(words: list[str], at: int, valence: float) -> float:
-    """The valence of a phrase around `at` that has one of its own. Only looked for after three words: VADER's rule."""
+    """The valence of a phrase around `at` that has its own. VADER's rule: only from the fourth word on."""
     three, two, one, word = words[at - 3 : at + 1]
     before = (f"{one} {word}", f"{two} {one} {word}", f"{two} {one}", f"{three} {two} {one}", f"{three} {two}")
     valence = next((PHRASES[phrase] for phrase in before if phrase in PHRASES), valence)

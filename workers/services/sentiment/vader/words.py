@@ -14,7 +14,7 @@ NEGATIONS = frozenset(
         *("wont", "wouldnt", "won't", "wouldn't", "rarely", "seldom", "despite"),
     }
 )
-"""Words that turn a valence round. So does every word with "n't" in it."""
+"""Words that reverse a valence. So does every word with "n't" in it."""
 
 _MORE = (
     *("absolutely", "amazingly", "awfully", "completely", "considerable", "considerably", "decidedly", "deeply"),
@@ -49,4 +49,4 @@ PHRASES = MappingProxyType(
         "beating heart": 3.5,
     }
 )
-"""Phrases whose valence is not that of their words."""
+"""Phrases whose valence differs from that of their words."""
