@@ -50,7 +50,7 @@ def provider_class(name: str) -> type[Provider]:
 def load_provider(name: str, key: str | None = None) -> Provider:
     """A new provider `name`, with the operator's `key`.
 
-    Raises LookupError for a name not in the table, and TypeError where the provider needs a key and there is none.
+    Raises LookupError for a name not in the table, and TypeError if the provider needs a key and there is none.
     """
     kind: Any = provider_class(name)
     provider: Provider = kind() if key is None else kind(key)

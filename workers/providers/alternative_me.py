@@ -1,7 +1,7 @@
 """alternative.me, the Crypto Fear & Greed Index: https://alternative.me/crypto/fear-and-greed-index/#api
 
-Keyless; a new value at 00:00 UTC every day, now and then a day without one. Numbers are strings. An error may come with
-HTTP 200 in `metadata.error`. `format=csv` gives neither CSV nor JSON: never ask for it.
+Keyless. A new value at 00:00 UTC every day; occasionally a day has none. Numbers are strings. An error may come with
+HTTP 200 in `metadata.error`. `format=csv` returns neither CSV nor JSON, so it is not used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAME = "alternative_me"
 class _Day(Struct):
     value: Annotated[int, Meta(ge=0, le=100)]
     timestamp: Count
-    """Unix seconds of the day's midnight, as long as no `date_format` is asked for."""
+    """Unix seconds of the day's midnight, if the request has no `date_format`."""
 
 
 class _Metadata(Struct, frozen=True):
@@ -46,11 +46,11 @@ def parse_fng(body: bytes) -> FearAndGreed:
 
 
 class AlternativeMe(FearAndGreedSource):
-    """The index that everybody quotes."""
+    """The best-known fear and greed index."""
 
     name = NAME
     base_url = "https://api.alternative.me"
-    budget = Budget(10, 60.0)  # 60 a minute are said to be allowed; we need one in 15 minutes, more after failures
+    budget = Budget(10, 60.0)  # documented: 60 per minute; we need one in 15 minutes, more after failures
     parsers: ClassVar[Parsers] = {"fng": parse_fng}
 
     async def probe(self, ask: Ask) -> None:

@@ -1,7 +1,7 @@
 """Binance spot, its public market data host: https://developers.binance.com/docs/binance-spot-api-docs/faqs/market_data_only
 
 One unknown symbol fails the whole call (HTTP 400, code -1121), so the list of symbols is read first, once an hour.
-Numbers are strings, times milliseconds. Symbols that are no longer traded stay in the list at zero.
+Numbers are strings, times milliseconds. Symbols that are no longer traded stay in the list, with zeros.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Day(Struct):
 
 
 def parse_prices(body: bytes) -> frozenset[str]:
-    """Coins with a live USDT pair, out of /ticker/price. Raises ProviderError."""
+    """Coins with a live USDT pair, from /ticker/price. Raises ProviderError."""
     rows = decode(NAME, body, list[_Price], lax=True)
     coins = frozenset(row.symbol.removesuffix(_QUOTE) for row in rows if row.symbol.endswith(_QUOTE) and row.price)
     if not coins:
@@ -70,16 +70,16 @@ class _Time(Struct):
 
 
 def parse_time(body: bytes) -> int:
-    """Its clock, unix milliseconds, out of /time. Raises ProviderError."""
+    """Binance's clock in unix milliseconds, from /time. Raises ProviderError."""
     return decode(NAME, body, _Time).serverTime
 
 
 class Binance(Exchange):
-    """The exchange whose prices move every cycle."""
+    """The primary for prices: they change in every cycle."""
 
     name = NAME
     base_url = "https://data-api.binance.vision"
-    budget = Budget(1200, 60.0)  # weight; their own limit is 6000, and 12 cycles of 100 coins take 480
+    budget = Budget(1200, 60.0)  # weight; Binance's limit is 6000, and 12 cycles of 100 coins take 480
     parsers: ClassVar[Parsers] = {"prices": parse_prices, "day": parse_day, "time": parse_time}
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,22 +88,22 @@ class Binance(Exchange):
         self._listed_at = 0.0
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. Its clock, of weight 1 like /ping, whose `{}` any upstream of any kind could answer."""
+        """See Provider. The clock: its weight is 1 as for /ping, but the `{}` of /ping would not identify Binance."""
         await ask(Request("/api/v3/time", parse_time))
 
     async def tickers(self, ask: Ask, symbols: tuple[str, ...]) -> tuple[Ticker, ...]:
-        """See Exchange. One call, and another once an hour. Prices are in USDT, which has no pair with itself."""
+        """See Exchange. One call, and another one once per hour. Prices are in USDT, so USDT itself has none."""
         listed = await self._symbols(ask)
         wanted = [symbol + _QUOTE for symbol in dict.fromkeys(symbols) if symbol in listed]
         if not wanted:
             return ()
-        # Compact: it takes the list as one JSON value and refuses spaces.
+        # Compact: Binance parses the list as one JSON value and refuses spaces.
         params = {"symbols": msgspec.json.encode(wanted).decode(), "type": "MINI"}
         try:
             return await ask(Request("/api/v3/ticker/24hr", parse_day, params, cost=_weight(len(wanted))))
         except StatusError as error:
             if error.status == 400:
-                self._listed = None  # a symbol was dropped since
+                self._listed = None  # Binance has dropped a symbol since
             raise
 
     async def _symbols(self, ask: Ask) -> frozenset[str]:
@@ -114,5 +114,5 @@ class Binance(Exchange):
 
 
 def _weight(symbols: int) -> int:
-    """What /ticker/24hr costs for so many symbols."""
+    """Weight of /ticker/24hr for this number of symbols."""
     return 2 if symbols <= 20 else 40 if symbols <= 100 else 80

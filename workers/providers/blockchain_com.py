@@ -1,8 +1,8 @@
 """blockchain.com's explorer: https://www.blockchain.com/explorer/api
 
-Two hosts: data of the chain at blockchain.info, statistics and charts at api.blockchain.info. A wrong path or chart is
-answered with an HTML page. Of /stats, the fees and the miners' revenue are wrong for years (a recorded total of fees is
-negative), so that they are not read here at all.
+Two hosts: data of the chain at blockchain.info, statistics and charts at api.blockchain.info. A wrong path or chart
+returns an HTML page. Fees and miners' revenue in /stats have been wrong for years (a recorded total of fees is
+negative), so they are not read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workers.providers.esplora import Hash, Sats
 
 NAME = "blockchain_com"
 _CHAIN = "https://blockchain.info"
-_LARGEST_BLOCK = 32 << 20  # bytes: 4 MB of block with scripts in hex, and each input's spent output beside it
+_LARGEST_BLOCK = 32 << 20  # bytes: a block of 4 MB with scripts in hex, and the spent output of each input
 _GIGA = 1e9
 
 
@@ -72,7 +72,7 @@ class _Chart(Struct):
 
 
 def parse_latest(body: bytes) -> BtcHeader:
-    """/latestblock; it does not say which block came before. Raises ProviderError."""
+    """/latestblock, which lacks the block's parent. Raises ProviderError."""
     row = decode(NAME, body, _Latest)
     return BtcHeader(height=row.height, hash=row.hash, parent=None, time=float(row.time))
 
@@ -90,7 +90,7 @@ def parse_block(body: bytes) -> BtcBlock:
 
 
 def parse_stats(body: bytes) -> BitcoinStats:
-    """/stats; whether its number of blocks is the height is not documented, so it is not read. Raises ProviderError."""
+    """/stats, without its number of blocks: whether that is the height is undocumented. Raises ProviderError."""
     row = decode(NAME, body, _Stats)
     hashrate = known(row.hash_rate)
     if hashrate is not None and hashrate > 1e290:
@@ -112,13 +112,13 @@ def parse_chart(body: bytes) -> tuple[float, float]:
 
 
 class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay):
-    """Whole blocks in one call, the count of a day's transactions, and charts."""
+    """Whole blocks in one call, the number of transactions per day, and charts."""
 
     name = NAME
     base_url = "https://api.blockchain.info"
     other_urls = (_CHAIN,)
-    # Nothing is published but one call in 10 s for /q, which we don't use. As a fallback, both explorers and
-    # whale_tracking ask for the newest block, twice and four times a minute; the rest is for blocks and charts.
+    # The only published limit is one call in 10 s for /q, which we don't use. As a fallback, explorers asks for the
+    # newest block twice per minute and whale_tracking four times; the rest is for blocks and charts.
     budget = Budget(10, 60.0)
     parsers: ClassVar[Parsers] = {
         "latest": parse_latest,
@@ -128,11 +128,11 @@ class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay):
     }
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. The statistics, of one kB."""
+        """See Provider. The statistics: one kB."""
         await self.stats(ask)
 
     async def tip(self, ask: Ask) -> BitcoinStats:
-        """See BitcoinTip. The height alone."""
+        """See BitcoinTip. The height only."""
         return BitcoinStats(latest_block=(await self.latest(ask)).height)
 
     async def mining(self, ask: Ask) -> BitcoinStats:
@@ -156,7 +156,7 @@ class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay):
         return await ask(Request("/stats", parse_stats))
 
     async def chart(self, ask: Ask, name: str) -> tuple[float, float]:
-        """The newest point of a chart (`n-unique-addresses`, `transaction-fees`, …), as a rule yesterday's.
+        """The newest point of a chart (`n-unique-addresses`, `transaction-fees`, …), usually yesterday's.
 
         Unix seconds and value. One call; charts change every few hours. Raises ProviderError.
         """

@@ -1,7 +1,7 @@
 """Blockchair: https://github.com/Blockchair/Blockchair.Support/blob/master/API_DOCUMENTATION_EN.md
 
 Without a key 1,440 calls a day for personal use; commercial use needs one. An unknown query parameter is a 400. Some
-numbers are strings. Where a call failed, `data` is null and `context.error` says why.
+numbers are strings. After a failed call `data` is null and `context.error` has the reason.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ T = TypeVar("T")
 
 NAME = "blockchair"
 _CACHED = 100.0
-"""Seconds for which an answer is kept: theirs is cached for 70 s itself, and 36 calls an hour leave room for others."""
-# 1,440 a day in slices that never exceed its other limit, 30 a minute.
+"""Seconds for which an answer is cached: Blockchair caches it for 70 s itself, and 36 calls per hour leave some to
+others.
+"""
+# 1,440 per day in slices that never exceed its other limit, 30 per minute.
 _KEYLESS = Budget(20, 1200.0)
 _WITH_KEY = Budget(30, 60.0)
 
@@ -83,7 +85,7 @@ def parse_ethereum(body: bytes) -> EthereumStats:
 
 
 class Blockchair(BitcoinTip, BitcoinMining, BitcoinDay, EthereumDay):
-    """The last fallback: all figures of a chain in one call, about a minute old."""
+    """The last fallback. One call has all figures of a chain, about a minute old."""
 
     name = NAME
     base_url = "https://api.blockchair.com"
@@ -91,14 +93,14 @@ class Blockchair(BitcoinTip, BitcoinMining, BitcoinDay, EthereumDay):
     parsers: ClassVar[Parsers] = {"bitcoin": parse_bitcoin, "ethereum": parse_ethereum}
 
     def __init__(self, key: str | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`key` is of a paid plan. `clock` measures how old an answer is."""
+        """`key` is of a paid plan. `clock` (seconds) measures the age of answers."""
         self.budget = _WITH_KEY if key else _KEYLESS
         self._params = {"key": key} if key else {}
         self._clock = clock
         self._bitcoin: tuple[float, BitcoinStats] | None = None
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. Bitcoin's statistics, never from memory."""
+        """See Provider. Bitcoin's statistics, never from the cache."""
         await ask(Request("/bitcoin/stats", parse_bitcoin, self._params))
 
     async def tip(self, ask: Ask) -> BitcoinStats:
@@ -114,7 +116,7 @@ class Blockchair(BitcoinTip, BitcoinMining, BitcoinDay, EthereumDay):
         return await self.stats(ask)
 
     async def stats(self, ask: Ask) -> BitcoinStats:
-        """Of Bitcoin. At most one call in 100 s: what is asked for earlier is answered from memory.
+        """Bitcoin's statistics. At most one call in 100 s: earlier requests get the cached answer.
 
         Raises ProviderError.
         """
@@ -124,7 +126,7 @@ class Blockchair(BitcoinTip, BitcoinMining, BitcoinDay, EthereumDay):
         return self._bitcoin[1]
 
     async def ethereum_day(self, ask: Ask) -> EthereumStats:
-        """See EthereumDay. With the height and the price of gas."""
+        """See EthereumDay. Also the height and the gas price."""
         return await ask(Request("/ethereum/stats", parse_ethereum, self._params))
 
 

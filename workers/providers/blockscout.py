@@ -1,8 +1,9 @@
 """Blockscout of Ethereum: https://docs.blockscout.com/devs/apis/rest
 
-Three calls a second without a key. Counts are strings. `total_blocks` is an estimate of how many blocks there are, not
-the height. `transactions_today` is in truth the last whole day's (UTC): the charts' newest point, or 0 where there is
-none (stats_controller.ex).
+Three calls per second without a key. Counts are strings. `total_blocks` is an estimate of how many blocks there are,
+not
+the height. `transactions_today` has the last whole day (UTC) in fact: the charts' newest point, or 0 if there is none
+(stats_controller.ex).
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ def parse_stats(body: bytes) -> EthereumStats:
 
 
 class Blockscout(EthereumDay):
-    """The primary for a day's transactions on Ethereum."""
+    """The primary for transactions per day on Ethereum."""
 
     name = NAME
     base_url = "https://eth.blockscout.com/api/v2"
-    budget = Budget(3, 1.0)  # its limit for one address without a key
+    budget = Budget(3, 1.0)  # its limit per address without a key
     parsers: ClassVar[Parsers] = {"stats": parse_stats}
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. Its only request here."""
+        """See Provider. The only request of this provider."""
         await self.ethereum_day(ask)
 
     async def ethereum_day(self, ask: Ask) -> EthereumStats:
-        """See EthereumDay. A few minutes old, with the price of gas and the share of block space used."""
+        """See EthereumDay. A few minutes old; also the gas price and the used share of block space."""
         return await ask(Request("/stats", parse_stats))

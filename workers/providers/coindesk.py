@@ -1,7 +1,7 @@
 """CoinDesk's feed: https://www.coindesk.com/arc/outboundfeeds/rss/
 
-Titles in CDATA, ids that are no links. Links carry a slash at the end, and in some years utm_* parameters. Under the
-domain `article-type` it says what kind of text an article is, not what it is about.
+Titles are in CDATA, ids are not links. Links end with a slash, and in some years have utm_* parameters. Categories with
+the domain `article-type` have the kind of text, not its topic.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """CoinGecko v3: https://docs.coingecko.com/v3.0.1/reference/coins-markets
 
 Works without a key; the limit per address is unpublished. Answers are cached for 60 s. Unknown ids are absent from the
-answer. Numbers are JSON numbers, any of them may be null.
+answer. Numbers are JSON numbers; any may be null.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, ProbeP
 NAME = "coingecko"
 _PAGE = 250  # rows an answer may have at most; the settings ask for no more
 _ONLY_VOTES = dict.fromkeys(("localization", "tickers", "market_data", "developer_data", "sparkline"), "false")
-"""Leaves out of /coins/{id} what is not asked for here, most of its 110 kB."""
-# Five a minute on average: its pages give no number, users report 5 to 15, depending on its load. Counted over
-# five minutes, as sentiment asks three at once every ten; what the cluster plans has eight in its fullest minute.
+"""Parameters that leave out other parts of /coins/{id}, most of its 110 kB."""
+# Five per minute on average: CoinGecko publishes no number, users report 5 to 15, depending on its load. Counted over
+# five minutes, as sentiment asks three at once every ten minutes; the busiest minute has eight planned calls.
 _KEYLESS = Budget(25, 300.0)
-_WITH_KEY = Budget(30, 60.0)  # the demo plan's older figure; newer pages say 100
+_WITH_KEY = Budget(30, 60.0)  # the demo plan's older limit; newer pages have 100
 
 
 class _Row(Struct):
@@ -65,7 +65,7 @@ class _Price(Struct):
 
 
 def parse_simple_price(body: bytes) -> dict[str, float]:
-    """USD by id, out of /simple/price; an id without a price is left out. Raises ProviderError."""
+    """USD by id, from /simple/price; an id without a price is left out. Raises ProviderError."""
     rows = decode(NAME, body, dict[str, _Price])
     prices = {coin_id: row.usd for coin_id, row in rows.items() if row.usd}
     if not prices:
@@ -78,7 +78,7 @@ class _Ping(Struct):
 
 
 def parse_ping(body: bytes) -> str:
-    """What the gecko says at /ping. Raises ProviderError."""
+    """The text in /ping's answer. Raises ProviderError."""
     return decode(NAME, body, _Ping).gecko_says
 
 
@@ -95,7 +95,7 @@ class _Trending(Struct):
 
 
 def parse_trending(body: bytes) -> tuple[str, ...]:
-    """Names of the coins of /search/trending, the most searched first: 7 in 2022, 15 since. Raises ProviderError."""
+    """Names of the coins of /search/trending, the most searched first: 7 in 2022, 15 later. Raises ProviderError."""
     rows = decode(NAME, body, _Trending).coins
     names = tuple(dict.fromkeys(name for row in rows if (name := (row.item.name or "").strip())))
     if not names:
@@ -113,22 +113,22 @@ class _Coin(Struct):
 
 
 def parse_coin(body: bytes) -> float | None:
-    """Share of a coin's votes that are up, 0 to 1, out of /coins/{id}; None without votes. Raises ProviderError."""
+    """Share of up votes for a coin, 0 to 1, from /coins/{id}; None without votes. Raises ProviderError."""
     coin = decode(NAME, body, _Coin)
     up, down = coin.sentiment_votes_up_percentage, coin.sentiment_votes_down_percentage
     return None if up is None or not (up or down) else round(up / 100, 4)
 
 
 class CoinGecko(Aggregator, PriceList):
-    """The primary list: its ids are ours."""
+    """The primary list of coins: coinwire uses its ids."""
 
     name = NAME
     base_url = "https://api.coingecko.com/api/v3"
     refresh = 60.0
     key_settings = ("coingecko_demo_key",)
-    # Of 25 calls in five minutes, market_data takes 5 and sentiment 3 at most. Probes may have the rest, for a stop of
-    # the list that others follow is to be known soon. The four that collectors may want at once are left to them; where
-    # they have just had them, waiting for these to come back would leave us blind, and one suffices.
+    # Of 25 calls in five minutes, market_data needs 5 and sentiment at most 3. Probes may use the rest, so that an
+    # outage of the primary list is detected soon. A probe leaves the four calls that collectors may need at once. If
+    # collectors have just used these, a probe need leave only one, as waiting would delay the detection.
     probe_plan = ProbePlan(14.0, 4, insists=19.0)
     parsers: ClassVar[Parsers] = {
         "markets": parse_markets,
@@ -139,7 +139,7 @@ class CoinGecko(Aggregator, PriceList):
     }
 
     def __init__(self, key: str | None = None) -> None:
-        """`key` is a demo key, for a larger budget."""
+        """`key` is a demo key, with a larger budget."""
         self.budget = _WITH_KEY if key else _KEYLESS
         self._headers = {"x-cg-demo-api-key": key} if key else {}
 
@@ -158,7 +158,7 @@ class CoinGecko(Aggregator, PriceList):
             params["per_page"] = str(min(wanted, _PAGE))
         else:
             params["per_page"] = str(min(len(wanted), _PAGE))
-            params["ids"] = ",".join(wanted)  # with a space after the comma it silently drops ids
+            params["ids"] = ",".join(wanted)  # with a space after the comma, CoinGecko silently drops ids
         return await ask(Request("/coins/markets", parse_markets, params))
 
     async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, float]:
@@ -166,11 +166,11 @@ class CoinGecko(Aggregator, PriceList):
         return await ask(Request("/simple/price", parse_simple_price, {"ids": ",".join(ids), "vs_currencies": "usd"}))
 
     async def trending(self, ask: Ask) -> tuple[str, ...]:
-        """Names of the coins that were searched most in the last day, in that order. One call. Raises ProviderError."""
+        """Names of the coins searched most in the last day, the most searched first. One call. Raises ProviderError."""
         return await ask(Request("/search/trending", parse_trending))
 
     async def votes(self, ask: Ask, coin_id: str) -> float | None:
-        """Share of its users' votes for the coin that are up, 0 to 1; None without votes. One call, some 50 kB.
+        """Share of up votes for the coin, 0 to 1; None without votes. One call, some 50 kB.
 
         Raises ProviderError.
         """

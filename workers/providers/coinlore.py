@@ -1,7 +1,7 @@
 """CoinLore: https://www.coinlore.com/cryptocurrency-data-api
 
-Most figures are strings, some are numbers, and which they are differs between its paths; unknown is `""` or zero.
-It does not say when a figure is from.
+Most figures are strings, some are numbers, which differs between its paths. Unknown figures are `""` or zero. Figures
+have no time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request
 
 NAME = "coinlore"
 _PAGE = 100  # rows an answer has at most
-_MOST_PAGES = 3  # covers every count of coins that the settings allow
+_MOST_PAGES = 3  # enough for any number of coins that the settings allow
 
 
 class _Row(Struct):
@@ -46,7 +46,7 @@ def parse_tickers(body: bytes) -> tuple[ListedCoin, ...]:
 
 def _coin(row: _Row) -> ListedCoin:
     return ListedCoin(
-        coin_id=None,  # its ids are numbers of its own, and its `nameid` is only often CoinGecko's id
+        coin_id=None,  # its ids are numbers of its own; `nameid` often equals CoinGecko's id, but not always
         symbol=row.symbol.upper(),
         name=row.name,
         price=known(row.price_usd or None),
@@ -63,7 +63,7 @@ class CoinLore(Aggregator):
 
     name = NAME
     base_url = "https://api.coinlore.net/api"
-    budget = Budget(3, 3.0)  # one a second on average, as nothing is documented; three, as one listing may take three
+    budget = Budget(3, 3.0)  # undocumented: one per second on average, three at once, as one listing may take three
     refresh = 60.0
     parsers: ClassVar[Parsers] = {"tickers": parse_tickers}
 
@@ -72,12 +72,12 @@ class CoinLore(Aggregator):
         await ask(Request("/tickers/", parse_tickers, {"start": "0", "limit": "1"}))
 
     async def listing(self, ask: Ask, wanted: int | tuple[str, ...]) -> tuple[ListedCoin, ...]:
-        """See Aggregator. A call a hundred coins; for ids, the first three hundred are looked through."""
+        """See Aggregator. One call per hundred coins; ids are searched among the first three hundred."""
         pages = min(-(-wanted // _PAGE), _MOST_PAGES) if isinstance(wanted, int) else _MOST_PAGES
         coins: dict[tuple[str, str], ListedCoin] = {}
         for page in range(pages):
             params = {"start": str(page * _PAGE), "limit": str(_PAGE)}
             for coin in await ask(Request("/tickers/", parse_tickers, params)):
-                # Ranks move between two pages: the same coin may be on both.
+                # Ranks change between two calls, so the same coin may be on both pages.
                 coins.setdefault((coin.symbol, coin.name), coin)
         return tuple(coins.values())

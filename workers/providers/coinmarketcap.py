@@ -1,9 +1,10 @@
 """CoinMarketCap: https://coinmarketcap.com/api/documentation/v1/#operation/getV1CryptocurrencyListingsLatest
 and #operation/getFearandGreedLatest
 
-Without a key the same paths below /public-api: https://coinmarketcap.com/api/documentation/pro-api-reference/keyless-public-api.md
-`status.error_code` is a number or a string, and counts whatever the HTTP status is. Its fear and greed index is its
-own, not that of alternative.me.
+Without a key the same paths are below /public-api:
+https://coinmarketcap.com/api/documentation/pro-api-reference/keyless-public-api.md
+`status.error_code` is a number or a string, and decides regardless of the HTTP status. Its fear and greed index is not
+that of alternative.me.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, ProbeP
 
 NAME = "coinmarketcap"
 _PATH = "/v3/fear-and-greed/latest"
-_KEYLESS = Budget(5, 60.0)  # the limits (by minute, day, month and address) are not published; we need 4 an hour
-_WITH_KEY = Budget(30, 60.0)  # the free plan's
-_PAGE = 250  # coins that are asked for at most: the settings ask for no more
+_KEYLESS = Budget(5, 60.0)  # the limits (per minute, day, month and address) are unpublished; we need 4 per hour
+_WITH_KEY = Budget(30, 60.0)  # the free plan's limit
+_PAGE = 250  # most coins per call: the settings allow no more
 
 
 class _Status(Struct):
@@ -100,7 +101,7 @@ def parse_fear_and_greed(body: bytes) -> FearAndGreed:
 
 
 def _check(body: bytes) -> None:
-    """Raise the error in `status`, if any, before `data` is read: beside an error its form is undefined."""
+    """Raise the error in `status`, if any, before `data` is read: with an error the form of `data` is undefined."""
     status = decode(NAME, body, _Failure).status
     if str(status.error_code).strip() not in ("0", ""):
         said = f"error {str(status.error_code)[:10]} in the answer: {(status.error_message or 'no message')[:80]}"
@@ -108,16 +109,17 @@ def _check(body: bytes) -> None:
 
 
 class CoinMarketCap(Aggregator, FearAndGreedSource):
-    """Another list of coins, with a key, and another fear and greed index, without one too."""
+    """A fallback for the list of coins, only with a key, and for the fear and greed index, also without one."""
 
     name = NAME
     base_url = "https://pro-api.coinmarketcap.com"
     key_settings = ("coinmarketcap_key",)
     listing_needs_key = True
-    # Limits are not published without a key, and with one each call costs a credit, of 15,000 a month: this is a fifth.
+    # Without a key the limits are unpublished. With one, each call costs a credit, of 15,000 per month: this is a
+    # fifth.
     probe_plan = ProbePlan(900.0, 3)
     refresh = (
-        300.0  # s: two credits a call at most, and the free plan has 15,000 a month, nearly enough around the clock
+        300.0  # s: at most two credits per call; the free plan's 15,000 per month are nearly enough around the clock
     )
     parsers: ClassVar[Parsers] = {"fear_and_greed": parse_fear_and_greed, "listings": parse_listings}
 
@@ -140,7 +142,7 @@ class CoinMarketCap(Aggregator, FearAndGreedSource):
         return await ask(Request(self._path, parse_fear_and_greed))
 
     async def listing(self, ask: Ask, wanted: int | tuple[str, ...]) -> tuple[ListedCoin, ...]:
-        """See Aggregator. One call; ids are not CoinGecko's, so named coins are looked for among the first 250."""
+        """See Aggregator. One call. Its ids are not CoinGecko's, so coins are searched among the first 250."""
         limit = min(wanted, _PAGE) if isinstance(wanted, int) else _PAGE
         return await ask(
             Request("/v1/cryptocurrency/listings/latest", parse_listings, {"limit": str(limit), "convert": "USD"})

@@ -1,6 +1,6 @@
 """CoinPaprika v1: https://docs.coinpaprika.com/api-reference/tickers
 
-One call lists everything, not in order, some 3 MB of it. A zero is a figure that it does not know.
+One call lists all coins, unsorted, some 3 MB. Zero stands for an unknown figure.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def parse_tickers(body: bytes) -> tuple[ListedCoin, ...]:
     rows = decode(NAME, body, list[_Row])
     if not rows:
         raise ProviderError(NAME, "no coin in the answer")
-    rows.sort(key=lambda row: (row.rank == 0, row.rank))  # rank 0 means none
+    rows.sort(key=lambda row: (row.rank == 0, row.rank))  # rank 0 means no rank
     return tuple(_coin(row, row.quotes.USD) for row in rows)
 
 
@@ -67,7 +67,7 @@ class _Global(Struct):
 
 
 def parse_global(body: bytes) -> float:
-    """USD of all coins together, out of /global. Raises ProviderError."""
+    """Market value of all coins in USD, from /global. Raises ProviderError."""
     return decode(NAME, body, _Global).market_cap_usd
 
 
@@ -76,14 +76,14 @@ class CoinPaprika(Aggregator):
 
     name = NAME
     base_url = "https://api.coinpaprika.com/v1"
-    budget = Budget(3, 405.0)  # 20 000 calls a month for one address: one in 134 s around the clock
-    refresh = 300.0  # its pages ask not to fetch the whole list more often
+    budget = Budget(3, 405.0)  # 20,000 calls per month and address: one in 134 s around the clock
+    refresh = 300.0  # its documentation asks not to fetch the whole list more often
     parsers: ClassVar[Parsers] = {"tickers": parse_tickers, "global": parse_global}
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. A few figures of the whole market, instead of megabytes."""
+        """See Provider. A few figures of the whole market; the list has megabytes."""
         await ask(Request("/global", parse_global))
 
     async def listing(self, ask: Ask, wanted: int | tuple[str, ...]) -> tuple[ListedCoin, ...]:
-        """See Aggregator. One call, always of all coins: it does not know our ids."""
+        """See Aggregator. One call, always for all coins: it does not have our ids."""
         return await ask(Request("/tickers", parse_tickers, {"quotes": "USD"}))

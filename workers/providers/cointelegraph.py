@@ -1,6 +1,6 @@
 """Cointelegraph's feed: https://cointelegraph.com/rss
 
-Refuses requests without a User-Agent (ours always has one). Links carry utm_* parameters; descriptions begin with an
+Refuses requests without a User-Agent (ours always have one). Links have utm_* parameters; descriptions begin with an
 image. Few articles have a category.
 """
 

@@ -1,8 +1,8 @@
 """CryptoPanic, an aggregator of other outlets: https://cryptopanic.com/developers/api/
 
-Only with a key (`auth_token`), which goes in the query. Recorded are an answer of v1 (2022) and the error without a
-token; of v2, which replaced it, fields are known from programs that read it (`original_url`, `instruments` instead of
-`currencies`), so all that differs is optional here. Without a token it says 400 and `{"status":"Incomplete"}`.
+Needs a key (`auth_token`), which is in the query. An answer of v1 (2022) and the error without a token are recorded.
+The fields of v2, which replaced v1, are taken from programs that read it (`original_url`, `instruments` instead of
+`currencies`), so fields that differ are optional here. Without a token it answers 400 and `{"status":"Incomplete"}`.
 """
 
 from __future__ import annotations
@@ -63,20 +63,20 @@ def _headline(post: _Post) -> Headline | None:
         outlet=plain(named or "", _MAX_NAME) or OUTLET,
         published=post.published_at.timestamp(),
         guid=str(post.id),
-        categories=(),  # it names coins, and no categories
+        categories=(),  # it lists coins, but no categories
         relayed=True,
     )
 
 
 class CryptoPanic(NewsSource):
-    """Headlines of some hundred outlets, for those who have a key."""
+    """Headlines of some hundred outlets. Needs a key."""
 
     name = NAME
     outlet = OUTLET
     key_settings = ("cryptopanic_key",)
     needs_key = True
     base_url = "https://cryptopanic.com/api/developer/v2"
-    budget = Budget(3, 86_400.0)  # the free plan is said to allow 100 calls a month
+    budget = Budget(3, 86_400.0)  # reported limit of the free plan: 100 calls per month
     refresh = 28_800.0
     parsers: ClassVar[Parsers] = {"posts": parse_posts}
 
@@ -85,7 +85,7 @@ class CryptoPanic(NewsSource):
         self._key = key
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. Its only request."""
+        """See Provider. The only request of this provider."""
         await self.headlines(ask)
 
     async def headlines(self, ask: Ask) -> tuple[Headline, ...]:

@@ -1,6 +1,6 @@
 """Decrypt's feed: https://decrypt.co/feed
 
-Its ids look like links and are none. Texts are escaped twice here and there; many categories are empty.
+Its ids look like links but are not. Some texts are escaped twice; many categories are empty.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""DefiLlama's totals of chains: https://api-docs.defillama.com (described in github.com/DefiLlama/api-docs)
+"""DefiLlama's totals per chain: https://api-docs.defillama.com (described in github.com/DefiLlama/api-docs)
 
-No key; no limit is published, and answers are cached for ten minutes. What centralised exchanges hold is not in
-/v2/chains. /overview/fees lists applications and chains alike: the rows with the `protocolType` "chain" are what users
-paid a chain itself for their transactions ("Gas fees paid by users", says the methodology of such a row); all others
-are what they paid to applications on it, and are not read.
+Keyless. No limit is published, and answers are cached for ten minutes. /v2/chains excludes holdings of centralised
+exchanges. /overview/fees lists applications and chains. Rows with the `protocolType` "chain" have the fees that users
+paid to a chain for transactions ("Gas fees paid by users" in the methodology of such a row). Other rows have payments
+to applications and are not read.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from shared.errors import ProviderError
 from workers.asking.provider import Ask, Parsers, Provider, Request, decode
 
 NAME = "defillama"
-_MOST_USD = 1e15  # more than there is on earth: a sum of such figures stays a number
-_CHAINS_LIMIT = 4 << 20  # bytes: some 450 chains of 140 bytes are 64 kB; fifty times that is another answer
+_MOST_USD = 1e15  # more than all money: the sum of such figures stays finite
+_CHAINS_LIMIT = 4 << 20  # bytes: some 450 chains of 140 bytes are 64 kB; this is about fifty times that
 _FEES_LIMIT = 32 << 20  # bytes: a row has up to 5 kB of text and breakdowns, and there are some two thousand
 _CHAIN = "chain"
 _IDS = {"op-mainnet": "optimism", "binance": "bsc", "xdai": "gnosis"}
-"""DefiLlama renames chains: what goes by several of its names has one id here. Others are called as it calls them."""
+"""DefiLlama renames chains: a chain with several of its names has one id here. Other chains keep its name."""
 
 Usd = Annotated[float, Meta(ge=0, le=_MOST_USD)]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -46,17 +46,17 @@ class _Fees(Struct, rename="camel"):
 class _Overview(Struct):
     protocols: list[_Fees]
     total: Usd | None = msgspec.field(name="total24h", default=None)
-    """Of all rows, applications among them: not read, but an answer in which it is no number is not trusted."""
+    """Total of all rows, applications included: only its type is checked, to reject a broken answer."""
 
 
 def chain_id(name: str) -> str:
-    """What we call the chain that DefiLlama calls `name`: in lower case, with `-` for all but letters and digits."""
+    """Our id of the chain that DefiLlama calls `name`: lower case, with `-` for all but letters and digits."""
     own = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return _IDS.get(own, own)
 
 
 def parse_chains(body: bytes) -> dict[str, float]:
-    """/v2/chains: USD locked by chain; those with nothing locked are left out. Raises ProviderError."""
+    """/v2/chains: USD locked by chain; chains with zero are left out. Raises ProviderError."""
     rows = decode(NAME, body, list[_Chain])
     locked = {chain: row.tvl for row in rows if row.tvl and (chain := chain_id(row.name))}
     if not locked:
@@ -71,7 +71,7 @@ def parse_fees(body: bytes) -> dict[str, float]:
         if row.protocol_type != _CHAIN or row.latest_fetch_is_ok is False or len(row.chains or ()) != 1:
             continue
         chain = chain_id((row.chains or [""])[0])
-        # Zero is a chain that was not read, and less is a mistake. Of two rows of one chain the first counts.
+        # Zero means that a chain was not read; less is a mistake. Of two rows of one chain the first one counts.
         if chain and row.total24h and row.total24h > 0:
             fees.setdefault(chain, row.total24h)
     if not fees:
@@ -80,12 +80,12 @@ def parse_fees(body: bytes) -> dict[str, float]:
 
 
 class DefiLlama(Provider):
-    """What is locked and paid on all chains, in one call each."""
+    """Value locked and fees paid on all chains, one call each."""
 
     name = NAME
     base_url = "https://api.llama.fi"
-    # Planned are two calls in ten minutes, which is as long as its answers are cached. Three times that is for repeats
-    # after failures; beyond it the last answers stand, until they are too old.
+    # Two calls in ten minutes are planned: its answers are cached for that long. Three times as many allow retries
+    # after failures. Without budget the last answers are used until they are too old.
     budget = Budget(6, 600.0)
     parsers: ClassVar[Parsers] = {"chains": parse_chains, "fees": parse_fees}
 

@@ -1,6 +1,6 @@
 """DefiLlama's coin prices: https://api-docs.defillama.com/#tag/coins
 
-Keyless; ids are CoinGecko's with a prefix. What it does not know is absent from the answer.
+Keyless. Ids are CoinGecko's with a prefix. Unknown coins are absent from the answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Answer(Struct):
 
 
 def parse_current(body: bytes) -> dict[str, float]:
-    """USD by CoinGecko id, out of /prices/current. Raises ProviderError."""
+    """USD by CoinGecko id, from /prices/current. Raises ProviderError."""
     rows = decode(NAME, body, _Answer).coins
     prices = {
         key.removeprefix(_PREFIX): row.price for key, row in rows.items() if key.startswith(_PREFIX) and row.price
@@ -42,7 +42,7 @@ class DefiLlamaCoins(PriceList):
 
     name = NAME
     base_url = "https://coins.llama.fi"
-    budget = Budget(30, 60.0)  # no limit is published; a tenth of what people report to be allowed
+    budget = Budget(30, 60.0)  # no limit is published; a tenth of what users report
     parsers: ClassVar[Parsers] = {"current": parse_current}
 
     async def probe(self, ask: Ask) -> None:

@@ -1,7 +1,7 @@
 """Blockstream's Esplora: https://github.com/Blockstream/esplora/blob/master/API.md
 
-mempool.space has the same core, so that what parses it here takes the provider's name. Amounts are satoshis, times unix
-seconds. An output has no address where it is data, a bare key or bare multisig; a coinbase's input spends nothing.
+mempool.space has the same core, so parsers here take the provider's name. Amounts are satoshis, times unix seconds.
+Outputs with data, a bare key or bare multisig have no address. A coinbase's input spends nothing.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode
 
 NAME = "esplora"
 PAGE = 25
-"""Transactions a page; pages begin at multiples of it."""
+"""Transactions per page; pages begin at multiples of it."""
 
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 """Of a block or a transaction."""
 Sats = Annotated[int, Meta(ge=0, le=21_000_000 * 10**8)]
-"""No amount of bitcoin is larger than all of them."""
+"""An amount; at most all bitcoins together."""
 
 
 class _Block(Struct):
@@ -73,7 +73,7 @@ def parse_blocks(name: str, body: bytes) -> tuple[BtcHeader, ...]:
 
 
 def parse_tip(name: str, body: bytes) -> BitcoinStats:
-    """Height and difficulty of the newest row of /blocks. Raises ProviderError."""
+    """Height and difficulty from the newest row of /blocks. Raises ProviderError."""
     row = _blocks(name, body)[0]
     return BitcoinStats(latest_block=row.height, difficulty=known(row.difficulty))
 
@@ -97,7 +97,7 @@ def parse_transaction(name: str, body: bytes) -> BtcTransaction:
 
 
 def parse_estimates(body: bytes) -> BitcoinStats:
-    """/fee-estimates: sat/vB by the blocks that a transaction may wait. Raises ProviderError."""
+    """/fee-estimates: sat/vB by the number of blocks that a transaction may wait. Raises ProviderError."""
     rates = decode(NAME, body, dict[str, Amount])
     if "1" not in rates:
         raise ProviderError(NAME, "no fee for the next block", field="$.1")
@@ -115,11 +115,11 @@ async def all_of(ask: Ask, requests: Sequence[Request[BitcoinStats]]) -> Bitcoin
 
 
 class Esplora(BitcoinTip):
-    """The first fallback for Bitcoin; it has no hash rate and no count of a day's transactions."""
+    """The first fallback for Bitcoin. It has no hash rate and no number of transactions per day."""
 
     name = NAME
     base_url = "https://blockstream.info/api"
-    budget = Budget(700, 3600.0)  # its limit for one address; beyond it 429 without saying for how long
+    budget = Budget(700, 3600.0)  # its limit per address; then 429 without Retry-After
     parsers: ClassVar[Parsers] = {
         "blocks": partial(parse_blocks, NAME),
         "tip": partial(parse_tip, NAME),
@@ -130,7 +130,7 @@ class Esplora(BitcoinTip):
     }
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. The fees. The height would be smaller, but a truncated number looks like a number."""
+        """See Provider. The fees. The height would be smaller, but a truncated number could not be detected."""
         await ask(Request("/fee-estimates", parse_estimates))
 
     async def tip(self, ask: Ask) -> BitcoinStats:

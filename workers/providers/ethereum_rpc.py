@@ -1,9 +1,9 @@
-"""JSON-RPC of Ethereum and its kin: https://ethereum.github.io/execution-apis/
+"""JSON-RPC of Ethereum and other EVM chains: https://ethereum.github.io/execution-apis/
 
 Public nodes publish no limits. They refuse with HTTP 429 or 403, or with HTTP 200 and an error object; a block that a
-node has not seen yet is `result: null`. Blocks differ by chain and age: `baseFeePerGas` came with London, `to` is null
-where a contract is created, and layer 2 has transaction types of its own (0x7e, 0x64, 0x6a). Only what is read here is
-checked.
+node does not have yet is `result: null`. Blocks differ by chain and age: `baseFeePerGas` came with London, `to` is null
+for a contract creation, and layer 2 has transaction types of its own (0x7e, 0x64, 0x6a). Only fields that are read here
+are checked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ERC20_TOPICS = 3
 """An ERC-721 Transfer has the same topic and a fourth, and no data."""
 _WORD = 2 + 64  # characters of 32 bytes of hex
 _LARGEST_BLOCK = 16 << 20
-"""Bytes of an answer: 520 kB is the largest block recorded, and full blocks of BSC have several times that."""
+"""Bytes of an answer: the largest block recorded has 520 kB, and full blocks of BSC have several times that."""
 
 
 class _Header(Struct, kw_only=True):
@@ -143,9 +143,9 @@ def parse_transfers(body: bytes, provider: str = NAME) -> tuple[TokenTransfer, .
 
 
 def parse_logs(body: bytes, provider: str = NAME, block_hash: str | None = None) -> tuple[ContractLog, ...]:
-    """eth_getLogs, in the chain's order; what was taken back, and logs without a topic, are left out.
+    """eth_getLogs, in the chain's order; removed logs and logs without a topic are left out.
 
-    Of another block than `block_hash`, where one is given, it accepts none.
+    With `block_hash`, a log of another block is an error.
 
     Raises ProviderError.
     """
@@ -166,7 +166,7 @@ def parse_logs(body: bytes, provider: str = NAME, block_hash: str | None = None)
 
 
 def parse_ratios(body: bytes, provider: str = NAME) -> tuple[float, ...]:
-    """eth_feeHistory: the share of its gas limit that each block used, the newest last. Raises ProviderError."""
+    """eth_feeHistory: the used share of the gas limit of each block, the newest last. Raises ProviderError."""
     history = result_of(provider, body, _FeeHistory)
     if not history.ratios:
         raise ProviderError(provider, "no block in the answer", field="$.result.gasUsedRatio")
@@ -174,7 +174,7 @@ def parse_ratios(body: bytes, provider: str = NAME) -> tuple[float, ...]:
 
 
 def parse_status(body: bytes, provider: str = NAME) -> bool | None:
-    """Whether the transaction of a receipt succeeded; None where there is no receipt, or (before 2017) no status.
+    """Whether the transaction of a receipt succeeded; None without a receipt or (before 2017) a status.
 
     Raises ProviderError.
     """
@@ -183,9 +183,9 @@ def parse_status(body: bytes, provider: str = NAME) -> bool | None:
 
 
 class EthereumRpc(ChainNode, EthereumHead):
-    """One node. Its name stands for it in logs and errors, as its URL may hold a key."""
+    """One node. Logs and errors have its name only, as its URL may hold a key."""
 
-    budget = Budget(300, 60.0)  # for each node: publicnode's and dRPC's users report no limit below 10 a second
+    budget = Budget(300, 60.0)  # per node: publicnode's and dRPC's users report no limit below 10 per second
     probe_plan = ProbePlan(30.0)  # rpc_nodes asks each every 20 s
     parsers: ClassVar[Parsers] = {
         "quantity": parse_quantity,
@@ -207,7 +207,7 @@ class EthereumRpc(ChainNode, EthereumHead):
         self.chain = chain
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. The chain's id; whether it is the right one is rpc_nodes' question."""
+        """See Provider. The chain's id; rpc_nodes checks that it is the right one."""
         await self.chain_id(ask)
 
     async def chain_id(self, ask: Ask) -> int:
@@ -219,11 +219,11 @@ class EthereumRpc(ChainNode, EthereumHead):
         return await ask(call("eth_blockNumber", (), partial(parse_quantity, provider=self.name)))
 
     async def gas_price(self, ask: Ask) -> int:
-        """See EthereumHead. What it suggests."""
+        """See EthereumHead. The node's suggestion."""
         return await ask(call("eth_gasPrice", (), partial(parse_wei, provider=self.name)))
 
     async def identity(self, ask: Ask) -> int:
-        """See ChainNode. The chain's id, as EIP-155 has it."""
+        """See ChainNode. The chain's id of EIP-155."""
         return await self.chain_id(ask)
 
     async def suggested_gas_price(self, ask: Ask) -> int:
@@ -245,7 +245,7 @@ class EthereumRpc(ChainNode, EthereumHead):
         return block
 
     async def transfers(self, ask: Ask, contracts: tuple[str, ...], first: int, last: int) -> tuple[TokenTransfer, ...]:
-        """ERC-20 transfers of these tokens in blocks `first` to `last`; a node that lacks a block may say nothing.
+        """ERC-20 transfers of these tokens in blocks `first` to `last`; a node that lacks a block may return none.
 
         Nodes limit the range, some to ten blocks. Raises ProviderError.
         """
@@ -257,7 +257,7 @@ class EthereumRpc(ChainNode, EthereumHead):
         return answer
 
     async def transfers_in(self, ask: Ask, contracts: tuple[str, ...], block_hash: str) -> tuple[TokenTransfer, ...]:
-        """ERC-20 transfers of these tokens in the block with this hash (EIP-234); one that a node lacks is an error.
+        """ERC-20 transfers of these tokens in the block with this hash (EIP-234); a missing block is an error.
 
         Raises ProviderError.
         """
@@ -283,12 +283,12 @@ class EthereumRpc(ChainNode, EthereumHead):
         return answer
 
     async def ratios(self, ask: Ask, blocks: int) -> tuple[float, ...]:
-        """The share of its gas limit that each of the newest `blocks` used, the newest last. Raises ProviderError."""
+        """The used share of the gas limit, for each of the newest `blocks`, the newest last. Raises ProviderError."""
         parse = partial(parse_ratios, provider=self.name)
         return await ask(call("eth_feeHistory", (hex(blocks), "latest", []), parse))
 
     async def receipt_status(self, ask: Ask, transaction: str) -> bool | None:
-        """Whether the transaction with this hash succeeded; None where that is not known. Raises ProviderError."""
+        """Whether the transaction with this hash succeeded; None if that is unknown. Raises ProviderError."""
         return await ask(call("eth_getTransactionReceipt", (transaction,), partial(parse_status, provider=self.name)))
 
     def _check(self, header: EthHeader | None, number: int | None) -> None:

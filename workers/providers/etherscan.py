@@ -1,6 +1,7 @@
 """Etherscan V2: https://docs.etherscan.io/introduction
 
-Free keys: 3 calls/s and 100,000 a day, for some chains (https://docs.etherscan.io/resources/rate-limits). Every error
+Free keys: 3 calls per second and 100,000 per day, for some chains (https://docs.etherscan.io/resources/rate-limits).
+Every error
 is HTTP 200 with `status: "0"` and its text in `result`. `module=proxy` passes on a node's JSON-RPC answer, with an id
 of its own and no status.
 """
@@ -47,7 +48,9 @@ class Etherscan(EthereumHead):
 
     name = NAME
     base_url = "https://api.etherscan.io"
-    budget = Budget(2, 2.0)  # two at once are below a free key's 3 a second; at one a second its 100,000 last the day
+    budget = Budget(
+        2, 2.0
+    )  # two at once are below a free key's 3 per second; at one per second its 100,000 last the day
     key_settings = ("etherscan_key",)
     needs_key = True
     parsers: ClassVar[Parsers] = {"height": parse_height, "wei": parse_wei}
@@ -64,7 +67,7 @@ class Etherscan(EthereumHead):
         return await ask(self._proxy("eth_blockNumber", parse_height))
 
     async def gas_price(self, ask: Ask) -> int:
-        """See EthereumHead. What its node suggests."""
+        """See EthereumHead. The suggestion of its node."""
         return await ask(self._proxy("eth_gasPrice", parse_wei))
 
     def _proxy(self, action: str, parse: Callable[[bytes], T]) -> Request[T]:
@@ -73,7 +76,7 @@ class Etherscan(EthereumHead):
 
 
 def _proxied(body: bytes, kind: type[T]) -> T:
-    """The result of a proxied call. Raises ProviderError, with what Etherscan or the node behind it says."""
+    """The result of a proxied call. Raises ProviderError with the message of Etherscan or the node behind it."""
     answer = decode(NAME, body, _Answer)
     if bytes(answer.error) not in (b"", b"null"):
         raise refused(NAME, bytes(answer.error))

@@ -1,8 +1,8 @@
 """The Hugging Face hub: https://huggingface.co/docs/hub/api
 
-Limits are counted in windows of five minutes: 500 calls for an address, 1,000 for a free account
-(https://huggingface.co/docs/hub/rate-limits); a 429 says in `RateLimit` when the next window begins. `search` finds
-parts of ids. Where there is more, the header `Link` has the address of the next page. `expand` reduces a row of some
+Limits are counted in windows of five minutes: 500 calls per address, 1,000 per free account
+(https://huggingface.co/docs/hub/rate-limits); a 429 has the time until the next window in `RateLimit`. `search` finds
+parts of ids. The header `Link` has the address of the next page, if there is one. `expand` reduces a row of some
 two kilobytes to the figures asked for; its names are those of huggingface_hub's list_models and list_datasets.
 """
 
@@ -25,10 +25,10 @@ from workers.asking.provider import Ask, Count, Parsers, Provider, Request, deco
 NAME = "huggingface"
 MODELS, DATASETS = "/api/models", "/api/datasets"
 _HOST = "https://huggingface.co"
-_PAGE = 100  # rows asked for at once; the hub gives as many as it likes and says where the rest is
+_PAGE = 100  # rows asked for per call; the hub may return fewer, with a link to the next ones
 _MOST_PAGES = 5
-"""Pages of one list: the 500 most downloaded. What comes after them has hardly a download, and is left out."""
-_MAX_LINK = 4096  # characters of the next page's address, many times a cursor's; beyond it the call fails
+"""Pages of one list: the 500 most downloaded. Later rows have hardly any downloads and are left out."""
+_MAX_LINK = 4096  # characters of the next page's address, many times a cursor's length; a longer one fails the call
 _NEXT = re.compile(r"<([^<>]*)>\s*;[^<]*?\brel=\"?next\b")
 
 # Owner and name have at most 96 characters each; the oldest models have no owner.
@@ -50,14 +50,14 @@ def parse_page(body: bytes) -> RepoPage:
 
 
 def parse_last(body: bytes) -> RepoPage:
-    """A page after the first: it may turn out to be empty. Raises ProviderError."""
+    """A page after the first one, which may be empty. Raises ProviderError."""
     return _parse_rows(body) or RepoPage(repos=())
 
 
 def next_page(path: str, page: RepoPage, headers: Mapping[str, str]) -> RepoPage:
-    """`page` of the list at `path`, with the address that its header names for the next one.
+    """`page` of the list at `path`, with the address of the next one from its header.
 
-    Raises ProviderError where that is elsewhere: the token would go there.
+    Raises ProviderError if that is on another host, which would receive the token.
     """
     found = _NEXT.search(headers.get("link", ""))
     if found is None:
@@ -74,11 +74,11 @@ def next_page(path: str, page: RepoPage, headers: Mapping[str, str]) -> RepoPage
 
 
 class HuggingFace(Provider):
-    """The list of models, and that of datasets."""
+    """The lists of models and of datasets."""
 
     name = NAME
     base_url = _HOST
-    # Three sweeps of all our terms, at most 40 calls each, in a window of the hub's: less than a third of its 500.
+    # Three sweeps of all our terms, at most 40 calls each, per window of the hub: less than a third of its 500.
     budget = Budget(150, 300.0)
     key_settings = ("huggingface_token",)
     parsers: ClassVar[Parsers] = {"models": parse_page, "datasets": parse_page}
@@ -89,7 +89,7 @@ class HuggingFace(Provider):
             self.budget = Budget(300, 300.0)  # of 1,000
 
     def headers(self) -> Mapping[str, str]:
-        """The token, where there is one."""
+        """The token, if there is one."""
         return {"Authorization": f"Bearer {self._token}"} if self._token is not None else {}
 
     async def probe(self, ask: Ask) -> None:
@@ -97,11 +97,11 @@ class HuggingFace(Provider):
         await ask(Request(_first(MODELS, "bitcoin", 1), parse_page))
 
     async def models(self, ask: Ask, term: str) -> tuple[Repo, ...]:
-        """The 500 most downloaded models with `term` in their ids. Raises ProviderError, also where there is none."""
+        """The 500 most downloaded models with `term` in their ids. Raises ProviderError, also if there is none."""
         return await _listed(ask, MODELS, term)
 
     async def datasets(self, ask: Ask, term: str) -> tuple[Repo, ...]:
-        """The 500 most downloaded datasets with `term` in their ids. Raises ProviderError, also where there is none."""
+        """The 500 most downloaded datasets with `term` in their ids. Raises ProviderError, also if there is none."""
         return await _listed(ask, DATASETS, term)
 
 
@@ -114,7 +114,7 @@ async def _listed(ask: Ask, path: str, term: str) -> tuple[Repo, ...]:
             break
         page = await ask(Request(address, parse, conditional=True, complete=partial(next_page, path)))
         for repo in page.repos:
-            repos.setdefault(repo.name, repo)  # ranks move between two pages: the same row may be on both
+            repos.setdefault(repo.name, repo)  # ranks change between two calls, so the same row may be on both pages
         address, parse = page.next, parse_last
     return tuple(repos.values())
 
@@ -126,7 +126,7 @@ def _first(path: str, term: str, limit: int) -> str:
 
 
 def _parse_rows(body: bytes) -> RepoPage | None:
-    """The rows that everybody may see: with a token the hub lists its owner's private ones too. None without rows."""
+    """The public rows: with a token the hub also lists the owner's private ones. None without rows."""
     rows = decode(NAME, body, list[_Row])
     if not rows:
         return None

@@ -1,10 +1,10 @@
 """Hugging Face's own inference provider, for text classification.
 
 https://huggingface.co/docs/inference-providers/providers/hf-inference and
-https://huggingface.co/docs/inference-providers/tasks/text-classification. Several texts in one call are answered by a
-list of classes for each, as its users report; without `top_k` some models give only their first classes. A
-model that was not asked lately is loaded first: 503 until it is there. Calls are paid for by the account's credits, of
-which a free account has some every month: each headline is asked for once.
+https://huggingface.co/docs/inference-providers/tasks/text-classification. According to users, an answer to several
+texts has a list of classes for each. Without `top_k` some models return only their first classes. A model without
+recent calls is loaded first: 503 until it is ready. Calls cost credits of the account, and a free account gets a few
+per month, so each headline is sent once.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from workers.asking.provider import Ask, Parsers, ProbePlan, Provider, Request, 
 
 NAME = "huggingface_inference"
 MOST_TEXTS = 25
-"""Texts of one call: two for all headlines that the news service publishes. Were they more, a model that is slow would
-have no answer before the attempt ends."""
-_CLASSES = 10  # classes asked for: all, as models of sentiment have two to five
+"""Texts per call: two calls for all headlines that the news service publishes. With more texts, a slow model would not
+answer before the attempt ends.
+"""
+_CLASSES = 10  # classes asked for: all of them, as sentiment models have two to five
 
 
 class _Class(Struct):
@@ -37,7 +38,7 @@ _Text = Annotated[list[_Class], Meta(min_length=1)]
 
 
 def parse_classes(body: bytes) -> tuple[dict[str, float], ...]:
-    """Of each text the probability of each class. Raises ProviderError."""
+    """Per text, the probability of each class. Raises ProviderError."""
     texts = decode(NAME, body, list[_Text])
     if not texts:
         raise ProviderError(NAME, "no text in the answer")
@@ -45,16 +46,16 @@ def parse_classes(body: bytes) -> tuple[dict[str, float], ...]:
 
 
 class HuggingFaceInference(Provider):
-    """A model on the hub that reads texts."""
+    """A model on the hub that classifies texts."""
 
     name = NAME
     base_url = "https://router.huggingface.co"
-    # Nothing is documented. We need two for all headlines, then one a cycle at most. Probes, which have a fifth of a
-    # budget, cost credits as well: so much in half an hour makes it one in five minutes.
+    # Undocumented. We need two for all headlines, then at most one per cycle. Probes get a fifth of a budget and cost
+    # credits as well: with this budget per half an hour, that is one probe in five minutes.
     budget = Budget(30, 1800.0)
     key_settings = ("huggingface_model", "huggingface_token")
     needs_key = True
-    probe_plan = ProbePlan(3600.0, 10)  # each call is paid for from the account's credits
+    probe_plan = ProbePlan(3600.0, 10)  # each call costs credits of the account
     parsers: ClassVar[Parsers] = {"classes": parse_classes}
 
     def __init__(self, key: str) -> None:
@@ -66,11 +67,11 @@ class HuggingFaceInference(Provider):
         return {"Authorization": f"Bearer {self._token}"}
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. One word for the model to read: the router has no free call that shows that the model works."""
+        """See Provider. Classifies one word: the router has no free call that shows that the model works."""
         await self.tones(ask, ("bitcoin",))
 
     async def tones(self, ask: Ask, texts: Sequence[str]) -> tuple[float, ...]:
-        """Of each of `texts`, at most MOST_TEXTS, its tone from -1 to 1 as the model reads it. Raises ProviderError."""
+        """The tone of each of `texts` (at most MOST_TEXTS) by the model, from -1 to 1. Raises ProviderError."""
         body = msgspec.json.encode({"inputs": texts, "parameters": {"top_k": _CLASSES}})
         answers = await ask(Request(f"/hf-inference/models/{quote(self.model)}", parse_classes, body=body))
         if len(answers) != len(texts):

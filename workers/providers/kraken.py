@@ -1,7 +1,7 @@
 """Kraken, public market data: https://docs.kraken.com/api/docs/rest-api/get-ticker-information
 
-Errors come with HTTP 200. Numbers are strings; a last price of zero is a pair without trades. `o` is today's open, so
-no 24 h change can be made of it.
+Errors come with HTTP 200. Numbers are strings; a pair without trades has a last price of zero. `o` is today's open, so
+it gives no 24 h change.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workers.asking.provider import Amount, Ask, Parsers, Request, decode, decod
 NAME = "kraken"
 _QUOTE = "USD"
 _ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
-"""Kraken's own spelling → the field's."""
+"""Kraken's own spelling → the usual one."""
 
 
 class _Pair(Struct):
@@ -60,7 +60,7 @@ class _StatusAnswer(Struct):
 
 
 def parse_status(body: bytes) -> str:
-    """/SystemStatus: `online`, or in which way trading is limited. Raises ProviderError, also while it is offline."""
+    """/SystemStatus: `online`, or how trading is limited. Raises ProviderError, also while Kraken is offline."""
     answer = decode(NAME, body, _StatusAnswer)
     if answer.error:
         raise ProviderError(NAME, f"error in the answer: {answer.error[0][:80]}")
@@ -72,19 +72,21 @@ def parse_status(body: bytes) -> str:
 
 
 class Kraken(Exchange):
-    """The fallback for prices, in true dollars, and the rate of USDT."""
+    """The fallback for prices, in dollars, and the rate of USDT."""
 
     name = NAME
     base_url = "https://api.kraken.com/0/public"
-    budget = Budget(2, 2.0)  # one a second is safe for one address; two units, so that a probe leaves one to collectors
+    budget = Budget(
+        2, 2.0
+    )  # one per second is safe for one address; two units, so that a probe leaves one to collectors
     parsers: ClassVar[Parsers] = {"ticker": parse_ticker, "status": parse_status}
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. Whether it is online."""
+        """See Provider. The system status."""
         await ask(Request("/SystemStatus", parse_status))
 
     async def tickers(self, ask: Ask, symbols: tuple[str, ...]) -> tuple[Ticker, ...]:
-        """See Exchange. One call for all pairs: one unknown pair would fail a call that names them."""
+        """See Exchange. One call for all pairs: a call that names pairs fails if one is unknown."""
         wanted = {*symbols, "USDT"}
         answer = await ask(Request("/Ticker", parse_ticker, {"assetVersion": "1"}))
         return tuple(ticker for ticker in answer if ticker.base in wanted)

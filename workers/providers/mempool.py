@@ -1,6 +1,7 @@
 """mempool.space: https://mempool.space/docs/api/rest
 
-Esplora's core (see there) and its own `/v1`. Limits are enforced but not published; clients that continue after a 429
+Esplora's core (see workers/providers/esplora.py) and its own `/v1`. Limits are enforced but not published; clients that
+continue after a 429
 are banned.
 """
 
@@ -74,7 +75,7 @@ class Mempool(BitcoinTip, BitcoinMining):
 
     name = NAME
     base_url = "https://mempool.space/api"
-    # One call in 5 s is what others found safe. The minute's worth may be spent at once, as its pages do when opened:
+    # Others found one call in 5 s safe. A minute's calls may be made at once, as its own pages do when opened:
     # explorers asks 3 calls twice a minute, which leaves six for whale_tracking's blocks.
     budget = Budget(12, 60.0)
     parsers: ClassVar[Parsers] = {
@@ -89,7 +90,7 @@ class Mempool(BitcoinTip, BitcoinMining):
     }
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. The fees: the smallest of its answers that can't be truncated unnoticed."""
+        """See Provider. The fees: its smallest answer in which truncation is detected."""
         await ask(Request("/v1/fees/recommended", parse_fees))
 
     async def tip(self, ask: Ask) -> BitcoinStats:

@@ -1,7 +1,8 @@
 """Reddit by OAuth: https://github.com/reddit-archive/reddit/wiki/OAuth2, https://www.reddit.com/dev/api#GET_new
 
-The public `.json` pages answer 403 since May 2026; an app (https://www.reddit.com/prefs/apps) may still read. A list
-has at most 100 posts a page, besides pinned ones, and ends after 1,000. Text is HTML-escaped unless `raw_json=1`.
+The public `.json` pages have answered 403 since May 2026; an app (https://www.reddit.com/prefs/apps) may still read. A
+list has at most 100 posts per page, besides pinned ones, and ends after 1,000. Text is HTML-escaped unless
+`raw_json=1`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from workers.asking.provider import Amount, Ask, Parsers, Provider, Request, Sta
 NAME = "reddit"
 _SUBREDDIT = "CryptoCurrency"
 _TOKENS = "https://www.reddit.com"
-_PAGES = 10  # of 100 posts: where Reddit's lists end; more than that in a day are not counted
-_MARGIN = 60.0  # s before its end that a token is renewed: longer than a cycle, so that none ends within one
-_LONGEST = 86_400.0  # s a token is used at most: what Reddit grants today, whatever it says tomorrow
+_PAGES = 10  # of 100 posts: Reddit's lists end there; further posts of a day are not counted
+_MARGIN = 60.0  # s before its expiry a token is renewed: longer than a cycle, so that none expires within one
+_LONGEST = 86_400.0  # s, longest use of a token: Reddit's present value, even if it grants more
 
 
 class Token(Struct, frozen=True):
-    """Leave to read, for a while."""
+    """An access token, valid for a limited time."""
 
     access_token: str
     expires_in: Amount
@@ -85,24 +86,24 @@ class Reddit(Provider):
     name = NAME
     base_url = "https://oauth.reddit.com"
     other_urls = (_TOKENS,)
-    budget = Budget(60, 60.0)  # 100 a minute are allowed to an app, over ten minutes
+    budget = Budget(60, 60.0)  # an app may make 100 per minute, averaged over ten minutes
     key_settings = ("reddit_client_id", "reddit_client_secret")
     needs_key = True
     parsers: ClassVar[Parsers] = {"token": parse_token, "listing": parse_listing}
 
     def __init__(self, key: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`key` is "client_id:client_secret" of an app. `clock` gives the seconds that a token's life is counted in."""
+        """`key` is "client_id:client_secret" of an app. `clock` gives seconds, for the lifetime of tokens."""
         self._credentials = b64encode(key.encode()).decode()
         self._clock = clock
         self._token = ""
         self._token_ends = float("-inf")
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. The newest post, and a token where there is none: two calls once a day, else one."""
+        """See Provider. The newest post, and a token if there is none: two calls once per day, else one."""
         await self._page(ask, {"limit": "1", "raw_json": "1"})
 
     async def posts(self, ask: Ask, since: float) -> tuple[Post, ...]:
-        """Posts made after `since` (unix seconds), newest first; one call for each hundred, one more for a token.
+        """Posts made after `since` (unix seconds), newest first: one call per hundred, one more for a token.
 
         Raises ProviderError. A token that is refused is forgotten: the next attempt gets another.
         """
@@ -113,7 +114,7 @@ class Reddit(Provider):
             page = await self._page(ask, params)
             found |= {post.post_id: post for post in page.posts if post.created > since}
             after = page.after
-            # By the last one: pinned posts come first, however old they are.
+            # By the last post: pinned posts come first, whatever their age.
             if after is None or not page.posts or page.posts[-1].created <= since:
                 break
         return tuple(found.values())

@@ -1,9 +1,9 @@
-"""What the providers of RSS feeds share: the bytes of one feed as headlines, by feedparser.
+"""Shared by the providers of RSS feeds: parses the bytes of one feed into headlines, with feedparser.
 
-feedparser is made to read anything at all, and so is kept from four habits of its own: it takes bytes that are a file's
-name for that file (so it gets a stream), tries other encodings (so it is told UTF-8, which is checked before), keeps
-what it can of a broken feed (so the feed must be well-formed: half an update is none), and lets entities grow (so there
-is no document type, which no feed of ours has). It never gets an address, so it never fetches.
+feedparser accepts nearly any input, so the input is restricted first. It opens a file if the bytes are a file name, so
+it gets a stream. It tries other encodings, so the feed must be UTF-8, and the encoding is passed. It keeps parts of a
+broken feed, so the feed must be well-formed. It expands entities, so a document type is refused; none of our feeds has
+one. It gets no address, so it fetches nothing.
 """
 
 from __future__ import annotations
@@ -26,58 +26,61 @@ from workers.asking.ports import NewsSource
 from workers.asking.provider import Ask, ProbePlan, Request
 
 MAX_FEED = 1 << 20
-"""Bytes of a feed: twelve times the largest recorded; beyond it the call fails."""
+"""Bytes of a feed: twelve times the largest recorded; a larger one fails the call."""
 _ACCEPT = "application/rss+xml, application/xml;q=0.9, */*;q=0.1"
 
-# A feed that has more than this is not what it seems, and is refused. Parts of feedparser take time in proportion to
-# the square of some of these, and nothing else runs meanwhile: within these limits it is done in about a second.
+# A feed beyond these limits is refused. The time of parts of feedparser grows with the square of some of these figures,
+# and it blocks the event loop. Within these limits it takes about a second.
 _MAX_ITEMS = 500  # eight times the longest feed recorded
 _MAX_IN_ITEM = 200  # elements from one item to the next; the most recorded are 40
 _MAX_ELEMENTS = 20_000
-_MAX_DEPTH = 100  # elements within one another; feeds have 5
-_MAX_ATTRIBUTES = 40  # of one element; the most are the name spaces of a feed, some ten
-_MAX_NAMESPACES = 40  # declared in the whole feed
-_MAX_TEXT = 2048  # characters of an element that is no article's text; the longest are links
-_MAX_NAME = 256  # characters of a person's name, in which feedparser looks for an address at every letter anew
+_MAX_DEPTH = 100  # depth of nested elements; feeds have 5
+_MAX_ATTRIBUTES = 40  # attributes per element; the root has the most: some ten name spaces
+_MAX_NAMESPACES = 40  # name spaces declared in the whole feed
+_MAX_TEXT = 2048  # characters of an element other than an article's text; the longest are links
+_MAX_NAME = 256  # characters of a person's name; feedparser searches it for an address from every letter on
 _LONG = frozenset({"description", "summary", "content", "content:encoded", "media:description"})
 _NAMES = ("author", "creator", "contributor", "editor", "publisher", "webmaster", "owner", "name", "email")
 _MAX_TITLE = 300  # characters, twice the longest recorded; the rest is cut off
-_MAX_GUID = 500  # characters; a longer one counts as none
-_MAX_CATEGORIES = 30  # of one article, twice the most recorded; further ones are dropped
-_MAX_CATEGORY = 60  # characters; a longer one is a sentence, and is dropped
+_MAX_GUID = 500  # characters; a longer one is ignored
+_MAX_CATEGORIES = 30  # per article, twice the most recorded; further ones are dropped
+_MAX_CATEGORY = 60  # characters; a longer one is a sentence and is dropped
 _TIMED = re.compile(
     r":\d\d(?:\.\d+)?\s*(?:[+-](?:0\d|1[0-4]):?[0-5]\d|UTC?|GMT|Z|[ECMPA][SD]T)\s*\Z", re.IGNORECASE | re.ASCII
 )
-"""The end of a date that says its time and zone: by an offset, or by a name of RFC 822 or of North America's Atlantic
-coast. feedparser takes any other name (CET, IST) for UTC, an offset of days for one, and a day for its midnight."""
+"""The end of a date with time and zone: an offset, or a zone name of RFC 822 or of North America's Atlantic coast.
+feedparser reads any other name (CET, IST) as UTC, accepts offsets of days, and reads a date without time as midnight.
+"""
 _HEAD = re.compile(rb"<\w")
 _DECLARATION = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _ROOTS = frozenset({"rss", "feed", "rdf:rdf"})
 _WORDS = {"content-type": "application/xml; charset=utf-8"}
 _ITS_OWN = (LookupError, ValueError, TypeError, AttributeError, RecursionError)
-"""What feedparser fails with on markup that it did not foresee (a category outside of an item is a KeyError): it
-documents no errors of its own."""
+"""Errors that feedparser raises for unexpected markup (KeyError for a category outside of an item). It documents none.
+"""
 
 
 class Feed(NewsSource):
-    """An outlet's feed as a provider: what is the same for all of them."""
+    """Base class of providers of an outlet's feed."""
 
     path: ClassVar[str]
-    """Of the feed, below `base_url`."""
-    budget = Budget(10, 60.0)  # no limit is known; once a minute is what we need, the rest is for restarts
+    """The feed's path below `base_url`."""
+    budget = Budget(10, 60.0)  # no limit is published; we need one per minute, the rest is for restarts
     refresh = 0.0
-    probe_plan = ProbePlan(90.0, 5)  # regenerated at most every five minutes; news already polls it
+    probe_plan = ProbePlan(
+        90.0, 5
+    )  # regenerated at most every five minutes; news already polls it, so a probe adds nothing
 
     def headers(self) -> Mapping[str, str]:
-        """What it may answer with."""
+        """The accepted media types."""
         return {"Accept": _ACCEPT}
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. The feed, where it has changed since this process read it last."""
+        """See Provider. The feed, as a conditional request."""
         await self.headlines(ask)
 
     async def headlines(self, ask: Ask) -> tuple[Headline, ...]:
-        """See NewsSource. Most of the time, the answer is that nothing has changed."""
+        """See NewsSource. A conditional request: usually nothing has changed."""
         parse = self.parsers["feed"]
         found: tuple[Headline, ...] = await ask(
             Request(self.path, parse, markup=True, conditional=True, limit=MAX_FEED)
@@ -86,11 +89,10 @@ class Feed(NewsSource):
 
 
 def parse_rss(provider: str, outlet: str, body: bytes, *, not_categories: Collection[str] = ()) -> tuple[Headline, ...]:
-    """Every article of one feed with a title, an http(s) link and a time, in its order.
+    """Every article of one feed with a title, an http(s) link and a time, in the feed's order.
 
-    `not_categories` are values of `domain` under which the feed says something else about its articles. What has no
-    time is left out: none is invented for it. Raises ProviderError for anything that is not a whole feed with at least
-    one such article.
+    `not_categories` are values of `domain` that don't mark a category. Articles without a time are left out. Raises
+    ProviderError if the feed is incomplete or has no such article.
     """
     _check(provider, body)
     try:
@@ -112,7 +114,7 @@ def parse_rss(provider: str, outlet: str, body: bytes, *, not_categories: Collec
 
 
 class _Census:
-    """Looks at all of a feed before feedparser does: cheap, in C, and it stops at the first thing that is too much."""
+    """Checks a feed's size and structure before feedparser reads it. It runs in C and stops at the first excess."""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
@@ -157,7 +159,7 @@ class _Census:
 
 
 def _check(provider: str, body: bytes) -> None:
-    """Raise ProviderError unless `body` is well-formed, in UTF-8, of bearable size, and free of declarations."""
+    """Raise ProviderError unless `body` is well-formed UTF-8 within the limits and without declarations."""
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -172,14 +174,14 @@ def _check(provider: str, body: bytes) -> None:
         reader.Parse(body, True)
     except expat.ExpatError as error:
         raise ProviderError(provider, f"not a whole feed: {expat.ErrorString(error.code)}") from None
-    # feedparser looks for declarations by regular expression, and so finds them in comments too.
+    # feedparser searches declarations by regular expression, so it also finds them in comments.
     first = _HEAD.search(body)
     if _DECLARATION.search(body, 0, first.start() if first else len(body)):
         raise ProviderError(provider, "a document type, which feeds have not")
 
 
 def _headline(outlet: str, entry: FeedParserDict, not_categories: Collection[str]) -> Headline | None:
-    """One item, or None where something is missing that an article must have."""
+    """One item, or None if it lacks something that an article must have."""
     title = plain(_text(entry, "title"), _MAX_TITLE)
     url = canonical_link(_text(entry, "link"))
     moment = entry.get("published_parsed") if _TIMED.search(_text(entry, "published")) else None
@@ -190,14 +192,14 @@ def _headline(outlet: str, entry: FeedParserDict, not_categories: Collection[str
         title=title,
         url=url,
         outlet=outlet,
-        published=float(calendar.timegm(moment)),  # feedparser's times are UTC, whatever zone the feed gave
+        published=float(calendar.timegm(moment)),  # feedparser converts times to UTC
         guid=guid if len(guid) <= _MAX_GUID else "",
         categories=_categories(outlet, entry, not_categories),
     )
 
 
 def _categories(outlet: str, entry: FeedParserDict, not_categories: Collection[str]) -> tuple[str, ...]:
-    """The item's categories, each once in whatever case; its outlet's own name says nothing and is none."""
+    """The item's categories, each once regardless of case; the outlet's own name is left out."""
     found: dict[str, str] = {}
     for tag in entry.get("tags", ()):
         name = plain(_text(tag, "term"), _MAX_CATEGORY + 1)
@@ -208,6 +210,6 @@ def _categories(outlet: str, entry: FeedParserDict, not_categories: Collection[s
 
 
 def _text(entry: FeedParserDict, key: str) -> str:
-    """A text of an entry; feedparser puts maps in its place where the feed gave the element attributes."""
+    """A text of an entry; for an element with attributes feedparser has a map instead."""
     value = entry.get(key)
     return value if isinstance(value, str) else ""

@@ -1,7 +1,7 @@
 """JSON-RPC of Solana: https://solana.com/docs/rpc
 
-Public nodes allow 100 requests in 10 s, 40 of one method (https://solana.com/docs/references/clusters); beyond it 429,
-and 403 for those who go on. Numbers are JSON numbers, not hex.
+Public nodes allow 100 requests in 10 s, 40 of one method (https://solana.com/docs/references/clusters). Further
+requests get 429, and later 403. Numbers are JSON numbers, not hex.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from workers.asking.provider import Ask, Count, Parsers, ProbePlan
 
 NAME = "solana_rpc"
 GENESIS = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
-"""Hash of mainnet's first block, which stands for the chain (documented with getGenesisHash)."""
+"""Hash of mainnet's first block, which identifies the chain (documented with getGenesisHash)."""
 _COMMITMENT = {"commitment": "confirmed"}
-"""Blocks that a supermajority voted for: about a second old, and never seen to be replaced."""
+"""Blocks that a supermajority voted for: about a second old, and no replacement of one is known."""
 
 
 def parse_height(body: bytes, provider: str = NAME) -> int:
@@ -36,7 +36,7 @@ def parse_genesis(body: bytes, provider: str = NAME) -> str:
 
 
 def parse_health(body: bytes, provider: str = NAME) -> str:
-    """getHealth: `ok`. Raises ProviderError; an RpcError where the node is behind its cluster."""
+    """getHealth: `ok`. Raises ProviderError; an RpcError if the node is behind its cluster."""
     health = result_of(provider, body, str)
     if health != "ok":
         raise ProviderError(provider, "not ok", field="$.result")
@@ -46,7 +46,7 @@ def parse_health(body: bytes, provider: str = NAME) -> str:
 class SolanaRpc(ChainNode):
     """One node."""
 
-    budget = Budget(40, 10.0)  # the documented limit for one method, kept for all of them
+    budget = Budget(40, 10.0)  # the documented limit per method, applied to all methods together
     probe_plan = ProbePlan(30.0)  # rpc_nodes asks each every 20 s
     parsers: ClassVar[Parsers] = {"height": parse_height, "genesis": parse_genesis, "health": parse_health}
 
@@ -59,11 +59,11 @@ class SolanaRpc(ChainNode):
         self.chain = chain
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. Whether it keeps up with its cluster."""
+        """See Provider. Whether the node is up to date with its cluster."""
         await ask(call("getHealth", (), partial(parse_health, provider=self.name)))
 
     async def height(self, ask: Ask) -> int:
-        """See ChainNode. Of a confirmed block; fewer than slots, for some slots have none."""
+        """See ChainNode. The newest confirmed block. Heights are lower than slots, as some slots have no block."""
         return await ask(call("getBlockHeight", (_COMMITMENT,), partial(parse_height, provider=self.name)))
 
     async def suggested_gas_price(self, ask: Ask) -> None:

@@ -1,6 +1,6 @@
 """The Block's feed: https://www.theblock.co/rss.xml
 
-Times are those of New York (`-0500`). Links carry utm_* parameters. Among the categories is its own name.
+Times have New York's zone (`-0500`). Links have utm_* parameters. The categories include its own name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def parse_feed(body: bytes) -> tuple[Headline, ...]:
 
 
 class TheBlock(Feed):
-    """One outlet: the newest 19 articles; older ones are on further pages, which are not read."""
+    """One outlet: the newest 19 articles; further pages are not read."""
 
     name = NAME
     outlet = OUTLET

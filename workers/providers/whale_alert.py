@@ -1,8 +1,8 @@
 """Whale Alert, API v1: https://docs.whale-alert.io
 
 Needs a key, sent as a header so that no URL holds it. The free plan allows ten calls a minute, transfers of 500,000 USD
-or more, and looks back an hour. A wrong key is answered with 401 and JSON labelled `text/plain`. Hashes and addresses
-of Ethereum come without `0x`. Where many addresses pay or are paid, words stand in place of the address (in an answer
+or more, and looks back an hour. A wrong key gets 401 and JSON labelled `text/plain`. Hashes and addresses of Ethereum
+come without `0x`. If there are many senders or receivers, words replace the address (in an answer
 of 2019: github.com/oklove40/soulsurfer, WhaleAlert/transactions.py). An answer holds up to 100 transfers, the oldest
 first, and a cursor for the rest.
 """
@@ -22,7 +22,7 @@ from workers.asking.provider import Amount, Ask, Count, Parsers, Provider, Reque
 
 NAME = "whale_alert"
 PAGE = 100
-"""Transfers an answer has at most."""
+"""Most transfers per answer."""
 LEAST_USD = 500_000
 """The smallest transfer that the free plan reports."""
 _SEVERAL = "multiple addresses"
@@ -75,7 +75,7 @@ class _Status(Struct):
 
 
 def parse_status(body: bytes) -> dict[str, str]:
-    """/status: by chain whether it is `connected`. Raises ProviderError."""
+    """/status: whether it is `connected`, by chain. Raises ProviderError."""
     answer = decode(NAME, body, _Status)
     if answer.result != "success":
         raise ProviderError(NAME, "an error in the answer", field="$.result")
@@ -91,7 +91,7 @@ class WhaleAlert(Provider):
     base_url = "https://api.whale-alert.io/v1"
     key_settings = ("whale_alert_key",)
     needs_key = True
-    budget = Budget(10, 60.0)  # the free plan
+    budget = Budget(10, 60.0)  # the free plan's limit
     parsers: ClassVar[Parsers] = {"transactions": parse_transactions, "status": parse_status}
 
     def __init__(self, key: str) -> None:
@@ -102,7 +102,7 @@ class WhaleAlert(Provider):
         return {"X-WA-API-KEY": self._key}
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. Which chains it follows."""
+        """See Provider. The chains that it follows."""
         await ask(Request("/status", parse_status))
 
     async def transfers(self, ask: Ask, least_usd: float, start: float, cursor: str | None = None) -> TransferPage:

@@ -95,7 +95,7 @@ class _Work:
         self.sources[node.name] = None
 
     def _begun(self, safe: int) -> Trail:
-        """The trail to continue, or a new one at the newest block that is deep enough if it is too old."""
+        """The trail to continue: a new one if there is none, moved ahead after a long absence."""
         if self.trail is None:
             return Trail(next=max(safe, 0))
         first = safe - MAX_CATCH_UP + 1
