@@ -1,8 +1,8 @@
 """Broadcast of one update to many clients: our prebuilt frames against `websocket.send` of ASGI, in one run.
 
-Both go through real sockets: N clients connect to a gateway-like server on loopback and read whatever comes. What is
-measured is the server's own CPU time per broadcast (`time.process_time` around it); the clients live in another
-process. Quote the ratio: it holds when the machine's speed drifts.
+Both go through real sockets: N clients connect to a gateway-like server on loopback and read all messages. The
+benchmark measures the server's CPU time per broadcast (`time.process_time`); the clients run in another process. Quote
+the ratio: it does not depend on the speed of the machine.
 
     python -m benchmarks.broadcast [--clients 500] [--updates 40]
 """
@@ -43,14 +43,14 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 
 
 def sample() -> dict[str, Any]:
-    """An update of `market_data`'s size: four maps of a hundred coins."""
+    """An update of the size of `market_data`: four maps of a hundred coins."""
     figures = {f"some-coin-{n}": 1234.5678 + n for n in range(_COINS)}
     maps = dict.fromkeys(("prices", "volumes", "market_caps", "price_changes"), figures)
     return {**maps, "source": "benchmark", "timestamp": "2025-11-11T10:30:00.000Z"}
 
 
 async def measure(clients: int, updates: int) -> tuple[list[float], list[float]]:
-    """CPU seconds of each broadcast, by ASGI send and by prebuilt frames, in turn."""
+    """CPU seconds of each broadcast, alternately by ASGI send and by prebuilt frames."""
     connected: dict[WebSocket, FrameProtocol] = {}
     everybody = asyncio.Event()
 
@@ -104,7 +104,7 @@ async def measure(clients: int, updates: int) -> tuple[list[float], list[float]]
 
 
 def main(clients: int = 500, updates: int = 40) -> None:
-    """Print both, and the ratio."""
+    """Print both medians and their ratio."""
     by_send, by_frame = asyncio.run(measure(clients, updates))
     table = Table(title=f"one update of {_COINS} coins to {clients} clients: server CPU, milliseconds")
     for heading in ("", "median", "min", "max"):

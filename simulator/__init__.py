@@ -1,1 +1,1 @@
-"""Upstreams that speak the providers' own formats, with figures that move and faults on request; for demo and tests."""
+"""Simulated upstreams for demo and tests: the providers' own formats, moving figures, and faults on request."""

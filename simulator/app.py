@@ -1,4 +1,4 @@
-"""The simulator as one ASGI application: the Host header chooses who answers."""
+"""The simulator as one ASGI application: the Host header selects the simulated upstream."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from simulator.world.market import Market
 
 
 class Simulator:
-    """Every simulated host, the faults they have, and the requests they got."""
+    """All simulated hosts, their faults, and the counts of their requests."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Simulator:
         self.faults = FaultBook(self.hosts.keys())
         self.tally = Tally()
         self.stopping = asyncio.Event()
-        """Set when the server begins to stop: whatever hangs on purpose lets go."""
+        """Set when the server begins to stop, to end requests that hang on purpose."""
         self._apps = {name: _application(host) for name, host in self.hosts.items()}
         self._control = control(self.faults, self.tally, self.clock)
 

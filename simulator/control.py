@@ -1,4 +1,4 @@
-"""`/_simulator/…`: faults, request counts and the clock, on whatever Host."""
+"""`/_simulator/…`: faults, request counts and the clock, for any Host header."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from simulator.world.clock import Clock
 
 PREFIX = "/_simulator/"
 _MAX_PATHS = 1000
-"""Paths counted by name for each host, so that a scanner cannot fill memory; the rest are counted as `(other)`."""
+"""Paths counted by name per host, so that a scanner cannot fill memory; further ones count as `(other)`."""
 
 
 class Tally:
-    """How often each path of each host was asked since the start, faults included."""
+    """Requests per host and path since the start, faults included."""
 
     def __init__(self) -> None:
         self._hosts: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def count(self, host: str, path: str) -> None:
-        """One more request."""
+        """Count one request."""
         paths = self._hosts[host]
         paths[path if path in paths or len(paths) < _MAX_PATHS else "(other)"] += 1
 

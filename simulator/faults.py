@@ -1,4 +1,4 @@
-"""Faults on request: which there are, and which host has one now."""
+"""Faults on request: their kinds, and the hosts that have one now."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ class Fault(BaseModel):
 
 
 class FaultBook:
-    """The faults in force, at most one a host."""
+    """The faults in force, at most one per host."""
 
     def __init__(self, hosts: Collection[str]) -> None:
         self.hosts = hosts
         self._faults: dict[str, Fault] = {}
 
     def set(self, fault: Fault) -> None:
-        """From now on `fault.host` has this fault, instead of the one it had."""
+        """Give `fault.host` this fault, in place of its previous one."""
         self._faults[fault.host] = fault
 
     def clear(self, host: str | None = None) -> None:
-        """Heal `host`, or all."""
+        """Remove the fault of `host`, or all faults."""
         if host is None:
             self._faults.clear()
         else:
             self._faults.pop(host, None)
 
     def in_force(self) -> list[Fault]:
-        """All faults; `count` is what is left of it."""
+        """All faults; `count` is the number of requests that remain."""
         return list(self._faults.values())
 
     def take(self, host: str) -> Fault | None:
-        """The fault that spoils the request that just came in, and one less of it where it is counted."""
+        """The fault for the present request; one with a `count` is used up by one."""
         fault = self._faults.get(host)
         if fault is None or fault.count is None:
             return fault

@@ -1,4 +1,4 @@
-"""What the simulated feeds share: one XML document, sent whole only to those who don't have it yet."""
+"""Shared by the simulated feeds: one XML document; clients that have it already get 304."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMESPACES = """
 
 
 def page(title: str) -> str:
-    """What these sites say where they have no feed to give: HTML, as to everybody."""
+    """The HTML page that these sites send in place of a feed."""
     return f'<!DOCTYPE html><html lang="en"><head><title>{title}</title></head><body><h1>{title}</h1></body></html>'
 
 
@@ -58,12 +58,12 @@ def cdata(text: str) -> str:
 
 
 def numeric(text: str) -> str:
-    """Escaped as Django does it, apostrophes by their number."""
+    """`text` escaped as Django does it, with apostrophes as numeric entities."""
     return escape(text, {"'": "&#39;", '"': "&quot;"})
 
 
 def _is_known(request: Request, etag: str, stories: Sequence[Story]) -> bool:
-    """Whether the client has this version already; an ETag counts more than a date."""
+    """Whether the client has this version already; an ETag takes precedence over a date."""
     if (known := request.headers.get("if-none-match")) is not None:
         return etag in (tag.strip().removeprefix("W/") for tag in known.split(",")) or known.strip() == "*"
     if (since := request.headers.get("if-modified-since")) is None:

@@ -1,4 +1,4 @@
-"""What a simulated host is: its routes and the forms of its errors. One file in `simulator/hosts/` makes one."""
+"""The parts of a simulated host: its routes and its error responses. Each file in `simulator/hosts/` defines one."""
 
 from __future__ import annotations
 
@@ -16,41 +16,43 @@ from simulator.world.market import Market
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What every host answers from."""
+    """The simulated world and settings, shared by all hosts."""
 
     market: Market
     clock: Clock
     coingecko_refresh: float = 60.0
-    """How long CoinGecko's cache keeps an answer (its real `s-maxage`); 0 for figures that are always fresh."""
+    """Seconds for which CoinGecko's cache keeps an answer (its real `s-maxage`); 0 for figures that are always fresh.
+    """
     binance_weight: int = 6000
-    """Request weight that Binance allows a minute (its real limit for one address); beyond it 429 until the next."""
+    """Request weight that Binance allows per minute (its real limit per address); then 429 until the next minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One upstream: what it answers, and how it says no.
+    """One upstream: its routes and its error responses.
 
     Recorded are CoinGecko's 500, CoinPaprika's 404, and the form of CoinGecko's 404 and Binance's errors. Others follow
-    documentation or custom, and CoinPaprika's and CoinLore's refusals are made up: rely on their status and headers.
+    documentation or convention. The bodies of CoinPaprika's and CoinLore's refusals are made up, so rely only on their
+    status and headers.
     """
 
     routes: Sequence[Route]
     figures: tuple[str, ...]
-    """Keys under which its figures are: the first one found is what the fault `wrong_types` spoils."""
+    """Keys of its figures; the fault `wrong_types` replaces the first one found."""
     examples: tuple[str, ...]
-    """GETs that are answered with a figure, as path and query; none where the host wants a POST or a token."""
+    """GETs with a figure in the answer, as path and query; empty if the host needs a POST or a token."""
     not_found: Any
     too_many: Any
     server_error: Any
     error_in_200: Any
     banned: Any = None
-    """Body of a 418; as `too_many` where the provider has none of its own."""
+    """Body of a 418; that of `too_many` if the provider has no other."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers of its limits and errors, besides `retry-after`."""
+    """Headers of its error responses, besides `retry-after`."""
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer as these APIs send it: compact, UTF-8, never `NaN`. A text that begins with `<` is an HTML page."""
+    """A JSON response as these APIs send it: compact, UTF-8, without `NaN`. Text that begins with `<` is HTML."""
     if isinstance(body, str) and body.startswith("<"):
         return HTMLResponse(body, status, headers=dict(headers or {}))
     return Response(
@@ -61,13 +63,13 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 
 def significant(value: float, digits: int = 6) -> int | float:
-    """`value` with so many significant digits; without a fraction, an int, as CoinGecko writes it."""
+    """`value` with `digits` significant digits; an int if it has no fraction, as CoinGecko writes it."""
     rounded = float(f"{value:.{digits}g}")
     return int(rounded) if rounded.is_integer() else rounded
 
 
 def whole(text: str | None, default: int, low: int, high: int) -> int:
-    """A query parameter as a number from `low` to `high`; anything else means `default`, as these APIs have it."""
+    """A query parameter as a number from `low` to `high`; anything else means `default`, as in these APIs."""
     if text is None or not (text.isascii() and text.isdecimal()) or len(text) > 9:
         return default
     return min(max(int(text), low), high)

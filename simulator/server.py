@@ -14,12 +14,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from simulator.app import Simulator
 from simulator.wire import TRANSPORT
 
-_GRACE = 3.0  # s for clients that don't read their answer; whatever hangs lets go at once (Simulator.stopping)
+_GRACE = (
+    3.0  # s for clients that don't read their answer; requests that hang on purpose end at once (Simulator.stopping)
+)
 _LOOK = 0.002  # s between two looks at whether all connections are closed: it takes some turns of the loop
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 that shows each request its transport, so that a fault can cut the connection in mid-answer."""
+    """HTTP/1.1 that passes its transport to each request, so that a fault can cut the connection during an answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -33,7 +35,7 @@ class _Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A uvicorn that leaves signals to its caller and wakes at once when told to stop."""
+    """A uvicorn server that leaves signals to its caller and stops without a delay."""
 
     def __init__(self, simulator: Simulator, sock: socket.socket) -> None:
         super().__init__(
@@ -44,8 +46,8 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 access_log=False,
                 server_header=False,
-                # Longer than clients keep a connection (httpx: 5 s), as real hosts do: with as long, some requests meet
-                # the end of their connection.
+                # Longer than clients keep a connection (httpx: 5 s), as with real hosts: with the same time, some
+                # requests would be sent on a connection that is just closing.
                 timeout_keep_alive=60,
                 log_config=None,
             )
@@ -55,27 +57,27 @@ class Server(uvicorn.Server):
         self._stop = asyncio.Event()
         self.url = _url(sock)
         self.serving = asyncio.create_task(self.serve(sockets=[sock]))
-        """Done when the server has stopped; raises what it died of. `running` awaits it."""
+        """Done when the server has stopped; raises its error, if any. `running` awaits it."""
 
     def stop(self) -> None:
-        """Finish: open requests are let go, then `serve` returns."""
+        """Stop: hanging requests end, then `serve` returns."""
         self.should_exit = True
         self._simulator.stopping.set()
         self._stop.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen, and say so."""
+        """Begin to listen, and set `listening`."""
         await super().startup(sockets)
         self.listening.set()
 
     async def main_loop(self) -> None:
-        """Keep uvicorn's Date header current, once a second, until `stop`."""
+        """Update uvicorn's Date header once per second, until `stop`."""
         while not await self.on_tick(0):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 1.0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close everything. uvicorn's own pauses for a tenth of a second, and hundreds of tests stop a simulator."""
+        """Close everything. uvicorn's own method waits for 0.1 s, and hundreds of tests stop a simulator."""
         for server in self.servers:
             server.close()
         for sock in sockets or []:
@@ -123,7 +125,7 @@ async def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) 
     try:
         await asyncio.wait((server.serving, listening), return_when=asyncio.FIRST_COMPLETED)
         if server.serving.done():
-            await server.serving  # raises what went wrong
+            await server.serving  # raises the server's error
         yield server
     finally:
         listening.cancel()

@@ -1,7 +1,7 @@
-"""What each fault looks like on the wire.
+"""The effect of each fault on the wire.
 
-Each function in `SPOIL` answers one request. Those that break the connection itself need its transport, which
-`simulator.server` puts into the ASGI scope: ASGI has no word for "close now".
+Each function in `SPOIL` answers one request. Functions that break the connection need its transport, which
+`simulator.server` puts into the ASGI scope: ASGI has no message to close a connection at once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PORTAL = """<!DOCTYPE html>
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request to be spoilt, and everything that takes."""
+    """One request with a fault, and everything needed to answer it."""
 
     fault: Fault
     host: Host
@@ -49,9 +49,9 @@ class Exchange:
         await response(self.scope, self.receive, self.send)
 
     async def genuine(self) -> tuple[Message, bytes]:
-        """The start message and the body that the host would have sent to a client without a cached answer."""
+        """The start message and the body that the host sends to a client without a cached answer."""
         messages: list[Message] = []
-        # "Not modified" has no body that could be spoilt.
+        # "Not modified" has no body to change.
         headers = [pair for pair in self.scope["headers"] if pair[0] not in _CONDITIONS]
 
         async def keep(message: Message) -> None:
@@ -68,7 +68,7 @@ class Exchange:
         return messages
 
     async def gone(self, timeout: float | None = None) -> bool:
-        """Wait until the client has left or the simulator stops; False if `timeout` seconds came first."""
+        """Wait until the client disconnects or the simulator stops; False after `timeout` seconds."""
         waits = [asyncio.ensure_future(self._left()), asyncio.ensure_future(self.stopping.wait())]
         try:
             done, _ = await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -79,9 +79,9 @@ class Exchange:
         return bool(done)
 
     async def cut(self) -> None:
-        """Close the connection now, whatever was not sent yet."""
+        """Close the connection now, and discard what is not sent yet."""
         self.transport.abort()
-        await self._left()  # uvicorn has noticed too: otherwise it would answer 500 on our behalf
+        await self._left()  # until uvicorn has noticed: otherwise it would answer 500
 
     async def _left(self) -> bool:
         while (await self.receive())["type"] != "http.disconnect":
@@ -129,7 +129,7 @@ async def _hang(exchange: Exchange) -> None:
 
 
 async def _slow(exchange: Exchange) -> None:
-    received = await exchange.request()  # before the wait, which reads on
+    received = await exchange.request()  # before the wait, which continues to read
     if await exchange.gone(exchange.fault.seconds):
         await exchange.cut()
         return
@@ -148,9 +148,9 @@ async def _truncated(exchange: Exchange) -> None:
     start, body = await exchange.genuine()
     await exchange.send(start)  # with the whole body's content-length
     await exchange.send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-    exchange.transport.close()  # after what was written has gone out
+    exchange.transport.close()  # after the written data is sent
     await exchange.gone()
-    await exchange.cut()  # if the client did not read it all until we stop
+    await exchange.cut()  # if the client has not read everything by the stop
 
 
 async def _truncated_json(exchange: Exchange) -> None:
@@ -162,7 +162,7 @@ async def _wrong_types(exchange: Exchange) -> None:
     start, body = await exchange.genuine()
     if body.startswith(b"<"):
         body = _spoilt_markup(body, exchange.host.figures)
-    elif body:  # a redirect has none
+    elif body:  # a redirect has no body
         body = json.dumps(_spoilt(json.loads(body), exchange.host.figures)).encode()
     await _resend(exchange, start, body)
 
@@ -181,7 +181,9 @@ async def _error_in_200(exchange: Exchange) -> None:
 
 
 async def _refuse(exchange: Exchange) -> None:
-    await exchange.cut()  # closed before the first byte is as near as it gets: all hosts share one listening port
+    await (
+        exchange.cut()
+    )  # the closest to a refused connection: all hosts share one listening port, so close before the first byte
 
 
 SPOIL: dict[FaultName, Callable[[Exchange], Awaitable[None]]] = {
@@ -212,15 +214,17 @@ async def _resend(exchange: Exchange, start: Message, body: bytes) -> None:
 
 
 def _spoilt_markup(body: bytes, figures: Collection[str]) -> bytes:
-    """`body` with the text of every element that is a figure replaced: markup has no types, and of a feed that is wrong
-    in one item the others can be read."""
+    """`body` with the text replaced in every element that is a figure.
+
+    Markup has no types, and a feed with one wrong item can still be read, so all of them are replaced.
+    """
     for figure in figures:
         body = re.sub(b"<%b>[^<]*" % figure.encode(), b"<%b>{}" % figure.encode(), body)
     return body
 
 
 def _spoilt(body: Any, figures: Collection[str]) -> Any:
-    """`body` with the first figure replaced by an object. Where there is none, the whole body becomes a string."""
+    """`body` with the first figure replaced by an object. Without a figure the whole body becomes a string."""
     for figure in figures:
         if _replace(body, figure):
             return body
@@ -237,14 +241,14 @@ def _replace(node: Any, key: str) -> bool:
 
 
 def _zeroed(node: Any, figures: Collection[str]) -> Any:
-    """`node` with every number of these keys at zero, which is how many upstreams say that they don't know."""
+    """`node` with every number of these keys set to zero, which many upstreams send for unknown figures."""
     if isinstance(node, dict):
         return {key: _zero(value) if key in figures else _zeroed(value, figures) for key, value in node.items()}
     return [_zeroed(child, figures) for child in node] if isinstance(node, list) else node
 
 
 def _zero(value: Any) -> Any:
-    """Zero where `value` is a number, as text where it is text."""
+    """Zero if `value` is a number, as text if it is text; else `value`."""
     if isinstance(value, str):
         return "0" if value.isdecimal() else value
     return 0 if isinstance(value, int | float) else value

@@ -54,5 +54,5 @@ HOSTS: dict[str, str] = {
 
 
 def open_hosts(world: World) -> dict[str, Host]:
-    """Every host, each with state of its own (two names of one provider do not share a rate limit)."""
+    """All hosts, each with its own state (two names of one provider do not share a rate limit)."""
     return {name: import_module(module).host(world) for name, module in HOSTS.items()}

@@ -14,9 +14,9 @@ from simulator.world.crowd import Crowd
 from simulator.world.market import DAY
 
 _MOST = 400
-"""Days that `limit=0`, which means all, gives here; the real index begins in February 2018."""
+"""Days for `limit=0`, which means all; the real index begins in February 2018."""
 _CLASSES = ((25, "Extreme Fear"), (46, "Fear"), (54, "Neutral"), (75, "Greed"), (100, "Extreme Greed"))
-"""The highest value of each, as recorded."""
+"""The highest value of each class, as recorded."""
 
 
 def host(world: World) -> Host:

@@ -14,7 +14,7 @@ from simulator.host import Host, World, answer
 from simulator.world.coins import Coin
 
 _DELISTED = ("BCCUSDT", "VENUSDT", "ERDUSDT", "BEARUSDT")
-"""Symbols that Binance dropped but still lists in its full answer, at zero."""
+"""Symbols that Binance dropped but still has in its full answer, with zeros."""
 _SHARE = 0.25
 _NO_CACHE = {"cache-control": "no-cache, no-store, must-revalidate", "server": "nginx"}
 _BAD_SYMBOL = {"code": -1121, "msg": "Invalid symbol."}
@@ -37,7 +37,7 @@ class _Weights:
         self._used = 0
 
     def spend(self, weight: int, time: float) -> int:
-        """Weight used this minute, `weight` included."""
+        """Add `weight` to the current minute. Returns the weight used in it."""
         if (minute := int(time // 60)) != self._minute:
             self._minute, self._used = minute, 0
         self._used += weight
@@ -58,7 +58,7 @@ def host(world: World) -> Host:
         return answer(body, status, headers)
 
     def asked(request: Request) -> list[str] | None:
-        """Symbols of the query; None for all."""
+        """Symbols in the query; None for all."""
         one, many = request.query_params.get("symbol"), request.query_params.get("symbols")
         if one is not None and many is not None:
             raise _Refused({"code": -1128, "msg": "Combination of optional parameters invalid."})
@@ -144,7 +144,7 @@ def _day(world: World, name: str, coin: Coin | None, time: float, full: bool) ->
         day = world.market.range(coin, time, "binance")
         last, open_price = _price(world, coin, time), _price(world, coin, time - 86_400)
         rate = world.market.price(tether, time)
-        # Tether moved too since the day's high and low, so the current price is held against them once more.
+        # Tether has moved too since the day's high and low, so the current price is compared with them again.
         high, low = max(day.high / rate, last, open_price), min(day.low / rate, last, open_price)
         average = min(max(day.average / rate, low), high)
         volume = world.market.volume(coin, time) * _SHARE / rate

@@ -1,7 +1,7 @@
 """blockchain.com: https://www.blockchain.com/explorer/api
 
-blockchain.info has the chain, api.blockchain.info statistics and charts; here each name answers for both. A wrong path
-is an HTML page. Three figures of /stats are as wrong as the real ones.
+blockchain.info has the chain, api.blockchain.info statistics and charts; here each name has both. A wrong path returns
+an HTML page. Three figures of /stats are wrong in the same way as the real ones.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def host(world: World) -> Host:
             "timestamp": float(int(time * 1000)),
             "market_price_usd": round(price, 2),
             "hash_rate": chain.hashrate(time) / 1e9,
-            "total_fees_btc": -80_000_000_000,  # as recorded: see PROVIDERS
+            "total_fees_btc": -80_000_000_000,  # as recorded
             "n_btc_mined": blocks * REWARD,
             "n_tx": chain.transactions_24h(time),
             "n_blocks_mined": blocks,
@@ -118,7 +118,7 @@ def host(world: World) -> Host:
 
 
 def _figure(chain: Bitcoin, name: str, day: float) -> float:
-    """The point of the day that begins at `day`; all from the one chain."""
+    """The point of the day that begins at `day`, computed from the simulated chain."""
     end = day + DAY
     transactions = chain.transactions_24h(end)
     fees = transactions * 400 * chain.fees(end).slow / 1e8
@@ -133,7 +133,7 @@ def _figure(chain: Bitcoin, name: str, day: float) -> float:
 
 
 def _sent(chain: Bitcoin, time: float) -> int:
-    """Sats of 24 h, as estimates have it: a few per transaction."""
+    """Estimated sats sent in 24 h: a fixed amount per transaction."""
     return chain.transactions_24h(time) * 200_000_000
 
 

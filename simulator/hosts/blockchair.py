@@ -95,5 +95,5 @@ def _ethereum(world: World, time: float) -> dict[str, Any]:
 
 
 def _stamp(time: float) -> str:
-    """UTC without saying so."""
+    """UTC, without a zone."""
     return iso(time, "seconds").replace("T", " ").removesuffix("Z")

@@ -11,7 +11,7 @@ from simulator.world.clock import iso
 from simulator.world.ethereum import Ethereum
 from simulator.world.market import DAY
 
-_BLOCKS = 50  # whose use of gas is averaged: ten minutes
+_BLOCKS = 50  # blocks whose use of gas is averaged: ten minutes
 _HEADERS = {"x-ratelimit-limit": "180", "x-ratelimit-remaining": "179", "x-ratelimit-reset": "30000"}
 
 
@@ -35,7 +35,7 @@ def host(world: World) -> Host:
             "network_utilization_percentage": _utilization(chain, time),
             "static_gas_price": None,
             "total_blocks": str(chain.height(time) - 1000),  # an estimate: not the height
-            # The last whole day, whatever the name says.
+            # The last whole day, despite the name.
             "transactions_today": str(chain.transactions_24h(time // DAY * DAY)),
             "tvl": None,
         }

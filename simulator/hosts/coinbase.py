@@ -66,5 +66,5 @@ def host(world: World) -> Host:
 
 
 def _text(price: float) -> str:
-    """Cents for dear coins, more decimals for cheap ones."""
+    """A price as text: two decimals for expensive coins, more for cheap ones."""
     return f"{price:.{2 if price >= 100 else 5 if price >= 1 else 10}f}"

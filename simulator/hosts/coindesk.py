@@ -1,6 +1,6 @@
-"""CoinDesk's feed: titles and texts in CDATA, ids that are no links, several authors, utm_* and a slash on links.
+"""CoinDesk's feed: titles and texts in CDATA, ids that are not links, several authors, links with utm_* and a slash.
 
-The address with a slash leads to the one without, which the feed itself names.
+The address with a slash redirects to the one without, which is the one in the feed.
 """
 
 from __future__ import annotations

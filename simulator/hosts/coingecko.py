@@ -23,7 +23,7 @@ _LIMITED = (
 )
 _CAP_SYMBOLS = 10
 _TRENDING = 15
-"""Coins in the list of those searched most: 15 since 2024, 7 before."""
+"""Coins in the trending list: 15 since 2024, 7 before."""
 
 
 def host(world: World) -> Host:
@@ -31,7 +31,7 @@ def host(world: World) -> Host:
     market, crowd = world.market, Crowd(world.market)
 
     def as_of() -> float:
-        """Time of the figures in the CDN's cache: they are renewed at most every `coingecko_refresh` seconds."""
+        """Time of the figures in the CDN's cache, which is renewed at most every `coingecko_refresh` seconds."""
         now, keep = world.clock.now(), world.coingecko_refresh
         return math.floor(now / keep) * keep if keep > 0 else now
 
@@ -134,7 +134,7 @@ def host(world: World) -> Host:
             Route("/api/v3/simple/price", simple_price),
             Route("/api/v3/global", global_figures),
             Route("/api/v3/search/trending", trending),
-            Route("/api/v3/coins/{id}", one_coin),  # after /markets, which is no coin
+            Route("/api/v3/coins/{id}", one_coin),  # after /markets, which is not a coin
         ],
         figures=("sentiment_votes_up_percentage", "coins", "current_price", "usd", "active_cryptocurrencies"),
         examples=("/api/v3/coins/markets?vs_currency=usd",),
@@ -218,7 +218,7 @@ def _trending_row(world: World, coin: Coin, rank: int, score: int, time: float) 
 
 
 def _coin(coin: Coin, rank: int, up: float, time: float) -> dict[str, Any]:
-    """One coin of /coins/{id}; its community figures are as empty as they are since 2024."""
+    """One coin of /coins/{id}; its community figures are empty, as they have been since 2024."""
     return {
         "id": coin.id,
         "symbol": coin.symbol,

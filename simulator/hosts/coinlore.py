@@ -80,7 +80,7 @@ def host(world: World) -> Host:
 
 
 def _row(world: World, coin: Coin, rank: int, time: float) -> dict[str, Any]:
-    """What both ticker forms share. `volume24` is still a number here: only /ticker/ makes a string of it."""
+    """Fields of both ticker forms. `volume24` is a number here; only /ticker/ turns it into a string."""
     market = world.market
     price = market.price(coin, time, "coinlore")
     bitcoin = market.price(market.by_id["bitcoin"], time, "coinlore")
@@ -90,7 +90,7 @@ def _row(world: World, coin: Coin, rank: int, time: float) -> dict[str, Any]:
         "name": coin.name,
         "nameid": coin.coinlore_slug,
         "rank": rank,
-        # Two decimals for what costs a dollar or more; below that as many as the price needs.
+        # Two decimals from a dollar on; below that as many as the price needs.
         "price_usd": f"{price:.2f}" if price >= 1 else f"{price:.10f}".rstrip("0"),
         "percent_change_24h": f"{market.change(coin, time):.2f}",
         "percent_change_1h": f"{market.change(coin, time, 3600):.2f}",

@@ -1,7 +1,7 @@
 """CoinMarketCap: https://coinmarketcap.com/api/documentation/pro-api-reference/keyless-public-api.md
 
-Its list of coins, with a key, and its fear and greed index, with and without. No answer of it was recorded: this
-follows the documentation.
+Its list of coins, with a key, and its fear and greed index, with and without. No answer was recorded: this follows the
+documentation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from simulator.world.crowd import Crowd
 from simulator.world.market import Market
 
 _RENEWED = 900.0
-"""Seconds for which a value stands."""
+"""Seconds between two values."""
 _CLASSES = ((19, "Extreme fear"), (39, "Fear"), (59, "Neutral"), (79, "Greed"), (100, "Extreme greed"))
 
 
@@ -30,7 +30,7 @@ def host(world: World) -> Host:
 
     async def keyless(request: Request) -> Response:
         time = math.floor(clock.now() / _RENEWED) * _RENEWED
-        value = crowd.greed(time, 4.0, 0.5)  # its own scale: more of the last day than alternative.me's
+        value = crowd.greed(time, 4.0, 0.5)  # its own scale, with more weight on the last day than alternative.me's
         data = {
             "value": value,
             "update_time": iso(time),
@@ -88,7 +88,7 @@ def _row(market: Market, coin: Coin, rank: int, time: float) -> dict[str, Any]:
 
 
 def _status(clock: Clock, code: int | str, message: str) -> dict[str, Any]:
-    """`error_code` is a number or a string, as it happens."""
+    """`error_code` is a number or a string, which varies in the real API."""
     return {
         "timestamp": iso(clock.now()),
         "error_code": code,

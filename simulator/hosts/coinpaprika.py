@@ -98,7 +98,7 @@ def _ticker(world: World, coin: Coin, rank: int, time: float) -> dict[str, Any]:
         "symbol": coin.symbol.upper(),
         "rank": rank,
         "circulating_supply": int(coin.supply),
-        "total_supply": int(coin.total_supply or 0),  # 0 is how CoinPaprika says "unknown"
+        "total_supply": int(coin.total_supply or 0),  # 0 means unknown
         "max_supply": int(coin.max_supply or 0),
         "beta_value": coin.volatility,
         "first_data_at": "2010-07-17T00:00:00Z",

@@ -14,7 +14,7 @@ from simulator.host import Host, World
 from simulator.world.newsroom import Story
 
 _TRACKED = "?utm_source=rss_feed&utm_medium=rss&utm_campaign=rss_partner_inbound"
-_CATEGORISED = 5  # one in so many articles has categories
+_CATEGORISED = 5  # one in this many articles has categories
 
 
 def host(world: World) -> Host:

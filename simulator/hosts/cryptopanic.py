@@ -1,6 +1,6 @@
 """CryptoPanic: https://cryptopanic.com/developers/api/
 
-Accepts any token; its posts lead to its own pages.
+Accepts any token. Links of posts lead to CryptoPanic's own pages.
 """
 
 from __future__ import annotations

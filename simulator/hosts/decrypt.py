@@ -1,4 +1,4 @@
-"""Decrypt's feed: blank lines, ids that look like links, empty categories, apostrophes by number, escaped twice."""
+"""Decrypt's feed: blank lines, ids that look like links, empty categories, numeric entities, texts escaped twice."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _render(stories: Sequence[Story], newest: str) -> str:
 
 
 def _item(story: Story) -> str:
-    # Escaped twice: what the item's title is to others is HTML here.
+    # Escaped twice: the title is HTML, and is escaped again for XML.
     title = escape(story.marked) if story.marked else numeric(story.title)
     tracked = "?utm_source=decrypt&utm_medium=syndication" if "theblock.co" in story.link else ""
     summary = "" if story.number % 58 == 0 else f"\n    <description>{numeric(story.summary)}</description>"

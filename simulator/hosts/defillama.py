@@ -1,6 +1,6 @@
 """DefiLlama: https://api-docs.defillama.com
 
-What is locked moves with the price of the chain's coin. Names of chains are DefiLlama's.
+Value locked follows the price of the chain's coin. Names of chains are DefiLlama's.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _CACHE = 600.0
 """Seconds for which its answers are cached (recorded: `max-age=600`)."""
 _CACHED = {"cache-control": f"max-age={_CACHE:g}"}
 _HISTORY = 30
-"""Days of a chart, where the real one has years."""
+"""Days of a chart; the real one has years."""
 _SAMPLES = 48
-"""Blocks from which the fees of a day on Ethereum are reckoned."""
+"""Blocks sampled for the fees of a day on Ethereum."""
 _BITCOIN_VSIZE = 400
 """Virtual bytes of a transaction, on average, as blockchain.com's charts here have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One chain, in the middle of its walk."""
+    """One chain, with the middle values of its walk."""
 
     name: str
     coin: str
-    """Id of the coin with whose price the value moves."""
+    """Id of the coin whose price the value follows."""
     symbol: str | None
     cmc_id: str | None
     chain_id: int | None
@@ -45,7 +45,7 @@ class Chain:
     fees: float | None
     """Thousands of USD a day; None if they are not counted."""
     gecko_id: str | None = None
-    """Only where it is not `coin`; empty for none."""
+    """Only if it differs from `coin`; empty for none."""
 
 
 CHAINS = (
@@ -149,7 +149,7 @@ def locked(market: Market, chain: Chain, time: float) -> float:
 
 
 def fees(market: Market, chain: Chain, time: float) -> float | None:
-    """USD that users paid for transactions on `chain` in 24 h; of Bitcoin and Ethereum what their blocks say."""
+    """USD that users paid for transactions on `chain` in 24 h; for Bitcoin and Ethereum from their blocks."""
     if chain.fees is None:
         return None
     if chain.name == "Ethereum":
@@ -160,7 +160,7 @@ def fees(market: Market, chain: Chain, time: float) -> float | None:
     return chain.fees * 1e3 * (1 + 0.3 * market.wave(f"defillama/fees/{chain.name}", DAY, time))
 
 
-@lru_cache(maxsize=16)  # a few cached times are asked for at one time
+@lru_cache(maxsize=16)  # only a few cached times are in use at once
 def _ethereum_fees(market: Market, height: int) -> float:
     chain = Ethereum(market)
     step = int(DAY / chain.network.block_time) // _SAMPLES
@@ -202,7 +202,7 @@ def _protocol(market: Market, app: tuple[str, str, str, list[str], int, float], 
 
 
 def _fee_rows(market: Market, time: float) -> list[dict[str, Any]]:
-    """Chains and applications, the ones that took most first, as the real list is."""
+    """Chains and applications, the highest fees first, as in the real list."""
     rows = [
         _fee_row(chain.name, chain.name.lower().replace(" ", "-"), "Chain", [chain.name], fees(market, chain, time))
         for chain in CHAINS

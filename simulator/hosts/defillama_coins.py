@@ -12,7 +12,7 @@ _PREFIX = "coingecko:"
 
 
 def host(world: World) -> Host:
-    """coins.llama.fi. Coins of chains (`ethereum:0x...`) are not simulated, and so unknown."""
+    """coins.llama.fi. Tokens by contract (`ethereum:0x...`) are not simulated and count as unknown."""
 
     async def current(request: Request) -> Response:
         market, time = world.market, world.clock.now()

@@ -1,6 +1,6 @@
 """Blockstream's Esplora: https://github.com/Blockstream/esplora/blob/master/API.md
 
-`core` is what mempool.space has too.
+`core` is shared with mempool.space.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NOTICE = {
     "message": "Blockstream Explorer API NOTICE: Your request rate exceeds the current limit for unauthenticated use. "
     "Please reduce the number of requests, or register for a plan that fits your needs."
 }
-"""Also where the answer would be plain text."""
+"""Also for paths whose answer is plain text."""
 
 
 def host(world: World) -> Host:
@@ -54,7 +54,7 @@ def host(world: World) -> Host:
 
 
 def core(world: World, prefix: str) -> Sequence[Route]:
-    """What Esplora and mempool.space have in common."""
+    """The routes that Esplora and mempool.space share."""
     chain, clock = Bitcoin(world.market), world.clock
 
     async def tip_height(request: Request) -> Response:
@@ -177,7 +177,7 @@ def _input(tx: Transaction, index: int, spent: Output) -> dict[str, Any]:
 
 
 def _output(output: Output) -> dict[str, Any]:
-    """Without an address it is data. Scripts are left out, as no provider reads them."""
+    """An output without an address is data. Scripts are left out, as no provider reads them."""
     if output.address is None:
         script = "6a24aa21a9ed"
         return {"scriptpubkey": script, "scriptpubkey_asm": "OP_RETURN", "scriptpubkey_type": "op_return", "value": 0}

@@ -1,7 +1,7 @@
-"""JSON-RPC nodes of Ethereum and its kin: https://ethereum.github.io/execution-apis/
+"""JSON-RPC nodes of Ethereum and other EVM chains: https://ethereum.github.io/execution-apis/
 
-One file answers for every EVM node: the Host header says of which chain. A node is a block late at times, as nodes are;
-which blocks it gets late is its own, and always the same.
+One file answers for every EVM node; the Host header selects the chain. Like real nodes, a node sometimes has a block
+late. Which blocks are late depends on the node and is always the same.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ CHAIN_OF = {
     "optimism-rpc.publicnode.com": "optimism",
 }
 """Host → chain."""
-_LATE = 12  # of so many blocks a node gets one late
+_LATE = 12  # one in this many blocks reaches a node late
 _RANGE = 1000
-"""Blocks that one eth_getLogs may span (the limit that 1rpc told; others allow less or more)."""
+"""Blocks that one eth_getLogs may span (1rpc's limit; others allow less or more)."""
 _NO_LOGS = frozenset({"bsc-dataseed.binance.org"})
 """Nodes on which eth_getLogs is switched off."""
 
@@ -50,11 +50,11 @@ class Refusal(Exception):
 
 
 Methods = Mapping[str, Callable[[Sequence[Any]], Any]]
-"""What a node does with the params of each method; raises Refusal."""
+"""Per method, the function that answers its params; it may raise Refusal."""
 
 
 def host(world: World) -> Host:
-    """Every EVM node; the Host header chooses."""
+    """All EVM nodes; the Host header selects one."""
     nodes = {name: SimulatedNode(world, name) for name in CHAIN_OF}
 
     def methods(name: str) -> Methods:
@@ -64,7 +64,7 @@ def host(world: World) -> Host:
 
 
 def rpc_host(methods: Callable[[str], Methods]) -> Host:
-    """A host that takes a POST of one JSON-RPC call on `/`; `methods` are those of the node with that host name."""
+    """A host that takes a POST of one JSON-RPC call on `/`; `methods` returns a node's methods by host name."""
 
     async def serve(request: Request) -> Response:
         return answer(_answered(await request.body(), methods(request.url.hostname or "")))
@@ -81,14 +81,14 @@ def rpc_host(methods: Callable[[str], Methods]) -> Host:
 
 
 def _answered(body: bytes, methods: Methods) -> dict[str, Any]:
-    """The answer to one call, whatever it is."""
+    """The answer to one call, valid or not."""
     envelope: dict[str, Any] = {"jsonrpc": "2.0", "id": None}
     try:
         asked = json.loads(body)
     except ValueError:
         return envelope | {"error": {"code": -32700, "message": "parse error"}}
     if not isinstance(asked, dict) or not isinstance(asked.get("method"), str):
-        return envelope | {"error": {"code": -32600, "message": "invalid request"}}  # a batch is none here
+        return envelope | {"error": {"code": -32600, "message": "invalid request"}}  # batches are not supported
     envelope["id"] = asked.get("id")
     params = asked.get("params", [])
     method = methods.get(asked["method"])
@@ -104,10 +104,10 @@ def _answered(body: bytes, methods: Methods) -> dict[str, Any]:
 
 
 class SimulatedNode:
-    """One node: what it knows of its chain now."""
+    """One node, with its present view of the chain."""
 
     def __init__(self, world: World, name: str) -> None:
-        """KeyError for a host that is no EVM node."""
+        """KeyError for a host that is not an EVM node."""
         self._clock = world.clock
         self._name = name
         chain = CHAIN_OF[name]
@@ -191,14 +191,14 @@ class SimulatedNode:
             "gasUsedRatio": [chain.gas_used(number) / limit for number in numbers],
         }
         if shares:
-            # Tips of a block spread from a fifth to twice the usual.
+            # Tips within a block range from a fifth of the usual tip to twice as much.
             history["reward"] = [
                 [hex(round(chain.tip(number) * (0.2 + 1.8 * share / 100))) for share in shares] for number in numbers
             ]
         return history
 
     def _number(self, tag: Any) -> int:
-        """A block by number or name. ValueError for what is neither."""
+        """The block for a number or name. ValueError for anything else."""
         if tag in ("latest", "pending"):
             return self.height()
         if tag in ("safe", "finalized"):
@@ -211,7 +211,7 @@ class SimulatedNode:
 
 
 def _fits(log: dict[str, Any], topics: Sequence[Any]) -> bool:
-    """Whether a log has these topics; None stands for any, a list for any of its own."""
+    """Whether a log has these topics; None matches any topic, a list any of its members."""
     if len(topics) > len(log["topics"]):
         return False
     for wanted, topic in zip(topics, log["topics"], strict=False):

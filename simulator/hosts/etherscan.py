@@ -1,6 +1,7 @@
 """Etherscan V2: https://docs.etherscan.io/introduction
 
-Only the proxy module, for Ethereum. Any key is good; none is refused, with HTTP 200 as all its errors are.
+Only the proxy module, for Ethereum. Any key is accepted. A request without a key is refused, with HTTP 200 as for all
+its errors.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The Hugging Face hub: lists of models and datasets, https://huggingface.co/docs/hub/api
 
-Rows as recorded, or with no more than `expand` asks for; the rest of a list by the header Link, with a cursor; a weak
-ETag as Express makes them. Any token is a good one; with one, its owner's private model is in the list too. Downloads
-change once an hour. A repository that was renamed is answered by a 307 with text in it.
+Rows are as recorded, or have only the fields of `expand`. The header Link has the next page, with a cursor. ETags are
+weak, as Express makes them. Any token is accepted; with one, the list also has its owner's private model. Downloads
+change once per hour. A renamed repository gets a 307 with a text body.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIMITS = {"ratelimit": '"api";r=0;t=55', "ratelimit-policy": '"fixed window";"ap
 """Headers of a refusal."""
 _RENAMED = {"finbert": "ProsusAI/finbert"}
 _MOST = 1000
-"""Rows of a page, whatever `limit` says."""
+"""Most rows per page, even with a higher `limit`."""
 _KNOWN = {
     "models": ("ProsusAI/finbert", "ElKulako/cryptobert", "kk08/CryptoBERT", "burakutf/finetuned-finbert-crypto"),
     "datasets": ("ElKulako/stocktwits-crypto", "zeroshot/twitter-financial-news-sentiment"),
@@ -98,7 +98,7 @@ def _page(request: Request, kind: str, rows: Sequence[dict[str, Any]], now: floa
 
 
 def _tagged(request: Request, body: Any, headers: dict[str, str]) -> Response:
-    """An answer with its ETag, or 304 for those who have it."""
+    """An answer with its ETag, or 304 for clients that have it."""
     text = json.dumps(body, separators=(",", ":"))
     etag = f'W/"{len(text):x}-{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}"'
     limits = {"ratelimit": '"api";r=480;t=246', "ratelimit-policy": LIMITS["ratelimit-policy"]}
@@ -117,7 +117,7 @@ def _cursor(begin: int) -> str:
 
 
 def _position(cursor: str | None) -> int:
-    """Where a cursor of ours points; anything else begins at the start."""
+    """The position of a cursor; any other text means the start."""
     try:
         begin = json.loads(base64.b64decode(cursor or "", validate=True))["$skip"]
     except (ValueError, TypeError, KeyError):
@@ -126,7 +126,7 @@ def _position(cursor: str | None) -> int:
 
 
 def _current(row: dict[str, Any], now: float) -> dict[str, Any]:
-    """A row as it is now; each rises and falls by a tenth in days of its own."""
+    """A row with its current downloads; each rises and falls by a tenth within nine days."""
     phase = int(row["_id"], 16) % 1000 / 1000 + now // 3600 / (24 * 9)
     return row | {"downloads": int(row["downloads"] * (1 + 0.1 * math.sin(2 * math.pi * phase)))}
 

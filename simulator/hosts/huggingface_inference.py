@@ -1,8 +1,8 @@
-"""Hugging Face's inference router: text classification by a few models that it knows.
+"""Hugging Face's inference router: text classification by a few models.
 
-https://huggingface.co/docs/inference-providers/tasks/text-classification. The classes of each text come surest first,
-in a list of their own; a list of texts gives a list of such lists. Any token is a good one, but there must be one. What
-the "models" say comes from a few words.
+https://huggingface.co/docs/inference-providers/tasks/text-classification. The classes of each text are a list, the most
+probable first; a list of texts gets a list of such lists. Any token is accepted, but one is required. The simulated
+models score by a few words.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LABELS = {
     "kk08/CryptoBERT": ("LABEL_1", None, "LABEL_0"),
     "SamLowe/roberta-base-go_emotions": ("admiration", "surprise", "grief"),
 }
-"""What each model calls good news, no news and bad news."""
+"""Each model's labels for good, neutral and bad news."""
 _GOOD = frozenset({"rally", "rallies", "surge", "surges", "soars", "gains", "rises", "climbs", "approves", "jumps"})
 _BAD = frozenset({"crash", "plunges", "falls", "hack", "hacked", "lawsuit", "sues", "drops", "exploit", "slides"})
 _WORD = re.compile(r"[a-z]+")

@@ -21,7 +21,7 @@ _OLD_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
 _FOUR_LETTERS = frozenset({"XBT", "ETH", "XRP", "LTC", "XLM", "XMR", "ZEC", "ETC"})
 """Kraken's oldest assets: their pairs are keyed `XETHZUSD`, all others `SOLUSD`."""
 _DEAD = ("AI16Z/USD", "OMNI/USD", "STEP/USD")
-"""Pairs that the full answer still lists, at zero (as 108 of 1530 did when it was recorded)."""
+"""Pairs that the full answer still has, with zeros (108 of 1530 in the recording)."""
 
 
 def host(world: World) -> Host:
@@ -85,7 +85,7 @@ def _ticker(world: World, coin: Coin | None, time: float) -> dict[str, Any]:
         day = market.range(coin, time, "kraken")
         last = market.price(coin, time, "kraken")
         open_price = market.price(coin, time // 86_400 * 86_400, "kraken")
-        # Midnight may be a hair outside the sampled range: the venue's spread is not in the samples.
+        # Midnight's price may be slightly outside the sampled range: the samples lack the venue's spread.
         high, low, average = max(day.high, open_price), min(day.low, open_price), day.average
         volume = market.volume(coin, time) * _SHARE / average
     share = time % 86_400 / 86_400

@@ -1,6 +1,6 @@
 """mempool.space: https://mempool.space/docs/api/rest
 
-Limits are answered with an HTML page; here that is the fault `429_html`.
+The real service answers rate limits with an HTML page; here that is the fault `429_html`.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def host(world: World) -> Host:
 
 
 def _block(block: Block) -> dict[str, Any]:
-    """One block of /v1/blocks, keys in the recorded order; of `extras` what can be told of a simulated block."""
+    """One block of /v1/blocks, keys in the recorded order; `extras` has only the fields that a simulated block has."""
     spending = block.transactions[1:]
     total = sum(tx.fee for tx in spending)
     rates = sorted(tx.fee / tx.vsize for tx in spending)

@@ -1,6 +1,6 @@
-"""Reddit's website, as far as programs meet it: https://github.com/reddit-archive/reddit/wiki/OAuth2
+"""Reddit's website, as far as programs use it: https://github.com/reddit-archive/reddit/wiki/OAuth2
 
-It gives tokens to apps, whatever their id and secret are, and refuses everybody else since May 2026.
+It grants tokens to apps with any id and secret, and refuses all other requests, as since May 2026.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.routing import Route
 from simulator.host import Host, World, answer
 
 TOKEN_SECONDS = 86_400
-"""How long a token is good for."""
+"""Lifetime of a token in seconds."""
 UNAUTHORIZED = {"message": "Unauthorized", "error": 401}
 
 _BLOCKED = """<!doctype html>
@@ -58,12 +58,12 @@ def host(world: World) -> Host:
 
 
 def token_of(world: World, issued: int) -> str:
-    """The token given at that second: every host can check it from the seed, without storing it."""
+    """The token granted at that second: every host can verify it from the seed, without storage."""
     return f"{issued}-{sha256(f'{world.market.seed}/{issued}'.encode()).hexdigest()[:24]}"
 
 
 def is_valid(world: World, token: str) -> bool:
-    """Whether a token was given by this world's website, and is still good."""
+    """Whether a token was granted by this world's website and is not expired."""
     issued, _, _ = token.partition("-")
     if not (issued.isascii() and issued.isdecimal() and len(issued) < 12) or token != token_of(world, int(issued)):
         return False

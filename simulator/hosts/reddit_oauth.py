@@ -14,7 +14,7 @@ from simulator.hosts.reddit import UNAUTHORIZED, is_valid
 from simulator.world.crowd import Crowd, SimulatedPost
 
 _MOST = 1000
-"""Posts after which a list ends, however one asks."""
+"""Posts after which every list ends."""
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -57,7 +57,7 @@ def host(world: World) -> Host:
 
 
 def _child(post: SimulatedPost, subreddit: str, raw: bool) -> dict[str, Any]:
-    """One post, with those of the recorded keys that say anything."""
+    """One post, with the recorded keys that have information."""
     name = _name(post.number)
     link = f"/r/{subreddit}/comments/{name.removeprefix('t3_')}/simulated/"
     return {
@@ -88,7 +88,7 @@ def _child(post: SimulatedPost, subreddit: str, raw: bool) -> dict[str, Any]:
 
 
 def _name(number: int) -> str:
-    """A post's full name: its number to the base of 36."""
+    """A post's full name: its number in base 36."""
     digits = ""
     while number:
         number, digit = divmod(number, 36)
@@ -97,7 +97,7 @@ def _name(number: int) -> str:
 
 
 def _number(name: str) -> int | None:
-    """The post that a full name means; None where it means none."""
+    """The number of the post with a full name; None for an invalid name."""
     digits = name.removeprefix("t3_")
     if digits == name or not digits or len(digits) > 12 or any(digit not in _DIGITS for digit in digits):
         return None

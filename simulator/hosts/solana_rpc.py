@@ -13,7 +13,7 @@ _SLOTS = 405_318_582
 """A slot of the recordings, at `_SLOTS_AT` (unix seconds)."""
 _SLOTS_AT = 1_773_085_108
 _SKIPPED = 22_000_000
-"""Slots so far in which no block came; none more come here."""
+"""Slots without a block so far; here no more are added."""
 
 
 def host(world: World) -> Host:

@@ -1,4 +1,4 @@
-"""The Block's feed: times of New York, links with utm_*, its own name among the categories, indented texts."""
+"""The Block's feed: times in New York's zone, links with utm_*, its own name among the categories, indented texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simulator.feeds import NAMESPACES, cdata, feed_of, page
 from simulator.host import Host, World
 from simulator.world.newsroom import Story
 
-_NEW_YORK = timezone(timedelta(hours=-5))  # the recorded feed is of a winter
+_NEW_YORK = timezone(timedelta(hours=-5))  # the feed was recorded in winter
 _TRACKED = "?utm_source=rss&utm_medium=rss"
 
 

@@ -1,7 +1,7 @@
 """Whale Alert, API v1: https://docs.whale-alert.io
 
 Any key is accepted, but one is required. It reports the large transfers in Bitcoin's blocks, and some on Tron, which no
-other host has. A cursor is the number of transfers that came before.
+other host has. A cursor is the number of transfers on the previous pages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from simulator.host import Host, World, answer, whole
 from simulator.world.bitcoin import EXCHANGES, Bitcoin
 
 _SLOT = 20
-"""Seconds; each has one large transfer on Tron, or none."""
+"""Seconds per slot; each slot has at most one large transfer on Tron."""
 _BACK = 3600
 """Seconds that the free plan looks back."""
 _PAGE = 100
@@ -33,7 +33,7 @@ def host(world: World) -> Host:
     def refused(request: Request) -> Response | None:
         if request.headers.get("x-wa-api-key") or request.query_params.get("api_key"):
             return None
-        # As recorded: JSON that says it is plain text.
+        # As recorded: JSON labelled as plain text.
         body = {"result": "error", "message": "invalid api_key"}
         return JSONResponse(body, 401, headers={"content-type": "text/plain; charset=utf-8"})
 
@@ -120,7 +120,7 @@ def _row(
 def _party(address: str | None) -> dict[str, str]:
     if address is None:
         return {"owner": "unknown", "owner_type": "unknown"}
-    if address in EXCHANGES or address[-1] < "F":  # a quarter of Tron's too
+    if address in EXCHANGES or address[-1] < "F":  # also a quarter of Tron's
         return {"address": address, "owner": "binance", "owner_type": "exchange"}
     return {"address": address, "owner": "unknown", "owner_type": "unknown"}
 

@@ -1,4 +1,4 @@
-"""Bitcoin addresses that pass every checksum and belong to nobody: made from a hash, without a key."""
+"""Bitcoin addresses with valid checksums and without an owner: made from a hash, not from a key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def segwit(digest: bytes) -> str:
     pad = -bits % 5
     number <<= pad
     values = [0] + [number >> shift & 31 for shift in range(bits + pad - 5, -1, -5)]
-    check = _polymod([3, 3, 0, 2, 3, *values, 0, 0, 0, 0, 0, 0]) ^ 1  # 3 3 0 2 3 is "bc", spread as BIP 173 says
+    check = _polymod([3, 3, 0, 2, 3, *values, 0, 0, 0, 0, 0, 0]) ^ 1  # 3 3 0 2 3 is "bc", expanded according to BIP 173
     values += [check >> shift & 31 for shift in range(25, -1, -5)]
     return "bc1" + "".join(_BECH32[value] for value in values)
 

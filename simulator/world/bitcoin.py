@@ -1,9 +1,9 @@
 """The one Bitcoin chain behind all hosts: blocks, waiting transactions and statistics as a function of (seed, time).
 
-Each slot of ten minutes has one block, somewhere in it, so blocks come after 10 s or 20 min and after 10 min on
-average. A block has about a hundred transactions, not the real 3,000: enough for a handful of large ones and cheap to
-make. They arrive while the block before is the newest, wait, and are all in their block: what an explorer shows as
-unconfirmed is confirmed later, under the same id.
+Each slot of ten minutes has one block at a random time in it, so blocks are between seconds and 20 min apart, and 10
+min on average. A block has about a hundred transactions instead of the real 3,000: enough for a handful of large ones,
+and cheap to make. They arrive while the previous block is the newest, and are all in their block: an unconfirmed
+transaction is confirmed later, under the same id.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from simulator.world.addresses import legacy, segwit
 from simulator.world.market import DAY, Market
 
 SLOT = 600
-"""Seconds that Bitcoin's blocks are apart on average."""
+"""Average seconds between two blocks."""
 _FIRST_SLOT = 2_984_782 - 969_462
-"""Slot of block 0: that of the recorded block 969462, less its height."""
+"""Slot of block 0: the slot of the recorded block 969462, minus its height."""
 _RECORDED_DIFFICULTY = 1.32757073449487e14
 """Of 2026-10, as recorded."""
 _RETARGET = 2016
@@ -27,14 +27,14 @@ _RETARGET = 2016
 REWARD = 312_500_000
 """Sats that a block creates, from height 840000 to 1050000."""
 _FEWEST, _MOST = 60, 120
-"""Transactions a block."""
+"""Transactions per block."""
 EXCHANGES = (
     "34xp4vRoCGJym3xR7yCVPFHoCNxv4Twseo",  # Binance
     "bc1qm34lsc65zpw79lxes69zkqmk6ee3ewf0j77s3h",  # Binance
     "1NDyJtNTjmwk5xPNhjgAMu4HDHigtobu1s",  # Binance
     "bc1qgdjqv0av3q56jvd82tkdjpy7gdp9ut8tlqmgrpmv24sq90ecnvqqjwvw97",  # Bitfinex
 )
-"""Addresses known to be of exchanges, from public lists; large transfers go to and from them."""
+"""Known addresses of exchanges, from public lists; large transfers go to and from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Transaction:
 
     @property
     def fee(self) -> int:
-        """Sats left to the miner; 0 for a coinbase."""
+        """Sats for the miner; 0 for a coinbase."""
         if not self.inputs:
             return 0
         return sum(spent.sats for spent in self.inputs) - sum(output.sats for output in self.outputs)
@@ -87,7 +87,7 @@ class Fees:
 
 @dataclass(frozen=True, slots=True)
 class Mempool:
-    """What waits: so many transactions of so many virtual bytes that pay so many sats."""
+    """Waiting transactions: their number, virtual bytes and fees in sats."""
 
     count: int
     vsize: int
@@ -95,7 +95,7 @@ class Mempool:
 
 
 class Bitcoin:
-    """The chain at any time. Holds no state but caches, which all with the same market share."""
+    """The chain at any time. It has no state except caches, which instances with the same market share."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
@@ -124,7 +124,7 @@ class Bitcoin:
         return _block(self._market, height)
 
     def count(self, height: int) -> int:
-        """Transactions of block `height`, the coinbase among them; cheap."""
+        """Number of transactions of block `height`, the coinbase included; cheap to compute."""
         return Random(f"{self._market.seed}/count/{height}").randint(_FEWEST, _MOST)
 
     def transactions_24h(self, time: float) -> int:
@@ -141,7 +141,7 @@ class Bitcoin:
         return tuple(sorted((tx for tx in due if tx.arrived <= time), key=lambda tx: -tx.arrived))
 
     def transaction(self, txid: str, time: float) -> tuple[Transaction, Block | None] | None:
-        """A transaction that waits (None for its block) or is in one of the last dozen blocks."""
+        """A waiting transaction (with None for its block), or one of the last dozen blocks."""
         for tx in self.waiting(time):
             if tx.txid == txid:
                 return tx, None
@@ -154,15 +154,15 @@ class Bitcoin:
         return None
 
     def difficulty(self, time: float) -> float:
-        """Of the newest block."""
+        """Difficulty of the newest block."""
         return self._difficulty_at(self.height(time))
 
     def hashrate(self, time: float) -> float:
-        """Hashes a second, as blocks of the last hours let one estimate it: near what the difficulty stands for."""
+        """Hashes per second, estimated from blocks of the last hours: near the value that the difficulty implies."""
         return self.difficulty(time) * 2**32 / SLOT * (1 + 0.04 * self._market.wave("bitcoin/hashrate", 21_600, time))
 
     def mempool(self, time: float) -> Mempool:
-        """All that waits anywhere: far more than `waiting`, which will be in the next block."""
+        """The whole mempool: far more than `waiting`, which has only transactions of the next block."""
         wave = self._market.wave
         share = 0.6 * wave("bitcoin/mempool", 7200, time) + 0.1 * wave("bitcoin/mempool/now", 30, time)
         count = round(45_000 * (1 + share))
@@ -170,13 +170,13 @@ class Bitcoin:
         return Mempool(count, vsize, round(vsize * self.fees(time).slow / 4))
 
     def fees(self, time: float) -> Fees:
-        """Rates that follow how full the mempool is; `fast` ≥ `medium` ≥ `slow` ≥ 1."""
+        """Fee rates, which depend on the size of the mempool; `fast` ≥ `medium` ≥ `slow` ≥ 1."""
         base = 4 + 2.5 * self._market.wave("bitcoin/mempool", 7200, time)
         base += 0.5 * self._market.wave("bitcoin/fees", 120, time)
         return Fees(fast=base * 1.5, medium=base * 1.2, slow=base)
 
     def price(self, time: float) -> float:
-        """USD of one bitcoin, at no venue in particular."""
+        """USD per bitcoin, without a venue's spread."""
         return self._market.price(self._market.by_id["bitcoin"], time)
 
     def supply(self, time: float) -> int:
@@ -200,7 +200,7 @@ def _hex(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@lru_cache(maxsize=512)  # two days of blocks for one market; an older one is made again in some milliseconds
+@lru_cache(maxsize=512)  # two days of blocks for one market; an older block is made again in some milliseconds
 def _block(market: Market, height: int) -> Block:
     chain = Bitcoin(market)
     time = chain.time_of(height)
@@ -228,7 +228,7 @@ class _Maker:
         whales = set(self._random.sample(range(1, count), self._random.randint(3, 7)))
         spending = [self._large(i) if i in whales else self._small(i) for i in range(1, count)]
         earned = REWARD + sum(tx.fee for tx in spending)
-        outputs = (Output(self._address(), earned), Output(None, 0))  # the second commits to the witnesses
+        outputs = (Output(self._address(), earned), Output(None, 0))  # the second output commits to the witnesses
         return (Transaction(_hex(f"{self._name}/0"), (), outputs, 220, self._until), *spending)
 
     def _small(self, index: int) -> Transaction:
@@ -241,7 +241,7 @@ class _Maker:
         return self._sent(index, inputs, outputs)
 
     def _large(self, index: int) -> Transaction:
-        """1.3 to 60 million USD: far enough above a million for any moment's price; to, from or between exchanges."""
+        """A transfer of 1.3 to 60 million USD (above a million at any price); to, from or between exchanges."""
         sats = int(1.3e6 * (60 / 1.3) ** (self._random.random() ** 2) / self._price * 1e8)
         kind = self._random.choice(("deposit", "withdrawal", "between", "private", "private"))
         first, second = self._random.sample(EXCHANGES, 2)
@@ -253,11 +253,11 @@ class _Maker:
         return self._sent(index, [Output(sender, amount) for amount in whole], [Output(receiver, sats)])
 
     def _sent(self, index: int, inputs: list[Output], outputs: list[Output]) -> Transaction:
-        """With the fee taken, and the change back at the first input's address."""
+        """The transaction, with its fee and with the change to the first input's address."""
         vsize = 11 + 68 * len(inputs) + 31 * (len(outputs) + 1)
         fee = int(vsize * self._rate * self._random.uniform(0.5, 2.5)) + 1
         change = sum(spent.sats for spent in inputs) - sum(output.sats for output in outputs) - fee
-        if change > 546:  # less is dust, which no node would pass on: it goes to the miner
+        if change > 546:  # less is dust, which nodes don't relay: it goes to the miner
             outputs = [*outputs, Output(inputs[0].address, change)]
         arrived = self._random.uniform(self._after, self._until)
         return Transaction(_hex(f"{self._name}/{index}"), tuple(inputs), tuple(outputs), vsize, arrived)

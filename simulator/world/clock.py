@@ -1,4 +1,4 @@
-"""Time as the simulated market has it: the machine's, plus whatever was skipped by request."""
+"""The clock of the simulated market: the machine's time, plus time that was skipped by request."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The coins of the simulated market, read from `coins.json`.
 
-Prices, supplies and volumes are plausible and no more. Of the names, about half (of coins that existed by 2022) are
-confirmed by recorded CoinGecko and CoinPaprika answers, and the Kraken pairs by one of 2026; the others are written
-from memory, as are the Binance and Coinbase listings and CoinLore's numbers. CoinLore numbers from 900001 are ours.
+Prices, supplies and volumes are only plausible. Recorded answers of CoinGecko and CoinPaprika confirm about half of the
+names (coins that existed by 2022), and one of Kraken (2026) confirms its pairs. The other names, the Binance and
+Coinbase listings and CoinLore's numbers are written from memory. CoinLore numbers from 900001 on are invented.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import Struct, json
 
 
 class Coin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One coin: how each provider names it, and the figures its walk starts from."""
+    """One coin: its name at each provider, and the base figures of its walk."""
 
     id: str
     """CoinGecko id."""
@@ -21,7 +21,7 @@ class Coin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Lower case."""
     name: str
     price: float
-    """USD that the price keeps coming back to."""
+    """Base price in USD, to which the price always returns."""
     supply: float
     total_supply: float | None
     max_supply: float | None

@@ -1,7 +1,6 @@
 """Rare events of well-known contracts in simulated Ethereum blocks: in about every third one.
 
-They are logs of transactions that the block has anyway (calls), so that blocks hold the same transactions with and
-without them.
+They are logs of calls that the block has anyway, so blocks hold the same transactions with and without them.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ _UNISWAP_V3_FACTORY = "0x1f98431c8ad98523631ae4a59f267346ea31f984"
 _AAVE_V3_POOL = "0x87870bca3f3fd6335c3f4ce8392d69350b4fa4e2"
 _TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 _NOBODY = "0x" + "0" * 40
-"""From whom new tokens come, and to whom burnt ones go."""
+"""The zero address: the sender of minted tokens and the receiver of burnt ones."""
 _CHANCE = 0.35
-"""Of an event in a block: a figure that the demo shows now and then."""
+"""Probability of an event per block, so that the demo shows one now and then."""
 
 Log = tuple[str, list[str], str]
 """Contract, topics, data."""
@@ -27,7 +26,7 @@ Log = tuple[str, list[str], str]
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """How an event is logged: what is indexed goes to the topics, the rest to the data."""
+    """The form of an event's log: indexed values are topics, the others are data."""
 
     contract: str
     topic: str
@@ -37,7 +36,7 @@ class _Event:
     weight: float
     """How often it happens, compared with the others."""
     transfer: str = ""
-    """`mint` or `burn` where an ERC-20 Transfer comes with it, from or to nobody."""
+    """`mint` or `burn` if an ERC-20 Transfer from or to the zero address comes with it."""
 
 
 EVENTS = (
@@ -59,9 +58,9 @@ EVENTS = (
         _AAVE_V3_POOL, "0xe413a321e8681d831f4dbccbca790d2952b56f977908e45be37335533e005286", "aaa", "nnan", 4
     ),  # LiquidationCall
 )
-"""The contracts and topics that the onchain service asks for; the simulator imports nothing of it."""
+"""The contracts and topics that the onchain service asks for; the simulator does not import it."""
 _UNITS = {_TETHER: (10**9, 10**11), _USDC: (10**9, 10**11), _WBTC: (10**6, 10**8)}
-"""Smallest and largest amount, in the token's smallest units: below what anybody would call a whale."""
+"""Smallest and largest amount, in the token's smallest units: below the threshold of a whale."""
 
 
 def events(seed: int, number: int) -> list[list[Log]]:

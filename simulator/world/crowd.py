@@ -1,4 +1,4 @@
-"""What the simulated market's people feel, search for and say: a pure function of (seed, time), led by the prices."""
+"""Mood, searches and posts of the simulated market's people: a pure function of (seed, time) that follows prices."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from simulator.world.coins import Coin
 from simulator.world.market import DAY, Market
 
 _LEADERS = ("bitcoin", "ethereum", "binancecoin", "solana", "ripple", "cardano", "dogecoin")
-"""Coins whose moves make the mood; those that the market has not are left out."""
+"""Coins whose moves determine the mood; coins that the market lacks are left out."""
 _EVERY = 420.0
 """Seconds between two posts on average: about 200 a day, so that a day of them fills more than one page."""
 _PRICED = 0.05
-"""Volatility from which a coin's moves are worth a word: a stablecoin's are not."""
+"""Least volatility of a coin that posts are about; stablecoins have less."""
 
 _UP = (
     "{name} is up {move} today, is this the rally we waited for?",
@@ -49,7 +49,7 @@ class SimulatedPost:
 
 
 class Crowd:
-    """The people of one market. Holds no state but caches."""
+    """The people of one market. It has no state except caches."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
@@ -59,7 +59,7 @@ class Crowd:
         self.post = lru_cache(maxsize=4096)(self._post)
 
     def _greed(self, time: float, day: float = 3.0, week: float = 1.5) -> int:
-        """An index from 1 to 99: 50 where prices stand still, and so many points for a percent in a day and a week."""
+        """An index from 1 to 99: 50 while prices don't move, plus points per percent over a day and a week."""
         moves = [
             day * self._market.change(coin, time) + week * self._market.change(coin, time, 7 * DAY)
             for coin in self._leaders
@@ -67,12 +67,12 @@ class Crowd:
         return round(50 + 49 * math.tanh(sum(moves) / max(1, len(moves)) / 49))
 
     def votes_up(self, coin: Coin, time: float) -> float:
-        """Percent of the votes for a coin that are up: people like what they have, and more so when it rises."""
+        """Percent of up votes for a coin: around 72, and more when the price rises."""
         move = 2.0 * self._market.change(coin, time) + 8.0 * self._market.wave(f"votes/{coin.id}", 3600.0, time)
         return round(72 + 26 * math.tanh(move / 26), 2)
 
     def trending(self, time: float, count: int) -> list[Coin]:
-        """The coins that are searched most: those that moved most in 24 h, either way."""
+        """The coins that are searched most: those with the largest moves in 24 h, up or down."""
         return sorted(self._lively, key=lambda coin: -abs(self._market.change(coin, time)))[:count]
 
     def newest(self, time: float) -> int:
@@ -81,7 +81,7 @@ class Crowd:
         return number if self.post(number).created <= time else number - 1
 
     def _post(self, number: int) -> SimulatedPost:
-        """The post of that number; a later one has a higher number."""
+        """The post with that number; later posts have higher numbers."""
         random = Random(f"{self._market.seed}/post/{number}")
         created = (number + random.uniform(0.0, 0.999)) * _EVERY
         coin = random.choice((*self._leaders, random.choice(self._lively)))

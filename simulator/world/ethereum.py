@@ -1,8 +1,8 @@
-"""The simulated Ethereum and its kin: heights, headers and fees as a function of (seed, time).
+"""The simulated Ethereum and other EVM chains: heights, headers and fees as a function of (seed, time).
 
 Block `n` of a chain has its own slot, `block_time` after that of `n - 1`, and none is missed. Ethereum's blocks hold
-transactions (see `simulator.world.ethereum_blocks`); those of the other chains are empty, for nobody reads them yet.
-The base fee is a smooth walk, and a block's use of gas follows from the next base fee as EIP-1559 has it.
+transactions (see `simulator.world.ethereum_blocks`); blocks of the other chains are empty, as no service reads them.
+The base fee is a smooth walk, and a block's use of gas follows from the next base fee according to EIP-1559.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FEE_WALK = ((3600.0, 0.7), (600.0, 0.35), (48.0, 0.09))
 """(period in seconds, largest deviation of the base fee's logarithm). Together they stay, from one block to the next
 12 s later, below the 12.5 % that EIP-1559 allows."""
 _ELASTICITY, _DENOMINATOR = 2, 8
-"""Of EIP-1559: a block's target is half its limit; a full block raises the base fee by an eighth."""
+"""Constants of EIP-1559: a block's target is half its limit; a full block raises the base fee by an eighth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +35,26 @@ class Network:
     time: float
     gas_limit: int
     base_fee: float
-    """Gwei, in the middle of its walk; 0 where a chain has none."""
+    """Gwei in the middle of its walk; 0 for a chain without a base fee."""
     tip: float
-    """Gwei a transaction pays above the base fee."""
+    """Gwei that a transaction pays above the base fee."""
 
 
 NETWORKS = {
-    # publicnode said 25092276 on 2026-05-14; slots begin at 1606824023 + 12 k.
+    # publicnode had block 25092276 on 2026-05-14; slots begin at 1606824023 + 12 k.
     "ethereum": Network(1, 12.0, 25_092_276, 1_778_748_503.0, 60_000_000, 0.6, 0.05),
     "bsc": Network(56, 0.75, 58_054_314, 1_755_538_889.75, 75_000_000, 0.0, 0.1),
     "polygon": Network(137, 2.0, 35_057_569, 1_667_285_686.0, 45_000_000, 60.0, 30.0),
     "base": Network(8453, 2.0, 11_382_950, 1_709_555_247.0, 240_000_000, 0.005, 0.001),
     "optimism": Network(10, 2.0, 105_235_063, 1_686_068_903.0, 60_000_000, 0.001, 0.001),
 }
-"""The chains of the default nodes; but for Optimism's (its Bedrock block), numbers and times are of recorded blocks."""
+"""The chains of the default nodes. Numbers and times are from recorded blocks; Optimism's are those of its Bedrock
+block.
+"""
 
 
 class EvmChain:
-    """One chain at any time. Holds no state: blocks are cached for all that share a market."""
+    """One chain at any time. It has no state except a cache of blocks, which instances with the same market share."""
 
     def __init__(self, market: Market, name: str) -> None:
         """KeyError for a chain that is not in NETWORKS."""
@@ -61,11 +63,11 @@ class EvmChain:
         self.network = NETWORKS[name]
 
     def height(self, time: float) -> int:
-        """Number of the newest block at `time`; 0 before there were any."""
+        """Number of the newest block at `time`; 0 before the first one."""
         return max(0, self.network.number + math.floor((time - self.network.time) / self.network.block_time))
 
     def time_of(self, number: int) -> float:
-        """When block `number` comes."""
+        """Unix seconds of block `number`."""
         return self.network.time + (number - self.network.number) * self.network.block_time
 
     def hash_of(self, number: int) -> str:
@@ -73,13 +75,13 @@ class EvmChain:
         return "0x" + hashlib.sha256(f"{self.market.seed}/{self.name}/block/{number}".encode()).hexdigest()
 
     def base_fee(self, number: int) -> int:
-        """Wei for one unit of gas in block `number`."""
+        """Wei per unit of gas in block `number`."""
         time = self.time_of(number)
         walk = sum(size * self.market.wave(f"{self.name}/fee/{period:g}", period, time) for period, size in _FEE_WALK)
         return round(self.network.base_fee * _GWEI * math.exp(walk))
 
     def gas_used(self, number: int) -> int:
-        """Gas of block `number`: what makes the next block's base fee what it is."""
+        """Gas used in block `number`; it results in the next block's base fee."""
         target = self.network.gas_limit // _ELASTICITY
         fee = self.base_fee(number)
         if fee == 0:
@@ -88,34 +90,34 @@ class EvmChain:
         return min(max(round(target * (1 + delta * _DENOMINATOR / fee)), 0), self.network.gas_limit)
 
     def gas_price(self, time: float) -> int:
-        """Wei for one unit of gas that nodes suggest at `time`: the next base fee and a tip."""
+        """Wei per unit of gas that nodes suggest at `time`: the next base fee plus a tip."""
         return self.base_fee(self.height(time) + 1) + self.tip(self.height(time))
 
     def tip(self, number: int) -> int:
-        """Wei above the base fee that is usual in block `number`."""
+        """The usual tip in block `number`: wei per unit of gas above the base fee."""
         wave = self.market.wave(f"{self.name}/tip", 120.0, self.time_of(number))
         return round(self.network.tip * _GWEI * (1 + 0.4 * wave))
 
     def block(self, number: int) -> dict[str, Any]:
-        """Block `number` as eth_getBlockByNumber(number, true) has it, whether or not its time has come.
+        """Block `number` in the form of eth_getBlockByNumber(number, true), also if its time is in the future.
 
-        It is shared by all who ask: don't change it.
+        The object is shared: don't change it.
         """
         return _block(self.market, self.name, number)
 
     def logs(self, number: int) -> list[dict[str, Any]]:
-        """Logs of block `number` as eth_getLogs has them; shared, don't change them."""
+        """Logs of block `number` in the form of eth_getLogs. The object is shared: don't change it."""
         return [log for receipt in self.receipts(number) for log in receipt["logs"]]
 
     def receipts(self, number: int) -> list[dict[str, Any]]:
-        """Receipts of block `number` as eth_getBlockReceipts has them; shared, don't change them."""
+        """Receipts of block `number` in the form of eth_getBlockReceipts. The object is shared: don't change it."""
         return []
 
     def receipt(self, transaction: str) -> dict[str, Any] | None:
-        """Receipt of the transaction with this hash, or None where there never is one."""
+        """Receipt of the transaction with this hash; None if there is no such transaction."""
         number, index = ethereum_blocks.place_of(transaction)
         if abs(number - self.network.number) > 10**8:
-            return None  # hashes of nobody's transactions decode to any number; this spares making those blocks
+            return None  # an unknown hash decodes to any number; this avoids making those blocks
         receipts = self.receipts(number)
         found = receipts[index] if index < len(receipts) else None
         return found if found is not None and found["transactionHash"] == transaction.lower() else None
@@ -128,7 +130,7 @@ class Ethereum(EvmChain):
         super().__init__(market, "ethereum")
 
     def count(self, number: int) -> int:
-        """Transactions of block `number`, a fifth of the real 200; cheap."""
+        """Number of transactions of block `number`, a fifth of the real 200; cheap to compute."""
         return 30 + zlib.crc32(f"{self.market.seed}/ethereum/count/{number}".encode()) % 21
 
     def transactions_24h(self, time: float) -> int:
@@ -140,7 +142,7 @@ class Ethereum(EvmChain):
         return _contents(self.market, number).receipts
 
 
-@lru_cache(maxsize=8)  # a few hosts ask at one time; the sum of a day takes 5 ms
+@lru_cache(maxsize=8)  # a few hosts ask for the same time; the sum of a day takes 5 ms
 def _count_day(market: Market, height: int) -> int:
     chain = Ethereum(market)
     return sum(chain.count(number) for number in range(height - int(DAY) // 12 + 1, height + 1))

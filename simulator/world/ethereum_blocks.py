@@ -1,7 +1,7 @@
-"""What simulated Ethereum blocks hold: transactions of all types, their receipts, and Transfer logs.
+"""Contents of simulated Ethereum blocks: transactions of all types, their receipts, and Transfer logs.
 
-About every other block moves more than a million dollars in ether, and as often in a token; now and then such a
-transaction fails (it is in its block, and moved nothing). Some of the addresses are those of exchanges.
+About every other block moves more than a million dollars in ether, and about as many do so in a token. Some of these
+transactions fail: they are in their block and move nothing. Some addresses are those of exchanges.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXCHANGES = (
     "0x2910543af39aba0cd09dbb2d50200b3e800a63d2",  # Kraken
     "0x6cc5f688a315f3dc28a7781717a9a798a59fda7b",  # OKX
 )
-"""Addresses known to be of exchanges (as Etherscan labels them), lower case."""
+"""Known addresses of exchanges (labelled by Etherscan), lower case."""
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """Topic of Transfer(address,address,uint256), of ERC-20 and of ERC-721 alike."""
@@ -48,18 +48,18 @@ TOKENS = (
     Token("0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", "wrapped-bitcoin", 8),
 )
 PRICED = ("ethereum", *(token.coin for token in TOKENS))
-"""Coins whose prices a block's amounts are made from."""
+"""Coins whose prices determine the amounts in a block."""
 _COLLECTIBLE = "0xbc4ca0eda7647a8ab7c2061c2e118a18a936f13d"
 """An ERC-721 contract (Bored Ape Yacht Club): its Transfer logs have four topics and no data."""
 _WALLETS = 2000
-"""Addresses that take turns."""
+"""Number of addresses in use."""
 _GAS = {"send": 21_000, "token": 55_000, "collectible": 85_000, "blob": 21_000, "delegate": 46_000, "create": 900_000}
-"""Units of gas by kind; calls share what is left of the block's."""
+"""Units of gas by kind; calls share the remaining gas of the block."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockHead:
-    """Where the contents go: one block."""
+    """The block that the contents are made for."""
 
     seed: int
     number: int
@@ -74,26 +74,26 @@ class BlockHead:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Transactions and receipts in their order, as JSON-RPC has them."""
+    """Transactions and receipts in block order, in the form of JSON-RPC."""
 
     transactions: list[dict[str, Any]]
     receipts: list[dict[str, Any]]
 
 
 def place_of(transaction: str) -> tuple[int, int]:
-    """Block number and index that a simulated transaction's hash names. Any other hash names some place too."""
+    """Block number and index that a simulated transaction's hash names. Any other hash decodes to some place too."""
     mask = int(transaction[2:14], 16)
     place = int(transaction[-12:], 16) ^ mask
     return place >> 12, place & 0xFFF
 
 
 def wallet(seed: int, index: int) -> str:
-    """Address `index` of the people of this chain."""
+    """Address number `index` of this chain's users."""
     return "0x" + hashlib.sha256(f"{seed}/ethereum/wallet/{index}".encode()).hexdigest()[:40]
 
 
 def fill(place: BlockHead, count: int) -> Contents:
-    """The contents of one block, always the same for the same place."""
+    """The contents of one block; always the same for the same block."""
     return _Filling(place, count).done()
 
 
@@ -115,7 +115,7 @@ class _Filling:
         return Contents(self._transactions, self._receipts)
 
     def _choose(self, count: int) -> list[str]:
-        """Kinds of the transactions: rare ones by chance, the rest ordinary."""
+        """Kinds of the transactions: rare ones at random, the others ordinary."""
         chance = self._random.random
         rare = [
             *(["whale"] if chance() < 0.4 else []),
@@ -132,7 +132,7 @@ class _Filling:
         return kinds
 
     def _shares(self) -> list[int]:
-        """Gas of each call, so that all together use the block's."""
+        """Gas of each call, so that all calls together use the block's gas."""
         names = {"whale": "send", "failed_whale": "send", "token_whale": "token"}
         fixed = sum(_GAS[names.get(kind, kind)] for kind in self._kinds if kind != "call")
         left = max(self._place.gas_used - fixed, 0)
@@ -196,14 +196,14 @@ class _Filling:
         return wallet(self._place.seed, self._random.randrange(_WALLETS))
 
     def _pair(self) -> tuple[str, str]:
-        """Sender and receiver of a large amount: to, from or between exchanges, or neither."""
+        """Sender and receiver of a large amount: to, from or between exchanges, or without one."""
         kind = self._random.choice(("deposit", "withdrawal", "between", "private", "private"))
         first, second = self._random.sample(EXCHANGES, 2)
         sender = first if kind in ("withdrawal", "between") else self._one()
         return sender, second if kind in ("deposit", "between") else self._one()
 
     def _large(self, coin: str, decimals: int) -> int:
-        """Units worth 1.1 to 60 million USD."""
+        """An amount worth 1.1 to 60 million USD, in the smallest unit."""
         usd = 1.1e6 * (60 / 1.1) ** (self._random.random() ** 2)
         return int(usd / self._place.prices[coin] * 10**decimals)
 
@@ -281,7 +281,7 @@ class _Filling:
 
 
 def _of_type(kind: str, base_fee: int, tip: int, name: str, to: str | None) -> dict[str, Any]:
-    """What a transaction of this type has besides what all have."""
+    """The additional fields of a transaction of this type."""
     if kind == "0x0":
         return {"chainId": "0x1"}
     fields: dict[str, Any] = {"accessList": [], "chainId": "0x1", "yParity": "0x0"}

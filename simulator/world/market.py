@@ -1,8 +1,8 @@
 """The one market behind all hosts: prices, volumes and caps as a pure function of (seed, time).
 
 A price is its base times e^walk. The walk is a sum of smooth noises with periods from 5 s to a week: bounded (so it
-always comes back), visible from one 5 s poll to the next, computable for any moment without having lived through it.
-So a 24 h change needs no history, two processes with one seed agree, and a test may ask for any time it likes.
+always returns), visible from one 5 s poll to the next, and computable for any moment. So a 24 h change needs no
+history, two processes with one seed agree, and tests can use any time.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ _WALK = ((5.0, 0.0008), (20.0, 0.0012), (90.0, 0.002), (600.0, 0.004), (3600.0, 
 _TREND = ((100_000.0, 0.03), (604_800.0, 0.06))
 """The same over days."""
 _TIDE = ((45.0, 0.001), (1800.0, 0.005), (43_200.0, 0.02), (400_000.0, 0.05))
-"""What moves every coin at once, in proportion to its volatility."""
+"""The common move of all coins, in proportion to their volatility."""
 
 _SPREAD = 0.0003
-"""Two exchanges disagree by at most twice this: real ones are kept together by arbitrage."""
+"""Prices of two exchanges differ by at most twice this; arbitrage keeps real ones close too."""
 _RANGE_STEP = 1800.0
-"""High and low are sampled at this step: finer costs more than a daily range is worth here."""
+"""High and low are sampled at this step (seconds); a finer step is too expensive."""
 
 _MASK = (1 << 64) - 1
 
 
-@lru_cache(maxsize=200_000)  # about 100 lattice points a coin are in use at once; beyond it, points are computed again
+@lru_cache(
+    maxsize=200_000
+)  # about 100 lattice points per coin are in use at once; beyond this size, points are computed again
 def _lattice(stream: int, index: int) -> float:
-    """A number in [-1, 1] that looks random and depends on nothing else (splitmix64)."""
+    """A pseudo-random number in [-1, 1] that depends only on the arguments (splitmix64)."""
     z = (stream * 0x9E3779B97F4A7C15 + index * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & _MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -43,7 +45,7 @@ def _lattice(stream: int, index: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _stream(seed: int, name: str) -> int:
-    """Where the noises called `name` begin; they never meet those of another name or seed in practice."""
+    """Start of the noise called `name`; in practice it never overlaps that of another name or seed."""
     return zlib.crc32(name.encode()) * 64 + seed * 0x1_0000_0000_0000
 
 
@@ -66,7 +68,7 @@ class Range:
 
 
 class Market:
-    """Prices of all coins at any time. Holds no state but caches."""
+    """Prices of all coins at any time. It has no state except caches."""
 
     def __init__(self, coins: Iterable[Coin], seed: int = 1) -> None:
         self.coins = tuple(coins)
@@ -95,7 +97,7 @@ class Market:
         return coin.volume * (1.0 + 0.3 * _noise(self._stream(f"volume/{coin.id}"), 7200.0, time))
 
     def range(self, coin: Coin, time: float, venue: str = "") -> Range:
-        """Open, high, low and average of the last 24 h; what the venue shows now lies always within high and low."""
+        """Open, high, low and average of the last 24 h; the venue's present price is always within high and low."""
         last = math.floor(time / _RANGE_STEP)
         first = last - int(DAY / _RANGE_STEP) + 1
         samples = [self._sampled(coin.id, index) for index in range(first, last + 1)]
@@ -112,7 +114,7 @@ class Market:
         return sorted(self.coins, key=lambda coin: -self.market_cap(coin, time))
 
     def wave(self, name: str, period: float, time: float) -> float:
-        """Smooth noise in [-1, 1] called `name`, for whatever else moves in the simulated world."""
+        """Smooth noise in [-1, 1] called `name`, for other moving figures of the simulated world."""
         return _noise(self._stream(name), period, time)
 
     def _sample(self, coin_id: str, index: int) -> float:

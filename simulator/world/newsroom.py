@@ -1,8 +1,8 @@
-"""What the simulated outlets publish: headlines as a pure function of (seed, time), about the simulated market.
+"""Headlines of the simulated outlets about the simulated market: a pure function of (seed, time).
 
-Each outlet has a slot every few minutes; what it publishes in it, and when within it, depends on the seed and the
-number of the slot alone. Figures in a headline are those of the market at the moment of its publication. Now and then
-one outlet has what another had before: Cointelegraph under the same title, Decrypt with the same link.
+Each outlet has a slot every few minutes. Its article and the time within the slot depend only on the seed and the
+number of the slot. Figures in a headline are those of the market when it is published. Some articles are taken from
+another outlet: Cointelegraph repeats the title, Decrypt the link.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ OUTLETS = {
 """By the name of their host."""
 
 _AGENCY = 5
-"""Cointelegraph has every so many-th text of CoinDesk too, a little later and at a link of its own."""
+"""Cointelegraph repeats one in this many of CoinDesk's articles, a little later and with its own link."""
 _SYNDICATED = 6
-"""Every so many-th piece of The Block is in Decrypt's feed too, under another title but with its link."""
+"""Decrypt's feed repeats one in this many of The Block's articles, with another title but the same link."""
 _MARKUP = 7
-"""Every so many-th title has HTML in it, as happens."""
+"""One in this many titles has HTML in it, as in real feeds."""
 
 _REASONS = (
     "traders weigh the Fed's next move",
@@ -63,7 +63,7 @@ _PIECES = (
     ("Wallet maker adds {name} staking for {n},000 users", "Technology"),
     ("Court dismisses claim of ${n}M against {name} exchange", "Policy"),
 )
-_LIVELY = 0.3  # volatility of a coin that is worth a headline: stablecoins are not
+_LIVELY = 0.3  # least volatility of a coin in headlines, to leave out stablecoins
 _FAME = 0.12  # the eighth coin by market value is written about a third as often as the first
 _AUTHORS = ("Alex Moreno", "Priya Nair", "Sam O'Leary", "Yuki Tanaka", "Zoë Krüger")
 
@@ -76,7 +76,7 @@ class Story:
     title: str
     """Plain text."""
     marked: str | None
-    """The same as HTML, where the feed has it so."""
+    """The title as HTML, if the feed has it in that form."""
     link: str
     """Without tracking parameters; each feed adds its own."""
     published: int
@@ -88,15 +88,15 @@ class Story:
 
 
 class Newsroom:
-    """All outlets. Holds no state but a cache."""
+    """All outlets. It has no state except a cache."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
         self._coins = [coin for coin in market.coins if coin.volatility >= _LIVELY]
-        self._written = lru_cache(maxsize=2000)(self._write)  # a dozen feeds' worth; beyond it, written again
+        self._written = lru_cache(maxsize=2000)(self._write)  # a dozen feeds; beyond that, articles are written again
 
     def feed(self, key: str, time: float) -> tuple[Story, ...]:
-        """What the outlet's feed holds at `time`, newest first."""
+        """The articles in the outlet's feed at `time`, newest first."""
         outlet = OUTLETS[key]
         last = int(time // outlet.every)
         numbers = range(last, last - outlet.length - 1, -1)
@@ -134,7 +134,7 @@ class Newsroom:
         )
 
     def _taken(self, key: str, number: int) -> Story | None:
-        """What the outlet takes over from another in this slot: a text of a slot that is just over there."""
+        """The article that the outlet takes from another in this slot: one of the other's slot that just ended."""
         origins = {"cointelegraph": ("coindesk", _AGENCY), "decrypt": ("theblock", _SYNDICATED)}
         if key not in origins:
             return None
@@ -144,7 +144,7 @@ class Newsroom:
         return self._written(origin, theirs) if theirs % every == 0 and number == first else None
 
     def _move(self, coin: Coin, time: float, chance: Random) -> str:
-        """A headline about the last 24 h of `coin`, with their true change."""
+        """A headline about the last 24 h of `coin`, with the change of its price."""
         change = round(self._market.change(coin, time), 1)
         reason = chance.choice(_REASONS)
         if abs(change) < 0.3:

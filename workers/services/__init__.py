@@ -38,7 +38,7 @@ def sources_of(context: ServiceContext) -> dict[str, tuple[Provider, ...]]:
 
 
 def service_class(name: str) -> Any:
-    """The class of service `name`. Raises LookupError, with what is missing."""
+    """The class of service `name`. Raises LookupError with the missing part."""
     module, kind = f"{__name__}.{name}.service", name.title().replace("_", "") + "Service"
     try:
         return getattr(import_module(module), kind)
