@@ -22,7 +22,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds before the next attempt; doubl
 
 
 class Client:
-    """Keeps, over all its connections, the position of the last update of each service."""
+    """Keeps the position of each service's last update across connections."""
 
     def __init__(self, url: str, services: list[str], updates: int | None) -> None:
         self.url = url + ("&" if "?" in url else "?") + "meta=1"  # updates then carry their position
@@ -32,7 +32,7 @@ class Client:
         self.recovering: set[str] = set()
 
     async def run(self) -> None:
-        """Connect and reconnect until enough updates have come, by default for ever."""
+        """Connect and reconnect until enough updates have come; by default without end."""
         pause = FIRST_PAUSE
         while self.left is None or self.left > 0:
             try:

@@ -1,6 +1,6 @@
 """`/docs`, `/openapi.json`, `/asyncapi.json`: rendered from the types the gateway sends, on the first request.
 
-The handlers are plain functions: Starlette runs them in a thread, so rendering delays no broadcast.
+The handlers are plain functions: Starlette runs them in a thread, so rendering does not delay broadcasts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.history import archive
 from gateway.http import rest, snapshot
 from shared.version import VERSION
 
-_BRIEFLY = {"Cache-Control": "no-cache"}  # after an upgrade, nobody should read about the previous version
+_BRIEFLY = {"Cache-Control": "no-cache"}  # so that browsers don't show the previous version after an upgrade
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with the content
 
 

@@ -46,7 +46,7 @@ _POSITION = {"epoch": "9f86d081884c7d65", "seq": 41, "published_at": EXAMPLE_TIM
 
 
 def snapshot_example() -> Any:
-    """What `/api/v1/snapshot/market_data` answers."""
+    """An answer of `/api/v1/snapshot/market_data`."""
     snapshot = SNAPSHOTS[_EXAMPLE](
         type="update",
         data=example_of(_EXAMPLE, {}, {}),
@@ -57,7 +57,7 @@ def snapshot_example() -> Any:
 
 
 def history_example() -> Any:
-    """What `/api/v1/history/market_data?limit=1` answers."""
+    """An answer of `/api/v1/history/market_data?limit=1`."""
     limits = HistoryLimits(
         default_limit=archive.DEFAULT_LIMIT,
         largest_limit=archive.LARGEST_LIMIT,

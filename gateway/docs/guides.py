@@ -1,7 +1,7 @@
 """The repository's documentation below `/docs`: docs/how-to/operate.md is at `/docs/how-to/operate.md`.
 
-Addresses are the files' own, so that links between documents work as they stand. The repository has no public address
-to link to, and a gateway often runs where no other host can be reached.
+Addresses equal the files' paths, so that links between documents work unchanged. The repository has no public address,
+and a gateway often runs without access to other hosts.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 FOLDER = Path(__file__).parents[2] / "docs"
-"""Beside the packages, in a checkout and in the image. A wheel has none: `/docs` then says where the how-tos are."""
+"""Beside the packages, in a checkout and in the image. A wheel has no documents: `/docs` then names their folder."""
 
 INDEX = "README.md"
-_LISTED = ("how-to", "reference")  # on every page; the rest is reached through the index
+_LISTED = ("how-to", "reference")  # listed on every page; the index links to the others
 
 
 class Guide(NamedTuple):
     """One document."""
 
     path: str
-    """From `docs/`."""
+    """Path below `docs/`."""
     title: str
     kind: str
-    """Its folder; empty for documents of no folder."""
+    """Its folder; empty for documents directly in `docs/`."""
 
 
 @cache
@@ -66,7 +66,7 @@ def html(path: str) -> str:
 
 
 def slug(heading: str) -> str:
-    """The anchor of a heading, as forges of repositories make it."""
+    """The anchor of a heading, in the form that repository hosts use."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -78,7 +78,7 @@ def _name_headings(tokens: Sequence[Token]) -> None:
 
 
 def _links_within(tokens: Sequence[Token], folder: str) -> Iterator[Token]:
-    """`tokens` without links to files that are not documents: they stand in the repository only."""
+    """`tokens` without links to files that are not documents: those are only in the repository."""
     keep = True
     for token in tokens:
         if token.type == "link_open":
@@ -93,7 +93,7 @@ def _served(href: str, folder: str) -> bool:
 
 
 def _scrolling(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Tables within something that scrolls: a narrow screen does not hold them."""
+    """Tables in a scrolling container, for narrow screens."""
     for token in tokens:
         if token.type == "table_open":
             yield Token(

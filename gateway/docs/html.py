@@ -33,7 +33,7 @@ ASSETS: dict[str, Path] = {
     "swagger-ui.css": _SWAGGER / "swagger-ui.css",
     "swagger-ui-bundle.js": _SWAGGER / "swagger-ui-bundle.js",
 }
-"""Every file that the page loads; nothing else of their folders is served."""
+"""All files that the page loads; other files of their folders are not served."""
 
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 SECURITY = NO_SNIFFING | {
@@ -64,7 +64,7 @@ def fingerprint(name: str) -> str:
 
 
 def _template(name: str, depth: int = 0) -> tuple[jinja2.Template, str]:
-    """A template for a page `depth` folders below `/`, and the way back up: links are relative, as behind a prefix."""
+    """A template for a page `depth` folders below `/`, and the relative path to `/`, so that a prefix may precede it."""
     root = "../" * depth
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
@@ -125,7 +125,7 @@ def fields(schema: dict[str, Any], schemas: dict[str, Any], path: str = "", dept
 
 
 def _resolve(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    """What a reference, or the part of a choice that is not null, stands for."""
+    """The schema behind a reference, or behind the part of a choice that is not null."""
     if "$ref" in schema:
         return _resolve(schemas[_last(schema)], schemas)
     parts = [part for part in schema.get("anyOf", ()) if part.get("type") != "null"]

@@ -1,4 +1,4 @@
-"""The HTTP API as OpenAPI 3.1: from the routes, the types that are sent, and the texts that neither has."""
+"""The HTTP API as OpenAPI 3.1: from the routes, the types that are sent, and additional texts."""
 
 from __future__ import annotations
 

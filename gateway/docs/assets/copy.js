@@ -1,10 +1,10 @@
 "use strict";
 
-// A button on every code example that copies it.
+// Adds a copy button to every code example.
 
-const CONFIRMED = 1500; // ms for which the button says what came of it
+const CONFIRMED = 1500; // ms for which the button shows the result
 
-// Over plain HTTP from another machine browsers have no clipboard, but still know this.
+// Over plain HTTP from another machine browsers have no clipboard API, but still support this command.
 function copySelected(block) {
   getSelection().selectAllChildren(block);
   const copied = document.execCommand("copy");
@@ -30,7 +30,7 @@ for (const block of document.querySelectorAll("main pre")) {
   button.textContent = "Copy";
   button.setAttribute("aria-live", "polite");
   button.addEventListener("click", async () => {
-    // What could not be copied stays selected: Ctrl+C does it.
+    // If copying fails, the text stays selected for Ctrl+C.
     button.textContent = (await copy(block)) ? "Copied" : "Selected";
     setTimeout(() => (button.textContent = "Copy"), CONFIRMED);
   });

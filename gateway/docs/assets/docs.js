@@ -31,7 +31,7 @@ function show(direction, title, text) {
   start.textContent = text.slice(0, 200);
   summary.append(time, name, start);
   entry.append(summary);
-  // The text is laid out when somebody looks: most messages pass unread.
+  // The text is laid out only when a message is opened: most are never opened.
   entry.addEventListener("toggle", () => {
     if (!entry.open || entry.querySelector("pre")) return;
     const whole = document.createElement("pre");
@@ -47,7 +47,7 @@ function readable(text) {
   try {
     return JSON.stringify(JSON.parse(text), null, 2);
   } catch {
-    return text; // what the person typed need not be JSON: the server will say so
+    return text; // not JSON: send it as typed, and the server replies with an error
   }
 }
 

@@ -1,8 +1,9 @@
 "use strict";
 
-// Search over everything that the page documents: elements with data-find (what it is), data-name and data-summary,
-// and the HTTP operations that viewer.js adds. Their text is searched too, so that a field leads to its service; their
-// examples are not, which name everything.
+// Searches everything that the page documents: elements with data-find (the kind), data-name and data-summary, and the
+// HTTP operations that viewer.js adds. Their text is searched too, so that a field leads to its service. Examples are
+not
+// searched, as they contain nearly every name.
 
 const MOST = 12; // results listed: a screen of them
 const operations = [];
@@ -35,7 +36,7 @@ const operations = [];
     target.focus({ preventScroll: true });
   }
 
-  // The lower, the better; NaN where it is not there at all.
+  // Lower is better; NaN if the text does not contain it.
   function distance(entry, word) {
     const name = lower(entry.name);
     if (name === word) return 0;
@@ -135,6 +136,6 @@ const operations = [];
     event.preventDefault();
     input.focus();
   });
-  if (matchMedia("(hover: hover)").matches) input.placeholder = "Search: press /"; // elsewhere is no keyboard
-  form.hidden = false; // without JavaScript it would do nothing
+  if (matchMedia("(hover: hover)").matches) input.placeholder = "Search: press /"; // other devices have no keyboard
+  form.hidden = false; // hidden without JavaScript, as it does nothing then
 }

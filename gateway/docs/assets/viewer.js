@@ -1,6 +1,6 @@
 "use strict";
 
-// Swagger UI has its dark theme where a class asks for it; the page follows the system.
+// Swagger UI switches to its dark theme by a class; the page follows the system's setting.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", follow);
@@ -10,7 +10,7 @@ const rendered = () => new Promise((resolve) => setTimeout(resolve));
 
 async function unfold(tag, operationId) {
   const id = `operations-${tag}-${operationId}`;
-  if (!document.getElementById(id)) document.getElementById(`operations-tag-${tag}`).click(); // its group is folded
+  if (!document.getElementById(id)) document.getElementById(`operations-tag-${tag}`).click(); // unfold its group
   await rendered();
   const operation = document.getElementById(id);
   const control = operation.querySelector(".opblock-summary-control");
@@ -26,7 +26,7 @@ addEventListener("DOMContentLoaded", async () => {
     const answer = await fetch("openapi.json");
     if (!answer.ok) throw new Error(`openapi.json: HTTP ${answer.status}`);
     const spec = await answer.json();
-    // The page documents WebSocket paths above; here they would only be a wall of 426s.
+    // The page documents WebSocket paths above; over HTTP all of them answer 426.
     const pages = Object.entries(spec.paths).filter(([, path]) => !path["x-websocket"]);
     const used = new Set(pages.flatMap(([, path]) => path.get.tags));
     SwaggerUIBundle({
@@ -36,7 +36,7 @@ addEventListener("DOMContentLoaded", async () => {
         paths: Object.fromEntries(pages),
         tags: spec.tags.filter((tag) => used.has(tag.name)),
       },
-      validatorUrl: null, // it would send the document to another host
+      validatorUrl: null, // the default sends the document to another host
       docExpansion: "list",
       defaultModelsExpandDepth: -1,
       defaultModelExpandDepth: 4,
