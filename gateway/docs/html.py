@@ -64,7 +64,7 @@ def fingerprint(name: str) -> str:
 
 
 def _template(name: str, depth: int = 0) -> tuple[jinja2.Template, str]:
-    """A template for a page `depth` folders below `/`, and the relative path to `/`, so that a prefix may precede it."""
+    """A template for a page `depth` folders below `/`, and the relative path to `/`, which works behind a prefix."""
     root = "../" * depth
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),

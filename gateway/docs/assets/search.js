@@ -1,9 +1,8 @@
 "use strict";
 
 // Searches everything that the page documents: elements with data-find (the kind), data-name and data-summary, and the
-// HTTP operations that viewer.js adds. Their text is searched too, so that a field leads to its service. Examples are
-not
-// searched, as they contain nearly every name.
+// HTTP operations that viewer.js adds. Their text is searched too, so that a field leads to its service. Examples
+// are not searched, as they contain nearly every name.
 
 const MOST = 12; // results listed: a screen of them
 const operations = [];
