@@ -41,7 +41,7 @@ def wrong(done: Result) -> list[str]:
 
 
 async def test_with_nothing_wrong_its_status_is_0(check: Check) -> None:
-    """Settings, Redis, database and upstreams each have a line, and none says that something is wrong."""
+    """Settings, Redis, database and upstreams each have a line, and none reports a fault."""
     done = await check()
     assert done.exit_code == 0, done.stdout
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
@@ -75,7 +75,7 @@ async def test_a_wrong_setting_is_explained_in_words(check: Check) -> None:
 
 
 async def test_a_redis_that_does_not_answer_is_named(check: Check) -> None:
-    """Nobody listens there: one line says so, and the password is not printed."""
+    """Without a server at the address, one line reports it, and the password is not printed."""
     done = await check(REDIS_URL="redis://:sesame@127.0.0.1:1/0")
     (line,) = wrong(done)
     assert (done.exit_code, done.stdout.splitlines()[-1]) == (1, "1 thing is wrong")
@@ -84,7 +84,7 @@ async def test_a_redis_that_does_not_answer_is_named(check: Check) -> None:
 
 
 async def test_a_password_that_redis_refuses_is_named(check: Check, redis_server: RedisServer) -> None:
-    """Redis answers and refuses the password: the line says so without it."""
+    """If Redis refuses the password, the line reports that without printing the password."""
     address = redis_server.url.rpartition("@")[2].removeprefix("redis://")
     done = await check(REDIS_URL=f"redis://somebody:sesame@{address}")
     (line,) = wrong(done)

@@ -99,7 +99,7 @@ def test_what_a_crash_left_out_is_made_up_for(tmp_path: Path, lost: str) -> None
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"redis://[", b"redis://worker@redis:6379/0"])
 def test_a_file_that_holds_no_password_is_made_anew(tmp_path: Path, content: bytes) -> None:
-    """Half a file, or one that somebody spoilt: its user gets another password, and Redis learns of it."""
+    """A truncated or damaged file is replaced: its user gets a new password, which Redis then has."""
     make(tmp_path, {})
     file = tmp_path / "worker/redis_url"
     file.unlink()
@@ -130,7 +130,7 @@ def test_the_environment_replaces_what_was_made(tmp_path: Path, login: object) -
 
 
 def test_the_files_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a part mounts is read by `load_settings` as it stands."""
+    """`load_settings` reads the files that a part mounts as they are."""
     monkeypatch.chdir(tmp_path)
     for name in ("REDIS_URL", "DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -172,7 +172,7 @@ def test_hosts_of_other_names_are_options(tmp_path: Path) -> None:
 
 
 def test_redis_learns_hashes_only(tmp_path: Path) -> None:
-    """users.acl holds no password; who needs none can't log in, or may only PING."""
+    """users.acl has no password; a user without one can't log in, or may only PING."""
     make(tmp_path, {})
     rules = (tmp_path / "redis/users.acl").read_text()
     for name, text in texts(tmp_path).items():

@@ -174,7 +174,7 @@ async def test_what_makes_no_sense_is_one_line_and_status_2(
 async def test_without_pyarrow_all_but_parquet_is_written(
     database: Database, database_settings: Settings, tmp_path: Path
 ) -> None:
-    """It is an extra: where it is missing, one line says how to install it, with status 2, and no file is left."""
+    """Without this extra, one line explains how to install it, the status is 2, and no file is left."""
     await database.insert([market(1)])
     env = {**os.environ, "PYTHONPATH": str(ROOT), "DATABASE_URL": database_settings.database_url.get_secret_value()}
 
@@ -213,7 +213,7 @@ async def test_a_file_that_is_there_stays_unless_forced(database: Database, expo
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_without_a_database_nothing_is_made(export: Export, tmp_path: Path) -> None:
-    """Nothing was recorded yet: one line says so, and no file is left, neither an export nor a database."""
+    """Before anything was recorded, one line reports that; neither an export nor a database is created."""
     done = await export("news")
     assert (done.exit_code, os.listdir(tmp_path)) == (2, [])
     assert "nothing has been stored there yet" in done.stderr
@@ -235,7 +235,7 @@ def killed_while_writing(settings: Settings, folder: Path) -> None:
 async def test_killed_in_the_middle_it_leaves_no_file_of_that_name(
     database: Database, database_settings: Settings, tmp_path: Path
 ) -> None:
-    """Who finds a file has a whole one."""
+    """A file with the final name is always complete."""
     filler = json.dumps({"text": "x" * 20_000})
     for start in range(0, 4000, 500):
         await database.insert([Record("news", "e", seq, NOON + seq, filler) for seq in range(start, start + 500)])

@@ -52,7 +52,7 @@ def test_its_status_says_whether_it_went_well(
 
 
 def test_nobody_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Status 1, and where nobody answered."""
+    """Without a server the status is 1, and one line names the address."""
     port = free_port()
     assert main([f"http://127.0.0.1:{port}/health/ready"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -60,7 +60,7 @@ def test_nobody_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_who_does_not_answer_is_given_up(url: str) -> None:
-    """A server that accepts and says nothing costs the timeout, not for ever."""
+    """A server that accepts connections but never answers is given up after the timeout."""
     silent = http.server.HTTPServer(("127.0.0.1", 0), Pages)  # nobody runs it
     with silent:
         body, wrong = ask(f"http://127.0.0.1:{silent.server_address[1]}/200", 0.2)

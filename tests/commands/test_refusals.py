@@ -45,7 +45,7 @@ def test_the_second_gateway_needs_a_port_too(start: Start, tmp_path: Path) -> No
 
 
 def test_without_any_redis_server_it_says_what_to_install(start: Start, tmp_path: Path) -> None:
-    """No redis-server on PATH and none in a wheel: the line says what to install, or to set REDIS_URL."""
+    """Without a redis-server on PATH or in a wheel, a line names what to install, or REDIS_URL."""
     hidden = tmp_path / "sitecustomize.py"  # hides the wheel, as on a Python that has none
     hidden.write_text(
         "import importlib.util as u\nfind = u.find_spec\n"
@@ -63,7 +63,7 @@ def test_without_any_redis_server_it_says_what_to_install(start: Start, tmp_path
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(start: Start, tmp_path: Path) -> None:
-    """Where the state folder can't be written, the launcher says which one."""
+    """If the state folder can't be written, one line names it."""
     file = tmp_path / "file"
     file.touch()
     cluster = start("commands", "demo", "--state", file / "state", PORT="0", REDIS_URL="")
@@ -73,7 +73,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(start: Start, tmp_path: Path) 
 
 
 def test_a_database_that_cannot_be_one_is_told_once(start: Start, tmp_path: Path) -> None:
-    """A DATABASE_URL of another kind is one line, not one of every part, and its password is not in it."""
+    """An unsupported DATABASE_URL is reported in one line for all parts, without its password."""
     env = {"PORT": "0", "REDIS_URL": "", "DATABASE_URL": "mysql://writer:sesame@127.0.0.1/history"}
     cluster = start("commands", "demo", "--state", tmp_path / "state", **env)
     assert cluster.wait() == 2

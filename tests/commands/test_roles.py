@@ -93,7 +93,7 @@ async def test_the_reader_has_no_right_but_to_read(deployed: Deployed) -> None:
 
 
 def test_passwords_are_told_anew_when_the_script_runs_again(deployed: Deployed) -> None:
-    """Both roles get what their files hold now, whatever signs it has; rights stay, and nothing is printed."""
+    """Both roles get the passwords of their files, with any characters; rights stay; nothing is printed."""
 
     def stored() -> dict[str, str]:
         with psycopg.connect(deployed.owner_url) as connection:

@@ -73,7 +73,7 @@ async def test_json_prints_the_whole_message(bus: Bus, tail: Start) -> None:
 
 
 def test_an_unknown_service_is_told_with_those_there_are(tail: Start) -> None:
-    """A service that does not exist: one line that lists all that do, and status 2."""
+    """For an unknown service, one line lists the existing ones, and the status is 2."""
     reader = tail("weather")
     assert reader.wait() == 2
     (line,) = reader.lines
@@ -81,7 +81,7 @@ def test_an_unknown_service_is_told_with_those_there_are(tail: Start) -> None:
 
 
 def test_without_any_address_it_says_what_to_do(tail: Start) -> None:
-    """With neither REDIS_URL nor a running cluster, one line says what to start, and the status is 2."""
+    """Without REDIS_URL and a running cluster, one line names what to start, and the status is 2."""
     reader = tail("market_data", REDIS_URL="")
     assert reader.wait() == 2
     (line,) = reader.lines
@@ -99,7 +99,7 @@ async def test_ctrl_c_is_quiet(bus: Bus, tail: Start) -> None:
 
 
 async def test_redis_away_is_told_once_and_waited_for(start: Start, settings: Settings, tmp_path: Path) -> None:
-    """While Redis is away that is said once; when the cluster is back, on another port too, reading goes on."""
+    """An outage is reported once; when the cluster is back, also on another port, reading continues."""
     state = State(tmp_path / "state")
     first, second = RedisServer(tmp_path / "one").start(), RedisServer(tmp_path / "two").start()
     try:
@@ -129,7 +129,7 @@ async def publish(server: RedisServer, settings: Settings, bitcoin: float) -> No
 
 
 async def test_a_new_epoch_is_said(bus: Bus, tail: Start, settings: Settings) -> None:
-    """When numbers start again because Redis lost its data, a line says so and names the epoch."""
+    """If numbers restart because Redis lost its data, a line reports it and names the epoch."""
     await bus.publish("market_data", DATA)
     reader = tail("market_data")
     reader.line("#1 ")
@@ -145,7 +145,7 @@ def update(service: str, data: dict[str, Any]) -> Envelope:
 
 
 def test_a_line_ends_before_the_hundredth_column() -> None:
-    """Of a hundred coins as many are shown as fit, each with its whole price; a mark says that there are more."""
+    """A line shows as many coins as fit, each with its whole price, and marks that there are more."""
     prices = {f"coin-{number}": 123456.789 for number in range(100)}
     line = line_of(update("market_data", {"prices": prices})).plain
     assert len(line) <= WIDTH

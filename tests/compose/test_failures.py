@@ -84,7 +84,7 @@ async def test_an_upgrade_replaces_workers_and_gateways_and_loses_nothing(stack:
 
 
 async def test_a_gateway_that_was_stopped_is_replaced_like_the_others(stack: Stack) -> None:
-    """Whoever is down when `deploy/roll.sh replace` begins: afterwards there are as many as before, all of them new."""
+    """Gateways that are down before `deploy/roll.sh replace` are replaced too: the count is the same, all are new."""
     before = await stack.containers("gateway")
     await stack.run("docker", "kill", before[-1].id)
     await stack.run("sh", "deploy/roll.sh", "replace")
@@ -185,7 +185,7 @@ async def test_redis_killed(stack: Stack) -> None:
 
 
 async def test_the_whole_stack_stopped_and_started_again(stack: Stack) -> None:
-    """`docker compose stop` and `start`: credentials and data are kept; what is not proven is said."""
+    """`docker compose stop` and `start` keep credentials and data; unproven continuity is reported."""
     async with Follower(address(stack)) as follower:
         await follower.more(FREQUENT)
         await asyncio.gather(stack.compose("stop"), stack_up(stack, follower))

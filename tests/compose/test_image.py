@@ -52,7 +52,7 @@ async def test_the_image_has_no_secret(stack: Stack) -> None:
 
 
 async def test_no_credential_of_the_stack_is_told(stack: Stack) -> None:
-    """Neither logs nor what `docker inspect` shows of containers holds a password that was made."""
+    """Neither logs nor `docker inspect` show a generated password."""
     passwords = await _passwords(stack)
     assert len(passwords) == 5  # of postgres both, of Redis the worker's, the gateway's, the operator's
     shown = await stack.logs()
@@ -70,7 +70,7 @@ async def test_its_size_is_what_the_documents_say(stack: Stack) -> None:
 
 
 async def test_nobody_was_refused_what_they_need(stack: Stack) -> None:
-    """Redis refused nothing to workers and gateways in all that the tests before did."""
+    """Redis refused no command of workers and gateways during the tests before this one."""
     refused = await stack.redis("ACL", "LOG", "128")
     assert not re.search(r"\b(worker|gateway)\b", refused), refused
 

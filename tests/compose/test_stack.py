@@ -109,7 +109,7 @@ async def test_nothing_of_ours_runs_as_root_or_can_write_to_its_image(stack: Sta
 
 
 async def test_metrics_are_not_for_clients(stack: Stack) -> None:
-    """/metrics is 404 at the balancer, and there for whoever asks inside."""
+    """/metrics is 404 at the balancer, and available inside the network."""
     for target in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/%6Detric%73", "/metrics?x=1", "/metrics%00"):
         answer = await _raw(stack, f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert answer.startswith(("HTTP/1.1 404 ", "HTTP/1.1 400 ")), target
@@ -205,7 +205,7 @@ async def test_an_internal_tool_reads_a_channel(stack: Stack) -> None:
     ids=lambda command: command[0],
 )
 async def test_an_internal_tool_is_refused_a_write(stack: Stack, command: tuple[str, ...]) -> None:
-    """The read-only user changes nothing and learns nothing about the server."""
+    """The read-only user can't change data or read the server's configuration."""
     program = (
         "import redis\n"
         "client = redis.Redis.from_url(open('/run/coinwire/redis_url').read().strip())\n"

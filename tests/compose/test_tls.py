@@ -29,7 +29,7 @@ def certificate(tmp_path: Path) -> Path:
 
 
 async def test_a_path_where_no_certificate_is_is_told(stack: Stack, tmp_path: Path) -> None:
-    """The balancer does not start, Docker says which path it is, and makes no folder of that name."""
+    """The balancer does not start, Docker names the path, and no folder of that name is created."""
     tls = {
         "COMPOSE_FILE": ":".join((*FILES, "docker-compose.tls.yml")),
         "COMPOSE_PROJECT_NAME": f"{stack.project}-tls",

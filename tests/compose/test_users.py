@@ -63,7 +63,7 @@ ALLOWED = [
 async def test_a_user_may_do_what_it_needs_and_no_more(
     stack: Stack, command: tuple[str, ...], users: frozenset[str]
 ) -> None:
-    """`operator` may do everything; who else may do this is listed."""
+    """`operator` may do everything; the rights of all other users are listed."""
     allowed = {user for user in sorted(EVERYBODY) if await stack.redis("ACL", "DRYRUN", user, *command) == "OK\n"}
     assert allowed == users | {"operator"}
 
@@ -75,7 +75,7 @@ async def test_every_service_can_be_read(stack: Stack, service: str) -> None:
 
 
 async def test_who_has_no_password_gets_nothing(stack: Stack) -> None:
-    """An unauthenticated connection is told to log in, and `default` can't."""
+    """An unauthenticated connection must log in, and `default` can't."""
     redis = await stack.container("redis")
     for command in (("PING",), ("GET", LAST), ("INFO",), ("SUBSCRIBE", CHANNEL)):
         assert "NOAUTH" in await stack.exec(redis, "redis-cli", *command, check=False)

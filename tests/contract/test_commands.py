@@ -15,7 +15,7 @@ FOURTEEN = [*SERVICES, SYSTEM, ALL]
 
 
 async def test_subscribe_and_unsubscribe_are_confirmed_and_idempotent(cluster: Cluster) -> None:
-    """Each says the service and the sorted subscriptions; a second time changes nothing."""
+    """Each confirmation has the service and the sorted subscriptions; a repetition changes nothing."""
     client = await cluster.connect("/ws/data")
     for _ in range(2):
         confirmed = await client.say(action="subscribe", service="news")

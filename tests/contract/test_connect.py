@@ -83,7 +83,7 @@ async def test_the_master_endpoint_welcomes_with_the_catalogue_and_statistics(cl
 
 
 async def test_the_latest_update_follows_the_confirmation_at_once(cluster: Cluster) -> None:
-    """Nobody waits 60 s for news: the newest update is sent on subscribe."""
+    """A client need not wait 60 s for news: the newest update is sent on subscribe."""
     await cluster.publish("news", n=1)
     await cluster.publish("news", n=2)
     client = await cluster.connect("/ws/news")

@@ -90,7 +90,7 @@ async def walk(gateways: Cluster, query: Query, *limits: int) -> list[Any]:
 
 
 async def test_records_are_those_of_the_range_in_order(gateways: Cluster, database: Database) -> None:
-    """Both ends are part of the range; another service's records are not; the answer says what was understood."""
+    """Both ends belong to the range, other services' records don't; the answer repeats the parsed range."""
     await database.insert([record(n, at=n * 1000) for n in range(1, 8)])
     await database.insert([record(3, at=3000, service="sentiment")])
     data = await ask(gateways, {"from": "2025-11-11T10:30:02Z", "to": (BEGIN + 5000) // 1000, "limit": 10})
@@ -165,7 +165,7 @@ async def test_paging_goes_on_while_records_come_and_go(gateways: Cluster, datab
 
 
 async def test_a_page_ends_early_for_its_size(gateways: Cluster, database: Database) -> None:
-    """After about PAGE_BYTES of data a page says that there is more; one record is told however large it is."""
+    """After about PAGE_BYTES of data a page reports that there is more; it has at least one record of any size."""
     large = json.dumps({"text": "x" * (PAGE_BYTES // 3)})
     huge = json.dumps({"text": "x" * (PAGE_BYTES + 1)})
     await database.insert([record(n, at=n, data=large) for n in range(1, 8)])
@@ -186,7 +186,7 @@ async def test_a_page_ends_early_for_its_size(gateways: Cluster, database: Datab
 
 
 async def test_a_wrong_parameter_is_400_and_named(cluster: Cluster) -> None:
-    """`invalid_parameter`, with a line that says which and what it must be; the database is not asked for that."""
+    """`invalid_parameter`, with a line that names the parameter and its form; the database is not queried."""
     for query, says in WRONG:
         answer = await cluster.http.get(cluster.url(f"{PATH}?{query}"))
         data = answer.json()["data"]
@@ -225,7 +225,7 @@ async def test_a_cursor_belongs_to_its_service_and_range(gateways: Cluster, data
 
 @on_sqlite
 async def test_head_and_any_origin(gateways: Cluster, database: Database) -> None:
-    """HEAD has the length of the page and no body; CORS lets any page read it."""
+    """HEAD has the length of the page and no body; CORS allows any origin."""
     await database.insert([record(1)])
     head = await gateways.http.head(gateways.url(PATH), params=ALL_OF_IT, headers={"Origin": "https://example.org"})
     assert (head.status_code, head.content) == (200, b"")

@@ -36,8 +36,7 @@ async def test_a_fragmented_message_is_measured_whole(cluster: Cluster) -> None:
 async def test_a_flood_is_refused_with_how_long_to_wait_and_then_closed_with_1008(
     cluster: Cluster, sent: str, answer: str
 ) -> None:
-    """Forty at once are answered; the next are rate_limited with retry_after_ms; who keeps on is closed with 1008.
-    Others get their answers meanwhile."""
+    """Forty at once are answered, further ones get retry_after_ms; a client that continues is closed with 1008."""
     flooding = await cluster.connect("/ws/data")
     other = await cluster.connect("/ws/news")
     await other.next()

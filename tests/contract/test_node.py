@@ -77,7 +77,7 @@ async def test_readiness_follows_redis(settings: Settings, tmp_path_factory: pyt
 
 
 async def test_stopping_closes_every_client_with_1012(cluster: Cluster) -> None:
-    """A gateway that stops tells its clients to reconnect; those of the other gateway stay."""
+    """A gateway that stops closes its clients with the code to reconnect; those of the other gateway stay."""
     leaving = [await cluster.connect("/ws/data", 0) for _ in range(5)]
     staying = await cluster.connect("/ws/data", 1)
     cluster.nodes[0].stop("the test")

@@ -23,7 +23,7 @@ async def since(client: Client, epoch: str, seq: int) -> dict[str, Any]:
 
 
 async def test_meta_is_shown_to_who_asks_and_to_nobody_else(cluster: Cluster) -> None:
-    """?meta=1 adds epoch, seq and published_at to updates, `snapshot` to the one sent on subscribe."""
+    """Only ?meta=1 adds epoch, seq and published_at to updates, and `snapshot` to the one sent on subscribe."""
     await cluster.publish("news", n=1)
     asking, plain = await cluster.connect("/ws/news?meta=1"), await cluster.connect("/ws/news")
     await cluster.publish("news", n=2)

@@ -53,7 +53,7 @@ async def test_stats_are_paged_by_limit_and_cursor(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("query", ["limit=x", "limit=-1", "limit=100000", "cursor=x", "limit="])
 async def test_a_bad_page_is_400(cluster: Cluster, query: str) -> None:
-    """limit and cursor must be integers in range; the answer says which."""
+    """limit and cursor must be integers in range; the answer names the wrong one."""
     answer = await cluster.http.get(cluster.url(f"/ws/stats?{query}"))
     assert answer.status_code == 400
     assert query.partition("=")[0] in answer.json()["data"]["message"]

@@ -56,7 +56,7 @@ async def test_one_etag_stands_for_the_same_bytes_on_every_gateway(cluster: Clus
 
 
 async def test_who_has_it_is_told_304(cluster: Cluster) -> None:
-    """If-None-Match with the ETag, weak or in a list, or `*`: 304 with the ETag and no body, and 200 after the next."""
+    """If-None-Match with the ETag, weak or in a list, or `*`, is 304 with the ETag and no body; later 200."""
     await cluster.publish("market_data", price=1.5)
     etag = (await cluster.http.get(cluster.url(PATH))).headers["etag"]
     forms = [form.format(etag) for form in ("{}", "W/{}", '"a,b" , {}', '"other", W/{}, "more"', "*")]
@@ -126,7 +126,7 @@ async def test_any_page_may_read_it_and_its_etag(cluster: Cluster) -> None:
 
 
 async def test_an_epoch_of_any_text_makes_a_plain_etag(cluster: Cluster) -> None:
-    """Whatever stands in Redis as epoch, its ETag is printable ASCII, and names it alone."""
+    """For any epoch in Redis the ETag is printable ASCII and unique."""
     odd = Position('5"\r\nSet-Cookie: x, – %', 7)
     assert etag_of(odd).isascii()
     assert etag_of(odd).isprintable()

@@ -198,5 +198,5 @@ async def played(script: list[Step], **options: Any) -> list[bytes]:
 @given(script=steps)
 @settings(max_examples=200, deadline=None)
 def test_joined_or_one_by_one_the_same_bytes_are_sent(script: list[Step]) -> None:
-    """Whoever joins, leaves, changes its form or is answered meanwhile: byte for byte as without cohorts' buffers."""
+    """With clients that join, leave, change form or get replies, the bytes equal those without cohorts' buffers."""
     assert asyncio.run(played(script)) == asyncio.run(played(script, joins=False))

@@ -110,7 +110,7 @@ async def test_rubbish_counts_against_the_rate_too(cluster: Cluster, rubbish: st
 
 
 async def test_a_refused_command_keeps_its_id(cluster: Cluster) -> None:
-    """rate_limited says which command it was that will not be carried out."""
+    """rate_limited has the id of the refused command."""
     client = await cluster.connect("/ws/data")
     # Sixty above the burst: on a machine however slow some are refused, and never as many as end the connection.
     for number in range(100):
@@ -138,7 +138,7 @@ async def test_a_long_command_is_counted_by_its_size_and_before_it_is_decoded(
 
 
 async def test_a_slow_client_that_reads_again_is_told_4008(cluster: Cluster) -> None:
-    """What fell is counted, session and presence are gone at once, and its last frame says why."""
+    """Dropped messages are counted, session and presence end at once, and the last frame has the reason."""
     node = cluster.nodes[0]
     async with connect(node.port, "/ws/market_data", window=4096) as raw:
         (session,) = node._sessions

@@ -55,7 +55,7 @@ async def test_links_between_documents_lead_to_their_pages(gateway: Gateway) -> 
 
 
 def test_a_link_out_of_the_documentation_is_text() -> None:
-    """What stands only in the repository (the README, `.env.example`) keeps its words and has no link."""
+    """A link to a file outside of docs/ (the README, `.env.example`) becomes plain text."""
     shown = Page(guides.html("how-to/operate.md"))
     assert ".env.example" in shown.text
     outside = [link for link in shown.links if posixpath.normpath(f"how-to/{link}").startswith("..")]

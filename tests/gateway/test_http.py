@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("no_errors")
 
 
 async def test_a_limit_of_zero_lists_nobody(cluster: Cluster) -> None:
-    """Only the counts, and no cursor that would lead nowhere."""
+    """The answer has only the counts, and no cursor."""
     await cluster.connect("/ws/data")
     answer = await cluster.http.get(cluster.url("/ws/stats?limit=0"))
     data = answer.json()["data"]
@@ -51,7 +51,7 @@ async def test_metrics_are_prometheus_own_format(cluster: Cluster) -> None:
 
 
 async def test_who_is_ready_takes_clients(settings: Settings) -> None:
-    """From the first moment on that a gateway says it is ready, no handshake is refused for want of a number."""
+    """Once a gateway reports that it is ready, no handshake is refused for want of a number."""
     node = Node(settings)
     assert node.unready
     running = asyncio.create_task(node.run(node.bind()))
@@ -122,7 +122,7 @@ async def test_a_draining_gateway_closes_its_clients_one_after_another(settings:
 
 
 async def test_a_second_signal_ends_the_drain_at_once(settings: Settings) -> None:
-    """Who asks twice does not wait for DRAIN_SECONDS; the clients are still told why."""
+    """A second signal ends DRAIN_SECONDS; clients still get the close code."""
     node = Node(settings.model_copy(update={"drain_seconds": 3600.0}))
     running = asyncio.create_task(node.run(node.bind()))
     await until(lambda: not node.unready)

@@ -33,7 +33,7 @@ POISON = {"deep": nested(1010)}
 
 
 async def test_an_update_that_cannot_be_sent_is_dropped_and_counted(cluster: Cluster) -> None:
-    """Anybody may publish: what has no JSON, or no MessagePack, takes no gateway down and reaches nobody."""
+    """An update without a JSON or MessagePack form does not stop a gateway and is sent to no client."""
     client = await cluster.connect("/ws/news")
     await client.next()
     await cluster.bus.publish("news", {"n": 1})
@@ -45,7 +45,7 @@ async def test_an_update_that_cannot_be_sent_is_dropped_and_counted(cluster: Clu
 
 
 async def test_a_dropped_update_is_a_hole_that_no_recovery_hides(cluster: Cluster) -> None:
-    """Who was before it gets a snapshot, for not everything since can be given; who was after it recovers."""
+    """A client from before it gets a snapshot, as the gap can't be filled; a client from after it recovers."""
     first = await cluster.bus.publish("news", {"n": 1})
     await cluster.bus.publish("news", POISON)
     await cluster.publish("news", 2)

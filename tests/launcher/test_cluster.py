@@ -52,7 +52,7 @@ def run(start: Start, program: Path) -> Start:
 
 
 def test_output_is_prefixed_with_its_part(run: Start) -> None:
-    """Each line says which part it comes from."""
+    """Each line names the part that it comes from."""
     cluster = run(WAITS, WAITS)
     cluster.line(r"^part-1 +\| here$")
     cluster.line(r"^part-2 +\| here$")
@@ -71,7 +71,7 @@ def test_a_signal_is_a_clean_stop(run: Start, signum: int) -> None:
 
 
 def test_a_signal_during_the_start_leaves_nobody_behind(run: Start) -> None:
-    """Ctrl-C while parts are still being started is a clean stop of those that came up."""
+    """Ctrl-C while parts are starting stops those that have started."""
     cluster = run(*[WAITS] * 8)
     cluster.line(r"part-\d started")
     cluster.signal(signal.SIGINT)
@@ -96,7 +96,7 @@ def test_an_end_without_error_is_a_failure_too(run: Start) -> None:
 
 
 def test_the_last_part_outlives_the_others(run: Start) -> None:
-    """What stops last is told to stop only when the others have gone."""
+    """The last part is stopped only when the others have ended."""
     cluster = run("last:" + SAYS_GOODBYE, SAYS_GOODBYE)
     cluster.line(r"part-1 +\| here")
     cluster.line(r"part-2 +\| here")
@@ -107,7 +107,7 @@ def test_the_last_part_outlives_the_others(run: Start) -> None:
 
 
 def test_a_second_signal_kills_what_hangs(run: Start) -> None:
-    """Who presses Ctrl-C twice does not wait for a part that ignores SIGTERM."""
+    """A second Ctrl-C does not wait for a part that ignores SIGTERM."""
     cluster = run(DEAF, DEAF)
     cluster.line(r"part-1 +\| here")
     cluster.line(r"part-2 +\| here")

@@ -64,7 +64,7 @@ def test_sigterm_stops_it_as_ctrl_c_does(demo: Command) -> None:
 
 
 def test_a_closed_terminal_stops_it(demo: Command) -> None:
-    """SIGHUP to the whole group, as a closing terminal sends it, leaves nobody behind."""
+    """SIGHUP to the whole group, as a closing terminal sends it, ends every process."""
     demo.signal(signal.SIGHUP)
     assert demo.wait() == 0, demo.output
     assert not any(alive(pid) for pid in pids_of(demo))
@@ -117,7 +117,7 @@ def test_make_tail_prints_the_channel(demo: Command, start: Start, tmp_path: Pat
 
 
 def test_nobody_else_learns_the_password_of_its_redis(demo: Command, tmp_path: Path) -> None:
-    """The demo's Redis wants a password: a file for this user has it, and neither the output nor a command line."""
+    """The demo's Redis password is in a file for this user only, not in the output or a command line."""
     file = tmp_path / "state" / "redis-url"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     address = urlsplit(file.read_text().strip())

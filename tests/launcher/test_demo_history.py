@@ -36,7 +36,7 @@ async def recorded(http: httpx.AsyncClient, gateway: str) -> list[Any]:
 
 
 async def test_two_demos_one_after_the_other_share_a_history(start: Start, tmp_path: Path) -> None:
-    """Records of the first are told by the second's gateways, and the file is found between the two."""
+    """The second demo's gateways serve records of the first; the file stays between the two."""
     env = {"PORT": "0", "REDIS_URL": "", "SIMULATOR_URL": "", "DATABASE_URL": ""}
     state = State(tmp_path / "state")
     async with httpx.AsyncClient() as http:

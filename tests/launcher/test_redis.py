@@ -47,7 +47,7 @@ def keeper(start: Start, tmp_path: Path, port: int) -> Command:
 
 
 def test_a_killed_server_is_back_on_its_port(keeper: Command, port: int) -> None:
-    """A redis-server that is killed is started again on the same port, and both are told once."""
+    """A killed redis-server is started again on the same port; both events are logged once."""
     first = server_pid(port)
     os.kill(first, signal.SIGKILL)
     keeper.line(rf"redis-server died \(killed by SIGKILL\): starting it again on port {port}")

@@ -81,7 +81,7 @@ def test_the_first_folder_of_path_counts(put: Put, tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("does", [says("6.0.16"), says("5.0.14"), "echo hello", "exit 1"])
 def test_one_that_is_too_old_or_broken_is_passed_over(put: Put, does: str) -> None:
-    """What is older than OLDEST, or does not run, gives way to the next: a valkey-server, then the embedded one."""
+    """A server older than OLDEST, or broken, is skipped for the next: valkey-server, then the embedded one."""
     old = put("redis-server", does)
     embedded = find_redis_server()
     assert embedded.name == "valkey-server"
@@ -105,7 +105,7 @@ def test_the_embedded_server_runs_here(put: Put) -> None:
 
 
 def test_what_was_passed_over_is_said(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing is left, the message says which servers there are, what is wrong with each, and what to install."""
+    """If no server is left, the message lists each with its fault, and what to install."""
     old, broken = put("redis-server", says("6.0.16")), put("valkey-server", "exit 1")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(RedisServerError) as caught:

@@ -31,7 +31,7 @@ def nothing_set(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings
 
 
 def test_both_addresses_are_there_while_it_runs(state: State) -> None:
-    """Redis and database can be found by whoever may read the operator's files, and nobody else."""
+    """Only users who may read the operator's files find the addresses of Redis and database."""
     with state.claim(REDIS, SERVER):
         assert (state.redis_url(), state.database_url()) == (REDIS, SERVER)
         for name in ("redis-url", "database-url"):
@@ -74,7 +74,7 @@ def test_an_operators_database_counts_before_the_clusters(state: State, nothing_
 
 @pytest.mark.parametrize("mode", ["demo", "run"])
 def test_every_part_is_given_the_clusters_own_database(state: State, nothing_set: Settings, mode: str) -> None:
-    """A file in the state folder, absolute, one a mode; the last part is told where it is."""
+    """An absolute file in the state folder, one per mode; the last part gets its address."""
     plan = make_plan(nothing_set, mode, state, colour=False)
     own = f"sqlite:///{state.database_file(mode)}"
     assert plan.database_url == own

@@ -44,7 +44,7 @@ def health() -> Iterator[tuple[str, type[Health]]]:
 
 
 def test_it_invites_once_all_are_ready_and_tells_of_changes(health: tuple[str, type[Health]], start: Start) -> None:
-    """Nothing is said before every gateway is ready; after that, each change is told once."""
+    """Nothing is printed before every gateway is ready; then each change is printed once."""
     url, gateway = health
     watch = start("launcher.watch", url, "--simulated")
     gateway.status = 200

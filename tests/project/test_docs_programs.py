@@ -114,7 +114,7 @@ async def test_the_long_program_starts_with_the_history(
 async def test_the_long_program_tells_of_a_gap(
     redis: Redis, bus: Bus, settings: Settings, redis_server: RedisServer
 ) -> None:
-    """A position that the program never saw is told as a gap."""
+    """A position that the program never saw is reported as a gap."""
     await bus.publish(SERVICE, prices(1.5))
     async with running(programs()[1], settings, redis_server) as output:
         assert await line(output) == "1 1.5"

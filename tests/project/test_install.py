@@ -104,7 +104,7 @@ def test_the_demo_takes_no_tool_away(checkout: Checkout) -> None:
 
 
 def test_an_install_that_was_cut_off_begins_anew(checkout: Checkout) -> None:
-    """What an interrupted install left behind is not trusted."""
+    """The files of an interrupted install are not used."""
     (checkout.folder / ".venv/bin").mkdir(parents=True)
     (checkout.folder / ".venv/bin/half").touch()
     checkout.make(RUNTIME)

@@ -166,7 +166,7 @@ def test_every_alert_has_its_rule_and_every_rule_its_metric() -> None:
 
 @pytest.mark.parametrize("section", ["Gateways", "Workers"])
 def test_every_metric_has_somebody_who_looks_at_it(section: str) -> None:
-    """Each has an alert or a query for a dashboard; only what is normal has none."""
+    """Each metric has an alert or a dashboard query; only metrics of normal operation have none."""
     queries = PAGE.partition("\n## Dashboard\n")[2].partition("\n## ")[0]
     silent = {name for name, row in rows(section).items() if not row.alert and name not in NAME.findall(queries)}
     assert silent <= {"coinwire_bus_duplicates_total"}

@@ -60,7 +60,7 @@ def test_every_service_that_is_named_exists() -> None:
 
 
 def test_every_service_is_described() -> None:
-    """operate.md tells of each what it is."""
+    """operate.md describes every service."""
     page = PAGES[0].read_text()
     assert {"redis", "postgres", "gateway", "balancer", "credentials", "tools", "simulator"} <= SERVICES
     assert [name for name in sorted(SERVICES) if f"`{name}`" not in page and name != "simulator"] == []

@@ -218,5 +218,5 @@ async def test_every_example_is_a_message_that_a_gateway_could_send_or_read() ->
 
 @pytest.mark.parametrize("code", [CloseCode.SLOW, CloseCode.RESTART])
 def test_clients_that_can_recover_are_told_to(code: CloseCode) -> None:
-    """The two codes after which nothing is lost name `since`."""
+    """The two codes after which nothing is lost mention `since`."""
     assert "`since`" in rows("close code")[str(code.value)][1]

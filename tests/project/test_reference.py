@@ -110,7 +110,7 @@ def test_every_interval_is_there(name: str) -> None:
 
 
 def test_every_provider_is_somebodys_source() -> None:
-    """A provider that no service asks is not shipped."""
+    """Every provider is a source of some service."""
     used = set().union(*map(sources, SERVICES))
     for name in PROVIDERS:
         assert name in used or is_node(name), f"no service asks {name}"

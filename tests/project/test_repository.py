@@ -33,7 +33,7 @@ def test_make_alone_lists_every_target() -> None:
 
 
 def test_an_old_python_is_named(tmp_path: Path) -> None:
-    """A Python older than 3.11 is refused with a line that says what to do, before anything is made."""
+    """A Python older than 3.11 is refused with a line that names the remedy, before anything is created."""
     old = tmp_path / "python3.6"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)

@@ -40,7 +40,7 @@ def test_every_file_is_as_npm_has_it() -> None:
 
 
 def test_the_version_is_that_of_the_files() -> None:
-    """VERSION says what the bundle itself says."""
+    """VERSION equals the version in the bundle."""
     version = (FOLDER / "VERSION").read_text().strip()
     assert re.fullmatch(r"5\.\d+\.\d+", version)
     assert f'PACKAGE_VERSION:"{version}"' in (FOLDER / "swagger-ui-bundle.js").read_text()

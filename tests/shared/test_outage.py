@@ -36,7 +36,7 @@ def test_every_outage_is_logged() -> None:
 
 
 def test_a_reason_without_a_text_is_named_by_its_type() -> None:
-    """asyncio's TimeoutError says nothing: its name is logged."""
+    """asyncio's TimeoutError has no text, so its type is logged."""
     with capture_logs() as logs:
         Outage("lost", "back").lost(TimeoutError())
     assert logs[0]["reason"] == "TimeoutError"

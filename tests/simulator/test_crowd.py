@@ -161,7 +161,7 @@ async def test_a_token_needs_credentials(client: httpx.AsyncClient, authorizatio
 
 
 async def test_a_token_ends(client: httpx.AsyncClient, clock: Clock) -> None:
-    """It is good for as long as it says, and no longer."""
+    """A token is valid for its stated lifetime, and not longer."""
     granted = (await token(client)).json()
     assert (await posts(client, granted["access_token"])).status_code == 200
     clock.advance(granted["expires_in"] - 1)

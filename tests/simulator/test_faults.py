@@ -91,7 +91,7 @@ async def test_hang(simulator: Simulator, server: Server) -> None:
 
 @pytest.mark.parametrize("fault", [Fault(host=GECKO, fault="hang"), Fault(host=GECKO, fault="slow", seconds=3600)])
 async def test_stopping_ends_what_hangs(fault: Fault) -> None:
-    """A simulator that is told to stop lets its hanging clients go at once."""
+    """A simulator that stops ends its hanging requests at once."""
     simulator = Simulator()
     simulator.faults.set(fault)
     async with running(simulator) as server, httpx.AsyncClient(base_url=server.url, verify=NO_TLS) as client:

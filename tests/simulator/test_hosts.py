@@ -25,7 +25,7 @@ async def markets(ask: Ask, **params: str | int) -> Any:
 
 
 async def test_hosts_agree_on_prices(ask: Ask) -> None:
-    """All providers show bitcoin within a quarter of a percent, once Tether's own price is reckoned with."""
+    """All providers' bitcoin prices agree within a quarter of a percent, once Tether's price is applied."""
     tether = (await markets(ask, ids="tether"))[0]["current_price"]
     prices = [
         (await markets(ask, ids="bitcoin"))[0]["current_price"],

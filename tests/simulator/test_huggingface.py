@@ -74,7 +74,7 @@ async def test_what_has_not_changed_is_304(ask: Ask, client: httpx.AsyncClient, 
 
 
 async def test_a_token_shows_its_owners_private_model(ask: Ask, client: httpx.AsyncClient) -> None:
-    """To nobody else."""
+    """A private model is listed only with its owner's token."""
     assert (await ask(HUB, "/api/models", search="private")).json() == []
     with_token = await client.get("/api/models?search=private", headers={"Host": HUB, **BEARER})
     assert [row["private"] for row in with_token.json()] == [True]

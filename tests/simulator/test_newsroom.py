@@ -117,7 +117,7 @@ async def test_quirks(ask: Ask) -> None:
 
 @pytest.mark.parametrize("key", FEEDS)
 async def test_conditional_requests(client: httpx.AsyncClient, clock: Clock, key: str) -> None:
-    """Who has the newest feed gets 304 without a body, by ETag or by date; who has an older one gets the feed."""
+    """A client with the newest feed gets 304 without a body, by ETag or by date; others get the feed."""
     host, path = FEEDS[key]
     whole = await client.get(path, headers={"Host": host})
     etag, date = whole.headers["etag"], whole.headers["last-modified"]

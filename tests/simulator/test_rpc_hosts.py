@@ -34,7 +34,7 @@ async def rpc(client: httpx.AsyncClient, host: str, method: str, *params: Any) -
 async def test_all_nodes_of_a_chain_show_one_chain(
     client: httpx.AsyncClient, simulator: Simulator, clock: Clock
 ) -> None:
-    """Every node says its chain's id, and is at most a block behind it; blocks are the same."""
+    """Every node has its chain's id and is at most a block behind; blocks are the same."""
     for host, name in CHAIN_OF.items():
         chain = EvmChain(simulator.market, name)
         assert number(await rpc(client, host, "eth_chainId")) == NETWORKS[name].chain_id

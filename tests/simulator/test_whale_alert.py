@@ -57,7 +57,7 @@ async def test_its_bitcoin_transfers_are_in_the_blocks(simulator: Simulator) -> 
 
 
 async def test_the_key_is_in_no_url(simulator: Simulator) -> None:
-    """It goes as a header; what is asked holds only what is wanted."""
+    """The key is sent as a header; the URL has only the query."""
     asked = []
 
     async def ask(request):  # type: ignore[no-untyped-def]

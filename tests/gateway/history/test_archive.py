@@ -80,7 +80,7 @@ async def test_a_server_out_of_reach_is_503_without_its_password(settings: Setti
 
 
 async def test_a_server_that_says_nothing_is_given_up(settings: Settings) -> None:
-    """A database that accepts connections and never answers costs a request its patience, and no more; told once."""
+    """A database that accepts connections but never answers fails a request after its timeout; logged once."""
     silent = socket.create_server(("127.0.0.1", 0))  # the kernel takes connections in, and nobody reads them
     url = SecretStr(f"postgresql://reader@127.0.0.1:{silent.getsockname()[1]}/history")
     database = open_database(settings.model_copy(update={"database_url": url}))
@@ -158,7 +158,7 @@ async def test_a_client_that_reads_nothing_is_cut(full: Cluster, monkeypatch: py
 
 @on_sqlite
 async def test_a_client_that_reads_slowly_gets_its_page(full: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever keeps reading is not cut, and gets every byte."""
+    """A client that keeps reading is not disconnected, and gets every byte."""
     monkeypatch.setattr(http_protocol, "STALLED", 2.0)
     async with full.http.stream("GET", full.url(PATH + QUERY)) as answer:
         size = 0

@@ -100,27 +100,27 @@ TROUBLE = [
     ],
 )
 async def test_addresses_and_networks(trusted: str, peer: str, believed: bool) -> None:
-    """Who is listed is believed; from anybody else the header is ignored, and so is the scheme."""
+    """Listed peers are trusted; from others the header is ignored, the scheme included."""
     app = Seen()
     assert await client_of(TrustedProxies(app, trusted), app, peer) == (CLIENT if believed else peer)
     assert app.scope["scheme"] == ("wss" if believed else "ws")
 
 
 async def test_a_peer_without_an_address_is_not_believed() -> None:
-    """A server may not know whom it talks to: then nobody is the client, and the header is ignored."""
+    """If the server has no peer address, the client has none, and the header is ignored."""
     app = Seen()
     assert await client_of(TrustedProxies(app, "10.0.0.1"), app, None) is None
 
 
 async def test_what_a_client_says_of_itself_through_a_proxy_is_not_believed() -> None:
-    """Proxies append: the last address that is no proxy's own is the client's, whatever stands before it."""
+    """Proxies append: the last address that is not a proxy's is the client's; earlier ones are ignored."""
     app = Seen()
     proxies = TrustedProxies(app, "10.0.0.1,10.0.0.2")
     assert await client_of(proxies, app, "10.0.0.1", f"{SPOOFED}, {CLIENT}, 10.0.0.2") == CLIENT
 
 
 async def test_a_name_trusts_nobody_until_it_is_looked_up() -> None:
-    """A host name stands for all addresses it has, once they are known."""
+    """A host name stands for all its addresses once they are resolved; before that, for none."""
     app = Seen()
     proxies = TrustedProxies(app, "balancer", Names(balancer=["10.0.0.5", "fd00::5"]))
     assert proxies.has_names
@@ -131,7 +131,7 @@ async def test_a_name_trusts_nobody_until_it_is_looked_up() -> None:
 
 
 async def test_a_proxy_made_anew_is_believed_at_its_new_address_only() -> None:
-    """Its old address may be another's now."""
+    """The old address of a proxy is no longer trusted, as it may belong to another host."""
     app, names = Seen(), Names(balancer=["10.0.0.5"])
     proxies = TrustedProxies(app, "balancer", names)
     await proxies.look_up("balancer")
@@ -159,7 +159,7 @@ async def test_names_are_looked_up_again_and_again() -> None:
 
 
 async def test_a_name_that_is_denied_trusts_nobody_at_once() -> None:
-    """The proxy is gone, and its address may be another's soon. The change is logged once."""
+    """If the name does not exist any more, its addresses lose trust at once. The change is logged once."""
     app, names = Seen(), Names(balancer=["10.0.0.5"])
     proxies = TrustedProxies(app, "balancer", names)
     with capture_logs() as logs:
@@ -173,7 +173,7 @@ async def test_a_name_that_is_denied_trusts_nobody_at_once() -> None:
 
 @pytest.mark.parametrize("error", TROUBLE)
 async def test_while_the_resolver_fails_addresses_stay_for_thirty_seconds(error: OSError) -> None:
-    """A hiccup changes nothing and is not logged; after thirty seconds without an answer nobody is trusted."""
+    """A short failure changes nothing and is not logged; after thirty seconds no address is trusted."""
     app, names, clock = Seen(), Names(balancer=["10.0.0.5"]), Clock()
     proxies = TrustedProxies(app, "balancer", names, clock=clock)
     with capture_logs() as logs:
@@ -199,7 +199,7 @@ async def test_while_the_resolver_fails_addresses_stay_for_thirty_seconds(error:
 
 @pytest.mark.parametrize("error", [DENIED, *TROUBLE])
 async def test_a_name_that_was_never_known_is_told_once(error: OSError) -> None:
-    """A misspelt FORWARDED_ALLOW_IPS is seen in the log."""
+    """A misspelt FORWARDED_ALLOW_IPS is logged once."""
     names = Names()
     names.error = error
     proxies = TrustedProxies(Seen(), "balancr", names)

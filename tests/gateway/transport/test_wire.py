@@ -23,7 +23,7 @@ def only(cluster: Cluster) -> Session:
 
 
 async def test_a_huge_frame_gets_its_close_frame_while_it_still_comes(cluster: Cluster) -> None:
-    """A peer that declares 50 MB and keeps sending is told 1009, not merely cut."""
+    """A peer that declares 50 MB and keeps sending gets close code 1009, and is not just cut off."""
     async with connect(cluster.nodes[0].port) as raw:
         await raw.send(header(50_000_000))
 
@@ -48,7 +48,7 @@ async def test_bad_utf8_is_1007_whatever_comes_in_the_same_breath(cluster: Clust
 
 
 async def test_bad_utf8_before_a_close_is_a_close(cluster: Cluster) -> None:
-    """A peer that says something illegible and leaves gets its close answered."""
+    """A peer that sends invalid UTF-8 and a close frame gets its close answered."""
     async with connect(cluster.nodes[0].port) as raw:
         await raw.send(frame(b"\xff\xfe") + frame((1000).to_bytes(2, "big"), CLOSE))
         assert [code_of(each) for each in await raw.rest()] == [1000]
@@ -140,7 +140,7 @@ async def test_a_close_behind_a_ping_is_answered_by_who_could_not_read(cluster: 
     ids=["headers", "path", "header", "not ascii", "body", "version", "method", "nonsense"],
 )
 async def test_a_bad_handshake_is_answered_and_ended(cluster: Cluster, request_bytes: bytes, status: str) -> None:
-    """Whatever is wrong with it, the peer is told, and no connection is left hanging."""
+    """Every faulty handshake gets an answer, and no connection stays open."""
     async with dial(cluster.nodes[0].port) as raw:
         await raw.send(request_bytes)
         assert (await raw.head()).split()[1] == status

@@ -377,7 +377,7 @@ def commands(prefix: str) -> dict[str, dict[tuple[str, ...], set[str]]]:
 
 @pytest.mark.parametrize("intent", commands(""))
 def test_nobody_may_do_more_than_they_need(cluster: Cluster, intent: str) -> None:
-    """Redis' own verdict on every command by every user. `operator` may do all of it."""
+    """Redis's own decision on every command for every user; `operator` may use all of them."""
     for command, allowed in commands(cluster.prefix)[intent].items():
         assert {user for user in RESTRICTED if cluster.verdict(user, *command)} == allowed, command
         assert cluster.verdict("operator", *command), command
@@ -417,7 +417,7 @@ def test_a_script_may_do_what_its_caller_may(cluster: Cluster, user: str) -> Non
 
 
 def test_who_has_no_password_may_only_ping(cluster: Cluster) -> None:
-    """`health` takes any password and may PING; `default`, which Redis gives to whoever does not log in, is off."""
+    """`health` takes any password and may PING; `default`, the user of unauthenticated clients, is off."""
     place = urlsplit(cluster.url)
     url = f"redis://{cluster.name('health')}:any@{place.hostname}:{place.port}/0"
     with sync_redis.Redis.from_url(url) as client:
@@ -430,7 +430,7 @@ def test_who_has_no_password_may_only_ping(cluster: Cluster) -> None:
 
 
 def test_of_what_redis_calls_dangerous_nobody_has_more_than_info(cluster: Cluster) -> None:
-    """No user but `operator`, and `default` who can't log in, has a command of the categories @dangerous and @admin."""
+    """Only `operator`, and `default`, which can't log in, have commands of @dangerous and @admin."""
     dangerous = {
         command.decode() if isinstance(command, bytes) else command
         for category in ("dangerous", "admin")
