@@ -23,8 +23,8 @@ BOB = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
 
 
 def find_anvil() -> Path:
-    """The node's program. Where it is not installed the test is skipped, and fails on CI, which must run it."""
-    # The npm package has one program a platform; its own launcher would stand between us and the process.
+    """The node's program. Without it the test is skipped; on CI it fails."""
+    # The npm package has one program per platform; its launcher would start it as a child process.
     found = sorted(_MODULES.glob("anvil-*/bin/anvil*"))
     if found:
         return found[0]
@@ -35,14 +35,14 @@ def find_anvil() -> Path:
 
 
 class Anvil:
-    """A running node and what tests do with it. It makes a block for each transaction, and else when told."""
+    """A running node. It makes a block for each transaction, and with `mine`."""
 
     def __init__(self, url: str, client: httpx.AsyncClient) -> None:
         self.url = url
         self._client = client
 
     async def rpc(self, method: str, *params: Any) -> Any:
-        """The result of one call; AssertionError where the node refuses it."""
+        """The result of one call; AssertionError if the node refuses it."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         answer = (await self._client.post(self.url, json=body)).json()
         assert "error" not in answer, answer["error"]

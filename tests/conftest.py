@@ -1,4 +1,4 @@
-"""What every test stands on: a real redis-server of the test run's own, and a key prefix of the test's own."""
+"""Fixtures of all tests: one real redis-server per test run, and one key prefix per test."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def settings(redis_server: RedisServer) -> Settings:
-    """Settings of a cluster of the test's own: same Redis, unique prefix, a free port."""
+    """Settings of a cluster for one test: same Redis, unique prefix, a free port."""
     return Settings(
         _env_file=None,
         redis_url=redis_server.url,

@@ -1,4 +1,4 @@
-"""A database of the test's own: every test that uses one runs on SQLite and on PostgreSQL."""
+"""One database per test: every test that uses one runs on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the test run's own, from PATH or from where Debian's packages put it."""
+"""One PostgreSQL server per test run, from PATH or from the folder of Debian's packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROOT = 0
 
 
 class NoPostgresError(Exception):
-    """There is none on this machine."""
+    """This machine has no PostgreSQL."""
 
 
 def find_postgres() -> Path:
@@ -36,7 +36,7 @@ def find_postgres() -> Path:
 
 
 class PostgresServer:
-    """One server on a port of 127.0.0.1, with a database for whoever asks for one."""
+    """One server on a port of 127.0.0.1, with new databases on request."""
 
     def __init__(self, folder: Path) -> None:
         """Its data comes into `folder`, which another user must be able to reach. Raises NoPostgresError."""
@@ -76,7 +76,7 @@ class PostgresServer:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """For so long it answers nobody, though its port still takes connections."""
+        """Until the block ends it does not answer, though its port still accepts connections."""
         parent = int((self._data / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         processes = [parent, *map(int, children)]

@@ -1,4 +1,4 @@
-"""A command as a person starts it: a process of its own, in a folder of its own, whose lines can be waited for."""
+"""A command as a separate process, in a separate folder; tests can wait for its lines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,  # a signal to it is then ours alone, as one from a terminal is
+            start_new_session=True,  # a group of its own: signals reach only it, as those of a terminal do
         )
         self.lines: list[str] = []
         self._news = threading.Condition()
@@ -74,7 +74,7 @@ class Command:
         return status
 
     def end(self) -> None:
-        """Leave nothing behind, whatever the test found."""
+        """End all its processes, also after a failed test."""
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
         try:
@@ -102,7 +102,7 @@ def start() -> Iterator[Start]:
 
 
 def pids_of(cluster: Command) -> list[int]:
-    """The processes that the cluster says it started."""
+    """The processes that the cluster reports to have started."""
     return [int(pid) for pid in re.findall(r"started \(pid=(\d+)\)", cluster.output)]
 
 

@@ -1,4 +1,4 @@
-"""One stack for all tests here: building and starting it takes a minute. What breaks it comes last."""
+"""One stack for all tests here: building and starting it takes a minute. Tests that break it come last."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ORDER = ("test_stack", "test_users", "test_scaling", "test_balancer", "test_fail
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them share the stack, and so the loop that it lives on."""
+    """All tests share the stack, and so its event loop."""
     ours = [item for item in items if item.path.parent == Path(__file__).parent]
     for item in ours:
         item.add_marker(pytest.mark.asyncio(loop_scope="session"))

@@ -1,4 +1,4 @@
-"""Clients that stay with the balancer whatever happens behind it: one that recovers, one that comes again and again."""
+"""Clients of the balancer: one that recovers after each reconnect, and one that connects again and again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from shared.catalog import SERVICES
 from tests.waiting import until
 
-_PAUSE = 0.5  # s before a new attempt at most, with jitter
+_PAUSE = 0.5  # s, longest pause before a new attempt, with jitter
 
 
 class Follower:
-    """Subscribed to all services; after every reconnect it asks for what it missed."""
+    """Subscribed to all services; after every reconnect it requests the missed updates."""
 
     def __init__(self, url: str, services: Iterable[str] = SERVICES) -> None:
         self.url = url
@@ -62,7 +62,7 @@ class Follower:
             except ConnectionClosed as closed:
                 self.codes.append(closed.rcvd.code if closed.rcvd else None)
             except (OSError, TimeoutError, InvalidHandshake):
-                pass  # nobody there yet
+                pass  # no gateway yet
             pause = asyncio.get_running_loop().create_future()
             asyncio.get_running_loop().call_later(random.uniform(0.1, _PAUSE), pause.set_result, None)
             await pause
@@ -87,7 +87,7 @@ class Follower:
         return len(self.seen[service])
 
     async def more(self, services: Iterable[str], updates: int = 1, seconds: float = 100.0) -> None:
-        """Wait until each of `services` has had so many updates more."""
+        """Wait until each of `services` has had `updates` more updates."""
         wanted = {service: self.count(service) + updates for service in services}
         try:
             await until(lambda: all(self.count(service) >= least for service, least in wanted.items()), seconds)
@@ -101,7 +101,7 @@ class Follower:
         await until(lambda: self.connects > connects, seconds)
 
     def lost(self) -> list[str]:
-        """What is missing, doubled or out of order; empty where every seq came once, in one epoch."""
+        """Updates that are missing, doubled or out of order; empty if every seq came once, in one epoch."""
         faults = [f"{service}: continuity not proven" for service in self.unrecovered]
         for service, positions in self.seen.items():
             for (epoch, seq), (next_epoch, next_seq) in itertools.pairwise(positions):

@@ -49,15 +49,15 @@ class Stack:
             "COINWIRE_VERSION": VERSION,
             "PUBLISH_HOST": "127.0.0.1",
             "PORT": str(self.port),
-            # As an operator would: these name the project for every `docker compose`, also for those in scripts.
+            # These name the project for every `docker compose`, also in scripts.
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_FILE": ":".join(FILES),
-            # Not the .env of whoever runs the tests.
+            # Not the .env of the person who runs the tests.
             "COMPOSE_DISABLE_ENV_FILE": "1",
         }
 
     async def run(self, *command: str, check: bool = True, **env: str) -> str:
-        """What a command prints. Raises CommandError where it fails."""
+        """The output of a command. Raises CommandError if it fails."""
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=ROOT,
@@ -122,7 +122,7 @@ class Stack:
             raise AssertionError(f"not healthy: {await self.compose('ps', '--all')}") from None
 
     async def kill(self, container: Container) -> None:
-        """kill -9 its process, as a crash would: from outside, so that the engine is not told that we meant it."""
+        """kill -9 its process from outside, so that the engine treats it as a crash."""
         kill = f"import os; os.kill({container.pid}, 9)"
         await self.run("docker", "run", "--rm", "--pid=host", "python:3.13-slim", "python", "-c", kill)
 

@@ -43,7 +43,7 @@ class Client:
         return await self.next()
 
     async def rest(self, seconds: float = 10.0) -> tuple[list[dict[str, Any]], int | None]:
-        """Everything that still comes, and the code the gateway closed with."""
+        """All remaining messages, and the gateway's close code."""
         messages: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(seconds):
@@ -53,7 +53,7 @@ class Client:
             return messages, self.connection.close_code
 
     async def quiet(self) -> None:
-        """Nothing is on its way: a ping is answered by nothing before its pong."""
+        """Assert that no message is under way: the answer to a ping is its pong."""
         assert (await self.say(action="ping"))["type"] == "pong"
 
 

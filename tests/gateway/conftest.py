@@ -1,4 +1,4 @@
-"""The fixtures of the gateway's tests, and what listens for errors that nobody was to see."""
+"""The fixtures of the gateway's tests, and a check for unexpected logged errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["cluster", "gateway", "no_errors"]
 
 @pytest.fixture
 def no_errors(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """At the end, neither uvicorn nor asyncio has logged an error: what a client does wrong is none of ours."""
+    """At the end, neither uvicorn nor asyncio has logged an error: a client's mistake is not the gateway's."""
     caplog.set_level(logging.WARNING)
     return caplog
 

@@ -1,4 +1,4 @@
-"""A WebSocket client that does what no library does: reads when told to, and sends whatever bytes it is given."""
+"""A WebSocket client that reads only on request and sends any bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DEADLINE = 10.0
 
 
 def frame(payload: bytes | str, opcode: int = 1, *, fin: bool = True) -> bytes:
-    """A masked frame; the mask is zero, so that what is sent can be read in a dump."""
+    """A masked frame; the mask is zero, so that a dump is readable."""
     data = payload.encode() if isinstance(payload, str) else payload
     return header(len(data), opcode, fin=fin) + data
 
@@ -89,7 +89,7 @@ class Raw:
         return found
 
     async def rest(self) -> list[tuple[int, bytes]]:
-        """Every frame until the gateway ends the connection, however it does."""
+        """Every frame until the connection ends."""
         frames = []
         with contextlib.suppress(EOFError, ConnectionResetError):
             while True:

@@ -1,4 +1,4 @@
-"""A client, the names and a publisher on the run's Redis; and a Redis of the test's own, to kill and to pause."""
+"""A client, the names and a publisher on the run's Redis; and one Redis per test, to kill and to pause."""
 
 from __future__ import annotations
 

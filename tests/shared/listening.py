@@ -48,7 +48,7 @@ class Listener:
         await self.stop()
 
     def start(self) -> None:
-        """Run, from where it stopped."""
+        """Run, and continue where it stopped."""
         self._task = asyncio.create_task(self.subscription.run(self._deliver))
 
     async def stop(self) -> None:

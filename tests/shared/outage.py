@@ -1,4 +1,4 @@
-"""Ways in which Redis fails: paused, lost on the way, and a clock that does not wait for any of it."""
+"""Failures of Redis (paused, restarted, connections cut), and a clock that tests move."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from launcher.redis_server import RedisServer
 
 
 def pause(server: RedisServer) -> None:
-    """SIGSTOP: the sockets stay open, and nobody answers."""
+    """SIGSTOP: the sockets stay open, without answers."""
     assert server.process is not None
     os.kill(server.process.pid, signal.SIGSTOP)
 
@@ -69,7 +69,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """What REDIS_URL is for whoever goes through here."""
+        """REDIS_URL for clients of this proxy."""
         return self._target._replace(netloc=f":{self._target.password}@127.0.0.1:{self.port}").geturl()
 
     def cut(self) -> None:

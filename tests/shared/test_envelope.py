@@ -105,7 +105,7 @@ def test_whatever_is_json_survives_publish_and_channel(settings: Settings, chann
 @example(b"\xa1\xff")
 @example(msgpack.packb(PAIRS) + b"x")
 def test_foreign_bytes_raise_envelope_error_and_nothing_else(raw: bytes) -> None:
-    """Bytes that coinwire did not write are told apart, whatever they are."""
+    """Any bytes that coinwire did not write are recognised."""
     with pytest.raises(EnvelopeError):
         Envelope.unpack(raw)
 

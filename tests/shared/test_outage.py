@@ -9,7 +9,7 @@ from tests.shared.outage import Clock
 
 
 def test_an_outage_is_two_lines_however_many_attempts_fail() -> None:
-    """The first failure is a warning with its reason, the first success says after how long; nothing else is logged."""
+    """The first failure is a warning with its reason, the first success has the duration; that is all."""
     clock = Clock()
     outage = Outage("redis lost", "redis back", clock=clock, url="here")
     with capture_logs() as logs:

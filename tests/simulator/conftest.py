@@ -1,4 +1,4 @@
-"""A simulator on a real socket in the test's own loop, its time standing still, and a client that names the Host."""
+"""A simulator on a real socket in the test's loop, with a stopped clock, and a client that sets the Host header."""
 
 from __future__ import annotations
 

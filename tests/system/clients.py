@@ -1,4 +1,4 @@
-"""What system tests do with a WebSocket."""
+"""WebSocket helpers of system tests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def send(client: ClientConnection, **command: Any) -> None:
 
 
 async def until_closed(client: ClientConnection, seconds: float = 30.0) -> tuple[list[dict[str, Any]], int | None]:
-    """Everything that still comes, and the close code (None where the connection was cut without one)."""
+    """All remaining messages, and the close code (None if the connection ended without one)."""
     messages: list[dict[str, Any]] = []
     async with asyncio.timeout(seconds):
         try:

@@ -14,7 +14,7 @@ from tests.system.processes import Cluster
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
-    """Redis, simulator, a worker a category, two gateways."""
+    """Redis, simulator, one worker per category, two gateways."""
     running = Cluster(tmp_path_factory.mktemp("cluster"), f"test-{uuid.uuid4().hex[:8]}", CATEGORIES)
     try:
         yield await running.start()

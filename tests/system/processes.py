@@ -88,7 +88,7 @@ class Process:
 
 
 class Cluster:
-    """Redis, simulator, a worker a category and two gateways, each a process of its own."""
+    """Redis, simulator, one worker per category and two gateways, each a separate process."""
 
     def __init__(self, folder: Path, prefix: str, categories: Sequence[str] = ("data_collection",)) -> None:
         self.redis = RedisServer(folder / "redis")
@@ -154,7 +154,7 @@ class Cluster:
             assert answer.is_success, answer.text
 
     async def mend(self) -> None:
-        """Take all faults back."""
+        """Remove all faults."""
         async with httpx.AsyncClient() as client:
             await client.delete(f"http://127.0.0.1:{self.simulator_port}/_simulator/faults")
 

@@ -1,4 +1,4 @@
-"""The stage on which services are tested, and a Fetcher with an upstream for it."""
+"""The stage for tests of services, and a Fetcher with an upstream."""
 
 from __future__ import annotations
 

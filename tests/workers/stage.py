@@ -1,4 +1,4 @@
-"""A service, the simulator that it asks over real sockets, a real Redis, and a clock by hand."""
+"""A service, the simulator that it asks over real sockets, a real Redis, and a clock that tests move."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def hosts_of(provider: Provider) -> tuple[str, ...]:
 
 
 def is_node(name: str) -> bool:
-    """Whether the provider `name` is there once for each node, at the node's own address."""
+    """Whether the provider `name` has one instance per node, at the node's address."""
     return hasattr(provider_class(name), ChainNode.identity.__name__)
 
 
@@ -124,7 +124,7 @@ class Stage:
                 await self.redis.delete(*budgets)
 
     def leave_behind(self, seconds: float) -> None:
-        """Let time pass for the service alone: all that its sources tell is as old as that afterwards."""
+        """Let time pass for the service only, so that figures of its sources are that much older."""
         self.now += seconds
         self.simulator.clock.advance(-seconds)
 

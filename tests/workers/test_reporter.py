@@ -83,7 +83,7 @@ async def test_failures_in_a_row_are_counted_over_reports(work: Work) -> None:
 
 
 async def test_jobs_are_told_with_their_worker_and_as_stopped_at_its_end(work: Work) -> None:
-    """A report names who runs the jobs; the last one says that they run no more."""
+    """A report names the worker of the jobs; the last one marks them as stopped."""
     await work.reporter.report()
     report = (await work.reports.jobs())["data_collection"]
     assert (report.worker, [job.id for job in report.jobs]) == ("w1", ["news_collection"])
@@ -93,7 +93,7 @@ async def test_jobs_are_told_with_their_worker_and_as_stopped_at_its_end(work: W
 
 
 async def test_what_redis_did_not_take_is_told_later(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Failures and failovers of an outage of Redis are in the counts after it."""
+    """Failures and failovers during an outage of Redis are in the counts after it."""
     server = RedisServer(tmp_path_factory.mktemp("redis")).start()
     redis = open_redis(Settings(_env_file=None, redis_url=server.url))
     reports = Reports(redis, Channels("test-reporter"))
@@ -122,7 +122,7 @@ async def test_what_redis_did_not_take_is_told_later(tmp_path_factory: pytest.Te
 
 
 async def test_a_worker_that_stands_by_tells_nothing(work: Work) -> None:
-    """Only the leader of a category speaks for it."""
+    """Only the leader of a category reports."""
     work.leading = False
     asked = 0
 
@@ -174,7 +174,7 @@ async def test_calls_of_an_earlier_lead_are_not_told_in_the_next(work: Work) -> 
 
 
 async def test_what_a_stop_cuts_short_is_told_last(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A report that is on its way when the worker stops is neither lost nor told twice."""
+    """A report under way when the worker stops is neither lost nor written twice."""
     server = RedisServer(tmp_path_factory.mktemp("redis")).start()
     redis = open_redis(Settings(_env_file=None, redis_url=server.url))
     reports = Reports(redis, Channels("test-reporter"))

@@ -142,14 +142,14 @@ def test_other_paths_and_methods_are_refused(asked: Asked) -> None:
 
 
 def test_a_client_that_says_nothing_keeps_nobody_waiting(asked: Asked) -> None:
-    """Each is answered in a thread of its own."""
+    """Each client is answered in a separate thread."""
     with socket.create_connection((asked.base_url.host, asked.base_url.port or 0)):
         assert asked.get("/health/live").status_code == 200
     assert any(thread.name == "status" and thread.daemon for thread in threading.enumerate())
 
 
 def test_with_too_many_connections_the_oldest_gives_way(asked: Asked) -> None:
-    """Sixteen silent clients can't keep a health check out: who came first is cut off, in favour of who comes."""
+    """Sixteen silent clients can't block a health check: the oldest connection is closed for a new one."""
     with contextlib.ExitStack() as stack:
         address = (asked.base_url.host, asked.base_url.port or 0)
         silent = [stack.enter_context(socket.create_connection(address)) for _ in range(16)]
@@ -171,7 +171,7 @@ def test_clients_that_leave_in_the_middle_are_no_news(asked: Asked, capfd: pytes
 
 @pytest.mark.slow
 async def test_a_client_that_is_slow_is_cut_off(asked: Asked, capfd: pytest.CaptureFixture[str]) -> None:
-    """Whoever has not asked and read the answer after five seconds is, however steadily it goes on."""
+    """A client that has not finished after five seconds is disconnected, even if it is making progress."""
     with socket.create_connection((asked.base_url.host, asked.base_url.port or 0)) as client:
         client.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
 

@@ -59,7 +59,7 @@ async def test_a_cycle_that_a_stop_cuts_short_is_no_failure() -> None:
 
 
 async def test_a_cycle_while_another_worker_leads_is_no_run(settings: Settings) -> None:
-    """Whoever leads next tells of no run that collected nothing."""
+    """The next leader does not report a run that collected nothing."""
     worker = Worker(settings, "system")  # its lease is never asked for: it stands by
     worker.add("persistence", Broken())
     job = worker.jobs.jobs["persistence"]
@@ -72,7 +72,7 @@ async def test_a_cycle_while_another_worker_leads_is_no_run(settings: Settings) 
 
 
 async def test_a_cycle_that_raises_is_logged_and_the_job_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    """An error that nobody expected is logged with its traceback; the next cycle runs all the same."""
+    """An unexpected error is logged with its traceback; the next cycle still runs."""
     jobs = Jobs()
     runs = 0
 

@@ -206,7 +206,7 @@ async def test_a_cycle_that_takes_longer_than_its_interval_is_not_doubled() -> N
 
 
 async def test_failed_runs_are_counted_until_one_succeeds() -> None:
-    """`failures` counts runs since the last good one; `next_run` says when the next is."""
+    """`failures` counts runs since the last successful one; `next_run` is the time of the next."""
     jobs = Jobs()
     outcomes = iter([False, False, True])
     seen: list[int] = []

@@ -1,4 +1,4 @@
-"""An upstream that says whatever a test wants, over a real socket."""
+"""An upstream with the answers of a test, over a real socket."""
 
 from __future__ import annotations
 

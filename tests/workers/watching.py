@@ -1,4 +1,4 @@
-"""Worker processes on a stage, as far as calls of providers go: a fetcher whose calls a reporter tells Redis of."""
+"""Worker processes on a stage, reduced to calls: a fetcher, and a reporter that writes the calls to Redis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from workers.services.health_checker.probing import Prober
 
 
 class Worker:
-    """One process. Its reports are written where a test says so."""
+    """One process. It writes its reports when a test asks for that."""
 
     def __init__(self, stage: Stage, name: str, fetcher: Fetcher, reporter: Reporter) -> None:
         self.stage = stage

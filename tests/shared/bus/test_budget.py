@@ -54,7 +54,7 @@ async def test_a_call_dearer_than_the_whole_budget_never_goes_out(budgets: Budge
 
 
 async def test_providers_have_budgets_of_their_own(budgets: Budgets) -> None:
-    """What one provider was asked is nothing to another."""
+    """Calls of one provider do not count for another."""
     for _ in range(3):
         await budgets.spend("acme", MINUTE)
     assert await budgets.spend("other", MINUTE) == 0.0
@@ -112,7 +112,7 @@ async def test_the_cluster_spends_together(redis: Redis, channels: Channels, set
 
 
 async def test_a_blocked_provider_is_not_asked(budgets: Budgets, redis: Redis, channels: Channels) -> None:
-    """While a provider asked to be left alone nobody may call it, whatever is left of its budget; then all may."""
+    """While a provider's pause lasts, no worker may call it, even with budget left; then all may."""
     await budgets.block("acme", 30)
     assert 29 < await budgets.spend("acme", MINUTE) <= 30
     assert await budgets.spend("other", MINUTE) == 0.0

@@ -82,7 +82,7 @@ async def test_a_cancelled_holder_gives_the_lease_back(redis: Redis, channels: C
 
 
 async def test_giving_back_takes_nothing_from_another_holder(redis: Redis, channels: Channels) -> None:
-    """Who lost the lease before it stopped does not take it from the one who has it."""
+    """A worker that lost the lease before it stopped does not take it from the new holder."""
     first, second = Lease(redis, channels, "work", 60), Lease(redis, channels, "work", 60)
     async with held(first):
         await until(lambda: first.fence > 0)

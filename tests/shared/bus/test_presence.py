@@ -108,7 +108,7 @@ async def test_every_client_is_listed_once_over_all_pages(nodes: tuple[Presence,
 
 
 async def test_our_own_clients_are_listed_as_of_now(nodes: tuple[Presence, Presence]) -> None:
-    """A gateway knows its own clients without asking Redis; the others as of their last write."""
+    """A gateway lists its own clients without Redis, the others as of their last write."""
     a, b = nodes
     await sync(a, b)
     a.put(client(1, "news"))
@@ -131,7 +131,7 @@ async def test_counts_and_the_page_of_clients_are_of_one_moment(nodes: tuple[Pre
 
 
 async def test_an_empty_cluster_has_stats(nodes: tuple[Presence, Presence]) -> None:
-    """Nobody connected is an answer too."""
+    """A cluster without clients has stats too."""
     await sync(*nodes)
     assert await nodes[0].stats(0, 10) == ClusterStats(0, {}, [], None)
 
@@ -158,7 +158,7 @@ async def test_numbers_are_unique_over_gateways_that_take_blocks_at_once(redis: 
 async def test_numbers_are_not_given_out_again_after_redis_lost_their_counter(
     own_redis: Redis, channels: Channels
 ) -> None:
-    """After FLUSHALL nobody's next block overlaps what a gateway holds or has given out."""
+    """After FLUSHALL no new block overlaps one that a gateway holds or has given out."""
     nodes = [Presence(own_redis, channels, f"node-{n}") for n in range(3)]
     taken: list[int] = []
     for _ in range(2):
@@ -204,7 +204,7 @@ async def test_the_others_count_all_the_time_while_they_are_read_again(nodes: tu
 
 
 async def test_leaving_takes_a_gateways_clients_out_at_once(nodes: tuple[Presence, Presence]) -> None:
-    """After `leave`, nobody counts its clients any more."""
+    """After `leave`, its clients are not counted any more."""
     a, b = nodes
     a.put(client(1, "news"))
     b.put(client(2, "news"))

@@ -95,7 +95,7 @@ async def test_meta_says_epoch_seq_and_fence(redis: Redis, bus: Bus, channels: C
 
 
 async def test_a_cursor_is_stored_with_its_update(bus: Bus) -> None:
-    """What a publisher notes of where it is belongs to the update it came with; one without a note leaves it."""
+    """A publisher's cursor is stored with its update; an update without one leaves the stored cursor."""
     assert await bus.cursor_of(SERVICE) is None
     await bus.publish(SERVICE, {"n": 1}, cursor=b"\x00 at 1")
     await bus.publish(SERVICE, {"n": 2})
@@ -108,7 +108,7 @@ async def test_a_cursor_is_stored_with_its_update(bus: Bus) -> None:
 
 
 async def test_an_older_fence_is_refused(redis: Redis, bus: Bus, channels: Channels) -> None:
-    """Whoever publishes with an older fence, or without one, gets FencedError, and nothing is counted or kept."""
+    """Publishing with an older fence, or without one, is a FencedError, and nothing is counted or stored."""
     await bus.publish(SERVICE, {"n": 1}, fence=8)
     before = await state(redis, channels)
     for fence in (7, 0):
@@ -153,7 +153,7 @@ async def test_a_redis_that_cannot_write_refuses_and_goes_on_where_it_was(
 
 
 async def test_redis_away_is_a_bus_error_at_once(own_server: RedisServer, channels: Channels) -> None:
-    """Where nobody listens, publish fails with BusError without waiting, and works when Redis is there."""
+    """Without a server, publish fails with BusError without waiting, and works once Redis is up."""
     redis = open_redis(settings_of(own_server))
     bus = Bus(redis, channels, 10)
     began = time.monotonic()
@@ -166,7 +166,7 @@ async def test_redis_away_is_a_bus_error_at_once(own_server: RedisServer, channe
 
 
 async def test_a_refused_command_is_a_bus_error_and_counts_nothing(redis: Redis, bus: Bus, channels: Channels) -> None:
-    """Where somebody put something else under our stream's name, publish fails, and no seq is used up."""
+    """If the stream's key holds another type, publish fails, and no seq is used up."""
     before = await bus.publish(SERVICE, {})
     await redis.delete(channels.stream(SERVICE))
     await redis.set(channels.stream(SERVICE), "not a stream")
@@ -180,7 +180,7 @@ async def test_a_refused_command_is_a_bus_error_and_counts_nothing(redis: Redis,
 async def test_a_stream_that_is_ahead_of_the_count_begins_a_new_epoch(
     redis: Redis, bus: Bus, channels: Channels
 ) -> None:
-    """An entry that somebody else added to the stream with a high id does not stop the service for ever."""
+    """A foreign entry with a high id in the stream does not stop the service permanently."""
     first = await bus.publish(SERVICE, {"n": 1})
     await redis.xadd(channels.stream(SERVICE), {"foreign": "entry"})
     second, third = await bus.publish(SERVICE, {"n": 2}), await bus.publish(SERVICE, {"n": 3})
@@ -220,7 +220,7 @@ class TestEpochs:
         assert len(epochs) == 3
 
     async def test_lost_writes_begin_a_new_one(self, redis: Redis, bus: Bus, channels: Channels) -> None:
-        """A publisher that remembers seq 5 where Redis says 3 begins a new epoch: 4 was given out before."""
+        """A publisher at seq 5 begins a new epoch if Redis is at 3, as 4 was published before."""
         for n in range(5):
             before = await bus.publish(SERVICE, {"n": n})
         await redis.hset(channels.meta(SERVICE), "seq", 3)

@@ -60,7 +60,7 @@ async def write(reports: Reports, **parts: object) -> None:
 
 
 async def test_what_is_written_is_read(reports: Reports) -> None:
-    """Calls, pools and jobs come back as they were told, by provider, service and category."""
+    """Calls, pools and jobs are read as they were reported, by provider, service and category."""
     await write(reports, calls={"a": CALL}, pools={"news": POOLS}, jobs={"data_collection": JOBS})
     assert await reports.calls() == {"a": CALL}
     assert await reports.pools() == {"news": POOLS}

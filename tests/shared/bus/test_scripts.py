@@ -45,6 +45,6 @@ def test_every_argument_has_a_name(file: Path) -> None:
 
 
 def test_scripts_are_files() -> None:
-    """No Python source holds a script: what a file may say is read by its header only."""
+    """No Python source holds a Lua script."""
     sources = (file for file in (ROOT / "shared").rglob("*.py"))
     assert [file.name for file in sources if "redis.call" in file.read_text()] == []

@@ -141,7 +141,7 @@ async def test_a_skipped_seq_is_read_from_the_stream(redis: Redis, bus: Bus, cha
 
 
 async def test_foreign_messages_are_counted_and_dropped(redis: Redis, bus: Bus, channels: Channels) -> None:
-    """Bytes that coinwire did not write, on the channel or in the stream, cost nobody an update."""
+    """Foreign bytes on the channel or in the stream cause no lost update."""
     async with Listener(redis, channels, (SERVICE, "news")) as listener:
         await listener.proven()
         await bus.publish("news", {"n": 0})
@@ -243,7 +243,7 @@ async def test_probes_prove_delivery_when_it_is_quiet(redis: Redis, channels: Ch
 
 
 async def test_proof_is_as_old_as_the_clock_says(redis: Redis, channels: Channels) -> None:
-    """Delivery counts as proven for less than the deadline, and is proven anew."""
+    """Delivery counts as proven for less than the deadline, and is then proven again."""
     clock = Clock()
     async with Listener(redis, channels, deadline=1.0, clock=clock) as listener:
         assert not listener.subscription.proven

@@ -130,7 +130,7 @@ async def test_a_half_open_connection_is_noticed_within_the_deadline(
 async def test_pauses_before_a_reconnect_are_capped_full_jitter(
     own_server: RedisServer, channels: Channels, share: float
 ) -> None:
-    """The pause is a share, drawn anew each time, of 0.1 s doubled with each failure up to 5 s."""
+    """The pause is a random share of 0.1 s doubled with each failure up to 5 s."""
     redis = open_redis(settings_of(own_server))
     tried_at: list[float] = []
 

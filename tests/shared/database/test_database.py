@@ -51,7 +51,7 @@ async def test_what_is_written_is_read_unchanged(database: Database) -> None:
 
 
 async def test_a_record_is_kept_once(database: Database) -> None:
-    """The key is service, epoch and seq: what is there already stays as it is, and is not counted."""
+    """The key is service, epoch and seq: an existing record stays unchanged and is not counted."""
     assert await database.insert([record(1), record(2)]) == 2
     assert await database.insert([record(2, data="other"), record(3), record(1, epoch="e2")]) == 2
     assert [found.data for found in await everything(database)] == ['{"a":1}'] * 4
@@ -165,7 +165,7 @@ async def test_size_grows_with_what_is_kept(database: Database) -> None:
 async def test_tables_are_made_once_by_whoever_comes_first(
     database_settings: Settings, others: Sequence[Database]
 ) -> None:
-    """Processes that start together all find them, and doing it again changes nothing."""
+    """Processes that start together all find the tables, and a repetition changes nothing."""
     with pytest.raises(DatabaseError):
         await others[0].check()
     await asyncio.gather(*(each.migrate() for each in others))
@@ -177,7 +177,7 @@ async def test_tables_are_made_once_by_whoever_comes_first(
 
 
 async def test_a_database_that_is_away_is_a_database_error_without_its_password() -> None:
-    """Every method says where, and why, and nothing of the credentials."""
+    """Every method reports address and reason, without credentials."""
     url = f"postgresql://me:{SECRET}@127.0.0.1:{free_port()}/name?sslmode=disable"
     database = open_database(Settings(_env_file=None, database_url=SecretStr(url)))
     assert database.location.startswith("postgresql://127.0.0.1:")

@@ -47,7 +47,7 @@ async def other(database: Database, database_settings: Settings) -> AsyncIterato
 
 
 def test_migrations_make_the_tables_that_are_declared(database_url: str) -> None:
-    """What Alembic would still have to change is nothing, on either database."""
+    """Alembic finds no difference, on either database."""
     database = opened(database_url)
 
     async def migrate() -> None:
@@ -106,7 +106,7 @@ async def test_pruned_by_two_at_once_the_totals_are_true(database: Database, oth
 
 
 async def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
-    """While somebody writes into SQLite's file, pages and totals are those of the last commit."""
+    """During a write to SQLite's file, pages and totals are those of the last commit."""
     database = opened(f"sqlite:///{tmp_path}/history.db")
     await database.migrate()
     await database.insert([record(1)])
@@ -122,7 +122,7 @@ async def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
 
 @pytest.mark.slow  # psycopg gives a server ten seconds to end what was cancelled
 async def test_a_server_that_hangs_is_a_database_error() -> None:
-    """One that takes connections and never answers: nobody waits for it for ever, and it is used again afterwards."""
+    """A server that accepts connections but never answers is given up, and is used again afterwards."""
     with new_postgres() as server:
         database = opened(server.new_database(), deadline=0.5)
         await database.migrate()
@@ -154,7 +154,7 @@ async def test_an_error_says_what_the_database_said(postgres: PostgresServer, tm
 
 @pytest.mark.parametrize("address", ["me:{0}@127.0.0.1:{1}/postgres", "{0}@127.0.0.1:{1}/postgres?password={0}"])
 async def test_what_a_server_says_is_not_told_where_it_has_the_password(postgres: PostgresServer, address: str) -> None:
-    """Servers repeat what they were given: here the name of a user, which may be the password too."""
+    """Servers repeat their input: here the user's name, which may equal the password."""
     database = opened(f"postgresql://{address.format(SECRET, postgres.port)}")
     with pytest.raises(DatabaseError, match=r": OperationalError") as caught:
         await database.check()
@@ -163,7 +163,7 @@ async def test_what_a_server_says_is_not_told_where_it_has_the_password(postgres
 
 
 async def test_tables_of_a_later_version_are_left_alone(database: Database, database_settings: Settings) -> None:
-    """Whoever has gone back to an earlier version is told, instead of having them written into."""
+    """After a downgrade the tables are not written, and the error explains it."""
     url = database_settings.database_url.get_secret_value().replace("postgresql:", "postgresql+psycopg:")
     engine = create_engine(url)
     with engine.begin() as connection:

@@ -29,14 +29,14 @@ def test_days_and_exceptions_are_read_in_any_order_and_spacing(text: str, expect
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "36501", "x", "news=", "=7", "news=x", "news=0"])
 def test_days_are_a_number_above_zero_and_at_most_a_century(text: str) -> None:
-    """Anything else is a slip, and would delete or keep what nobody meant."""
+    """Any other value is refused, as it would delete or keep records by mistake."""
     with pytest.raises(ValueError, match=r"^(days are a number|a number of days)"):
         Retention.parse(text)
 
 
 @pytest.mark.parametrize("text", ["7,7", "news=1,news=2", "nobody=1", "7=news", "7;news=90", "news:90", "News=1"])
 def test_what_is_said_twice_or_of_no_service_is_refused(text: str) -> None:
-    """With a line that says what is expected."""
+    """The line states what is expected."""
     with pytest.raises(ValueError, match="days"):
         Retention.parse(text)
 

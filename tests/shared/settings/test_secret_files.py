@@ -130,7 +130,7 @@ def test_a_link_leads_to_its_file(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_text_is_refused_without_its_value(folder: Path) -> None:
-    """The line names the setting and the file; what was read is in no part of the error."""
+    """The line names the setting and the file; no part of the error has the content."""
     (folder / "redis_url").write_bytes(SECRET.encode() + b"\xff")
     said = refusal(folder)
     assert said == f"REDIS_URL: {folder}/redis_url can't be read (UnicodeDecodeError)"
@@ -169,7 +169,7 @@ def test_a_wrong_value_in_a_file_is_named_by_its_setting(folder: Path) -> None:
 
 
 def test_a_file_that_is_not_needed_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sets the variable has a way round a file that can't be used."""
+    """If the variable is set, an unusable file does not matter."""
     (folder / "redis_prefix").mkdir()
     monkeypatch.setenv("REDIS_PREFIX", "mine")
     assert load_settings([folder]).redis_prefix == "mine"

@@ -218,6 +218,6 @@ def test_a_redis_url_that_cannot_be_used_is_a_settings_error_without_it(url: str
 
 
 def test_a_missing_redis_url_is_a_settings_error() -> None:
-    """The message says what to do."""
+    """The message names the remedy."""
     with pytest.raises(SettingsError, match="REDIS_URL: not set"):
         open_redis(Settings(_env_file=None))

@@ -113,7 +113,7 @@ def test_what_is_no_link(link: str) -> None:
     )
 )
 def test_a_canonical_link_is_its_own(link: str) -> None:
-    """What is canonical stays as it is, in ASCII, with http or https."""
+    """A canonical link is unchanged, ASCII, with http or https."""
     canonical = canonical_link(link)
     if canonical is not None:
         assert canonical_link(canonical) == canonical

@@ -83,7 +83,7 @@ async def test_a_limit_that_is_used_up_says_how_long_to_wait(
     ['"api";r=0', '"api";r=5;t=55', '"api";r=0;t=0', '"api";r=0;t=-5', '"api";r=0;t=soon', "", ";;,;", "r=0;t=5"],
 )
 async def test_a_limit_without_a_usable_time_blocks_nobody(fetcher: Fetcher, upstream: Upstream, value: str) -> None:
-    """Without a pause of theirs, ours decides."""
+    """Without the upstream's pause, our own is used."""
     upstream.answers = [reply(LIMITED, b"{}", f"RateLimit: {value}"), OK]
     with pytest.raises(ProviderError) as caught:
         await ask(fetcher, upstream, Request("/1", bytes))

@@ -42,7 +42,7 @@ async def failure(fetcher: Fetcher, upstream: Upstream, *, seconds: float = 5.0)
 
 
 async def test_an_answer_is_parsed(fetcher: Fetcher, upstream: Upstream) -> None:
-    """The body reaches `parse`; the request says who we are, what we take, and the provider's own headers."""
+    """The body reaches `parse`; the request has our User-Agent, accepted types and the provider's headers."""
     assert await get(fetcher, upstream) == b'{"a":1}'
     head = upstream.heads[0].lower()
     assert head.startswith(f"get /v1/coins?apikey={SECRET.lower()} http/1.1")
@@ -68,7 +68,7 @@ async def test_a_status_that_is_not_200_is_a_provider_error(fetcher: Fetcher, up
 async def test_retry_after_stops_the_whole_cluster(
     fetcher: Fetcher, upstream: Upstream, status: str, value: str, pause: float
 ) -> None:
-    """A pause that a 429 or 418 asks for is in the error, capped, and nobody may ask before it ends."""
+    """The pause of a 429 or 418 is in the error, capped, and no worker may call before it ends."""
     upstream.answers = [reply(status, b"{}", f"Retry-After: {value}")]
     assert (await failure(fetcher, upstream)).retry_after == pause
     with pytest.raises(RateBudgetError) as caught:
@@ -86,7 +86,7 @@ async def test_retry_after_may_be_a_date(fetcher: Fetcher, upstream: Upstream) -
 
 @pytest.mark.parametrize("header", ["X-Other: 1", "Retry-After: soon", "Retry-After: 0", "Retry-After: nan"])
 async def test_a_429_without_a_usable_pause_blocks_nobody(fetcher: Fetcher, upstream: Upstream, header: str) -> None:
-    """Without a pause of theirs, ours decides: the error has none and the next call may go out."""
+    """Without the upstream's pause the error has none, and the next call may be made."""
     upstream.answers = [reply("429 Too Many Requests", b"<html>", header, "content-type: text/html"), OK]
     assert (await failure(fetcher, upstream)).retry_after is None
     assert await get(fetcher, upstream) == b'{"a":1}'
@@ -143,7 +143,7 @@ async def test_a_hanging_upstream_ends_with_the_deadline(fetcher: Fetcher, upstr
 
 
 async def test_a_refused_connection_is_a_provider_error(fetcher: Fetcher, upstream: Upstream) -> None:
-    """Nobody listening is a failure like any other."""
+    """A refused connection is a failure like any other."""
     upstream.base_url = "http://127.0.0.1:1"
     assert (await failure(fetcher, upstream)).reason == "connection: ConnectError"
 
@@ -181,7 +181,7 @@ async def test_a_parse_error_passes_through(fetcher: Fetcher, upstream: Upstream
 
 
 async def test_a_budget_is_shared_by_the_cluster(settings: Settings, redis: Redis, upstream: Upstream) -> None:
-    """Two workers together ask no more than the budget; the refusal says when the next call may be."""
+    """Two workers together stay within the budget; the refusal has the time until the next call."""
     upstream.budget = Budget(5, 60.0)
     async with httpx.AsyncClient() as client:
         one, two = (Fetcher(client, Budgets(redis, Channels(settings.redis_prefix))) for _ in range(2))
@@ -195,7 +195,7 @@ async def test_a_budget_is_shared_by_the_cluster(settings: Settings, redis: Redi
 
 
 async def test_without_redis_nothing_is_asked(upstream: Upstream, settings: Settings) -> None:
-    """Whoever can't count must not ask: that is Redis's failure, not the provider's."""
+    """A call that can't be counted is not made: that is a failure of Redis, not of the provider."""
     lost = open_redis(settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")}))
     async with httpx.AsyncClient() as client:
         with pytest.raises(BusError):

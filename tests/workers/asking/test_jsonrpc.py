@@ -71,7 +71,7 @@ def test_what_is_no_answer(answer: bytes) -> None:
 
 
 def test_an_error_of_nobodys_call_is_still_an_error() -> None:
-    """Nodes refuse with `id: null` too; that is told with its code."""
+    """An error with `id: null` is reported with its code."""
     with pytest.raises(RpcError) as caught:
         parse_quantity(body(id=None, error={"code": -32000, "message": "Unauthorized"}))
     assert caught.value.code == -32000
@@ -96,13 +96,13 @@ def test_an_error_is_short_and_has_no_secret() -> None:
     ],
 )
 def test_limits_are_told_from_other_errors(code: int, message: str, limited: bool) -> None:
-    """Codes and words by which nodes say "not so often" are known; so are HTTP 429 and 403."""
+    """The codes and words of nodes for rate limits are recognised; so are HTTP 429 and 403."""
     assert is_limited(error(code, message)) is limited
 
 
 @pytest.mark.parametrize(("status", "limited"), [(429, True), (418, True), (403, True), (500, False)])
 def test_http_limits(status: int, limited: bool) -> None:
-    """HTTP says it by a status."""
+    """An HTTP status reports a rate limit."""
     assert is_limited(StatusError("x", status)) is limited
 
 
@@ -201,7 +201,7 @@ def test_real_errors(name: str, code: int, limited: bool) -> None:
 
 
 def test_real_answers_of_etherscan() -> None:
-    """A proxied answer has an id of its own; errors are told without their URL."""
+    """A proxied answer has an id of its own; errors are reported without their URL."""
     assert parse_height(real("v2_proxy_eth_blockNumber.json", "etherscan")) == 0xB97AA46
     with pytest.raises(ProviderError) as caught:
         parse_height(real("v2_error_chain_not_free.json", "etherscan"))

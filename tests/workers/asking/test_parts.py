@@ -44,7 +44,7 @@ def stage() -> Stage:
 
 
 async def test_each_part_is_asked_when_its_answer_is_old(stage: Stage) -> None:
-    """An answer is asked for anew after `refresh` seconds, not before."""
+    """An answer is asked for again after `refresh` seconds, not earlier."""
     for later in (0, 5, 5, 5, 5):
         assert await stage.refresh(later) == ["a", "slow"]
     assert (stage.a.asked, stage.slow.asked) == (3, 1)
@@ -132,7 +132,7 @@ async def test_a_service_with_something_of_its_own_goes_on(stage: Stage) -> None
 
 
 async def test_nothing_known_and_nobody_well(stage: Stage) -> None:
-    """From the start without any source: NoSourceError with what each said; other errors pass through."""
+    """From the start without any source: NoSourceError with each error; other errors pass through."""
     for source in (stage.a, stage.b, stage.slow):
         source.fail()
     with pytest.raises(NoSourceError, match="service: no source answered: a: HTTP 500; b: HTTP 500; slow: HTTP 500"):

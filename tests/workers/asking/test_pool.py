@@ -94,7 +94,7 @@ def stage() -> Stage:
 
 
 async def test_the_first_healthy_source_answers(stage: Stage) -> None:
-    """In declared order; those behind are not asked, and nobody is told of a failover."""
+    """In declared order; later ones are not asked, and no failover is reported."""
     assert await stage.ask() == "a"
     assert (stage.a.asked, stage.b.asked) == (1, 0)
     assert stage.pool.active == "a"
@@ -172,7 +172,7 @@ async def test_a_spent_budget_is_no_failure(stage: Stage) -> None:
 
 
 async def test_when_all_fail_the_error_says_what_each_said(stage: Stage) -> None:
-    """NoSourceError holds every error in the order asked, and nobody is active."""
+    """NoSourceError has every error in the order asked, and no source is active."""
     stage.a.fail("HTTP 500")
     stage.b.fail("empty answer")
     stage.c.fail("HTTP 418", retry_after=3600.0)
@@ -184,7 +184,7 @@ async def test_when_all_fail_the_error_says_what_each_said(stage: Stage) -> None
 
 
 async def test_when_all_cool_down_nobody_is_asked(stage: Stage) -> None:
-    """During every source's pause the answer is NoSourceError at once."""
+    """During every source's pause, NoSourceError is raised at once."""
     for source in (stage.a, stage.b, stage.c):
         source.fail()
     with pytest.raises(NoSourceError):
@@ -196,7 +196,7 @@ async def test_when_all_cool_down_nobody_is_asked(stage: Stage) -> None:
 
 
 async def test_budgets_alone_do_not_end_what_is_active(stage: Stage) -> None:
-    """When only our own budgets forbid asking, the active source stays and nobody is told."""
+    """If only our own budgets forbid asking, the active source stays, and no failover is reported."""
     for source in (stage.a, stage.b, stage.c):
         source.error = RateBudgetError(source.name, "not asked", retry_after=1.0)
     with pytest.raises(NoSourceError):
@@ -251,7 +251,7 @@ async def test_transitions_are_logged_once(stage: Stage) -> None:
 
 
 def test_an_outage_is_told_once_by_all_pools_together() -> None:
-    """The first pool to see a source fail says so, the first with an answer says that it is back."""
+    """The first pool that fails logs a source as down; the first with an answer logs it as back."""
     outages = Outages()
     assert [outages.begins("a"), outages.begins("a"), outages.begins("b")] == [True, False, True]
     assert [outages.ends("a"), outages.ends("a"), outages.ends("c")] == [True, False, False]
@@ -275,7 +275,7 @@ async def test_all_are_asked_at_once_and_those_that_have_one_answer(stage: Stage
 
 
 async def test_a_source_that_failed_is_left_alone_by_ask_all_too(stage: Stage) -> None:
-    """It cools down, is told once, and is told back."""
+    """It cools down, and down and back are logged once each."""
     stage.b.fail()
     with capture_logs() as logs:
         await stage.pool.ask_all(lambda source, ask: source.answer(ask), 10.0)
@@ -300,7 +300,7 @@ async def test_ask_all_without_any_answer_tells_what_each_said(stage: Stage) -> 
 
 
 async def test_ask_all_lets_other_errors_through(stage: Stage) -> None:
-    """What is not a ProviderError is nobody's bad answer."""
+    """An error other than ProviderError is raised."""
     stage.b.error = BusError("Redis is away")
     with pytest.raises(BusError):
         await stage.pool.ask_all(lambda source, ask: source.answer(ask), 10.0)

@@ -129,7 +129,7 @@ async def simulated(settings: Settings) -> AsyncIterator[Fetcher]:
 
 
 async def test_a_node_of_this_machine_is_no_matter_for_the_simulator(simulated: Fetcher, upstream: Upstream) -> None:
-    """What an operator runs on this machine is asked itself, even where a simulator stands for the upstreams."""
+    """A node on this machine is asked directly, also with a simulator for the upstreams."""
     assert await ask(simulated, upstream, Request("/x", bytes)) == b'{"a":1}'
     upstream.base_url = "http://node.example"
     with pytest.raises(ProviderError, match="ConnectError"):
@@ -137,7 +137,7 @@ async def test_a_node_of_this_machine_is_no_matter_for_the_simulator(simulated: 
 
 
 async def test_remembered_answers_are_bounded(fetcher: Fetcher, upstream: Upstream) -> None:
-    """Beyond 64 remembered answers, the one that was used least lately is asked for anew."""
+    """Beyond 64 remembered answers, the least recently used one is dropped."""
     upstream.answers = [reply("200 OK", b"[1]", 'etag: "v1"')]
     upstream.budget = type(upstream.budget)(1000, 60.0)
     for number in range(65):

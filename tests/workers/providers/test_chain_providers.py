@@ -93,7 +93,7 @@ def test_an_input_without_what_it_spends_is_no_answer() -> None:
 
 
 def test_nobody_has_more_than_all_bitcoin() -> None:
-    """An amount beyond 21 million is an error of theirs, not the largest whale ever."""
+    """An amount beyond 21 million is an error of the upstream."""
     body = recorded("mempool", "summary")
     body[0]["value"] = 21_000_000 * 10**8 + 1
     with pytest.raises(ProviderError):
@@ -126,7 +126,7 @@ def test_three_figures_of_blockchain_com_are_not_read() -> None:
 
 
 def test_a_refusal_of_blockchair_is_told() -> None:
-    """Where `data` is null, the error is what its context says."""
+    """If `data` is null, the error is the one in its context."""
     body = {"data": None, "context": {"code": 430, "error": "Your IP is blocked"}}
     with pytest.raises(ProviderError, match="Your IP is blocked"):
         parsed("blockchair", "bitcoin", body)
@@ -171,7 +171,7 @@ async def test_blockchain_com_has_two_hosts() -> None:
 
 
 async def test_blockchair_is_asked_once_in_a_while() -> None:
-    """What is asked for again within 100 s is answered from memory: the day's calls are few."""
+    """Requests within 100 s get the cached answer, to save calls of the day."""
     now = 0.0
     source = Blockchair(clock=lambda: now)
     answers = Answers(source, {"/bitcoin/stats": "bitcoin"})

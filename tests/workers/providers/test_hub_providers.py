@@ -115,7 +115,7 @@ def test_the_next_page_is_what_the_link_says(link: str, expected: str | None) ->
     ],
 )
 def test_a_next_page_elsewhere_is_refused(address: str) -> None:
-    """The token goes to the hub and to nobody else."""
+    """The token is sent to the hub only."""
     with pytest.raises(ProviderError) as caught:
         next_page(MODELS, PAGE, {"link": f'<{address}>; rel="next"'})
     assert caught.value.field == "Link"
@@ -183,7 +183,7 @@ async def test_a_list_that_has_not_changed_is_not_sent_again(stage: Stage) -> No
 
 
 async def test_a_renamed_repository_is_found_within_the_host(stage: Stage) -> None:
-    """The hub answers its old name by 307 with text; the answer says the new one."""
+    """The hub answers the old name by 307 with text; the answer has the new name."""
     hub = HuggingFace()
     answer = await stage.asker(hub, 5.0)(Request("/api/models/finbert", json.loads))
     assert answer["id"] == "ProsusAI/finbert"
@@ -192,7 +192,7 @@ async def test_a_renamed_repository_is_found_within_the_host(stage: Stage) -> No
 
 
 async def test_a_private_model_is_not_told(stage: Stage) -> None:
-    """With a token the hub lists what only its owner may see: that is not published."""
+    """With a token the hub also lists its owner's private models: these are not published."""
     hub = HuggingFace("hf_secret")
     repos = await hub.models(stage.asker(hub, 5.0), "crypto")
     assert len(repos) > 200

@@ -87,7 +87,7 @@ def test_an_empty_feed_is_refused() -> None:
 
 
 def test_a_broken_feed_is_refused_though_it_has_items() -> None:
-    """feedparser would give the items before the break: half an update is none."""
+    """feedparser would return the items before the break: a partial feed is refused."""
     with pytest.raises(ProviderError, match="not a whole feed"):
         parse(feed()[:-10])
     with pytest.raises(ProviderError, match="not a whole feed"):
@@ -159,7 +159,7 @@ def test_what_feedparser_fails_on_is_a_provider_error() -> None:
 
 
 def test_long_texts_are_bounded() -> None:
-    """A title is cut; an endless id or category is none."""
+    """A title is cut; a too long id or category is dropped."""
     long = ITEM.replace("Bitcoin slips", "x" * 2000).replace(
         "</item>",
         f"<guid isPermaLink='false'>{'g' * 600}</guid><category>{'c' * 61}</category><category>Ok</category></item>",

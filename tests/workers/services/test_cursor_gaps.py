@@ -52,7 +52,7 @@ async def told(bench: Bench) -> list[list[str]]:  # noqa: F811
 
 
 async def test_a_paused_worker_cannot_publish_once_its_successor_has_resumed(bench: Bench) -> None:  # noqa: F811
-    """The successor has read the cursor and is at work: what the paused one had collected would be told twice."""
+    """The successor has read the cursor: the paused worker's data would be published twice."""
     fence = bench.worker.fence
     paused, successor = Held(), Held()
     first = asyncio.create_task(Collector("news", paused, Led(bench.worker, fence)).cycle())  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ async def test_a_paused_worker_cannot_publish_once_its_successor_has_resumed(ben
 
 
 async def test_a_lease_lost_and_regained_between_two_cycles_is_noticed(bench: Bench) -> None:  # noqa: F811
-    """What another worker published meanwhile is not told again."""
+    """Updates that another worker published meanwhile are not published again."""
     led = Led(bench.worker, bench.worker.fence)
     collector = Collector("news", Counting(), led)  # type: ignore[arg-type]
     assert await collector.cycle()
@@ -144,7 +144,7 @@ async def test_a_backend_that_lacks_a_block_costs_no_contract_event() -> None:
 
 
 async def test_a_node_of_another_chain_is_read_by_nobody() -> None:
-    """Its blocks are others, and a cursor in them would skip ours."""
+    """Its blocks differ, and a cursor in them would skip ours."""
     node = Node("a", head=100)
     node.identity = 137
     with pytest.raises(NoSourceError, match="on chain 137 instead of 1"):
@@ -202,7 +202,7 @@ async def test_a_list_of_headers_with_a_hole_skips_no_block() -> None:
 
 async def test_a_summary_is_not_believed_to_follow(  # blockchain.com's tip has no parent, and only pieces are there
 ) -> None:
-    """A block whose parent nobody named is not scanned in pieces on top of another one."""
+    """A block with an unknown parent is not scanned in pieces on top of another one."""
     scene = Scene()
     scene.mempool.down = scene.esplora.down = True
     await scene.announced()
@@ -263,7 +263,7 @@ class Tracker(Node):
 
 
 async def test_a_successor_with_a_slower_clock_tells_no_alert_twice() -> None:
-    """What the first has forgotten, because it is too old to be asked for, stays behind the successor too."""
+    """Alerts that the first worker dropped as too old are too old for the successor as well."""
     scan = AlertScan(pool_of(Tracker("whale_alert", 1)), 1e6)
     seen, found = Seen(), []
     for now in (10_000.0, 10_560.0, 10_515.0):

@@ -21,13 +21,13 @@ def test_every_line_of_the_catalogue_has_a_room(stage: Stage, name: str) -> None
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_publishes_the_payload_of_its_line(name: str) -> None:
-    """What `collect` gives is what the catalogue says."""
+    """`collect` returns the payload type of the catalogue."""
     payload = service_class(name).collect.__annotations__["return"]
     assert payload == SERVICES[name].payload.__name__
     assert issubclass(SERVICES[name].payload, Payload)
 
 
 def test_a_missing_room_is_named() -> None:
-    """A line of the catalogue without code says which file is missing."""
+    """For a line of the catalogue without code, the error names the missing file."""
     with pytest.raises(LookupError, match=r"there is no workers/services/no_such/service\.py"):
         service_class("no_such")

@@ -223,7 +223,7 @@ async def test_blocks_move_on(stage: Stage, explorers: Any) -> None:
 
 
 async def test_a_source_that_is_far_behind_has_failed(stage: Stage, explorers: Any) -> None:
-    """Who shows a height more than two blocks below what was published is not believed; a little is normal."""
+    """A height more than two blocks below the published one is a failure; a small lag is normal."""
     height = (await stage.collect()).latest_block
     await stage.collect(1)
     tip = explorers._bitcoin_tip
@@ -254,7 +254,7 @@ async def test_a_node_that_is_far_behind_has_failed(stage: Stage, explorers: Any
 
 
 async def test_a_height_that_nobody_repeats_is_forgotten(stage: Stage, explorers: Any) -> None:
-    """One wrong, high answer does not shut out the rest for longer than ten minutes."""
+    """One wrong, high answer blocks the correct ones for at most ten minutes."""
     height = (await stage.collect()).latest_block
     explorers._bitcoin_tip.check("mempool", height + 1_000_000, stage.now)
     data = await stage.collect(130)

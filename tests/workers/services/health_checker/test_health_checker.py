@@ -96,7 +96,7 @@ async def test_a_stopped_coingecko_shows_within_two_intervals_and_so_does_its_re
 
 
 async def test_failures_add_up_over_processes(worker: Worker, other: Worker) -> None:
-    """Consecutive means in the whole cluster; one success, whoever had it, ends it."""
+    """Consecutive failures count for the whole cluster; one success of any worker resets them."""
     failure = ProviderError("kraken", "HTTP 500")
     await tells(worker, "kraken", failure)
     await tells(other, "kraken", failure)
@@ -118,7 +118,7 @@ async def test_who_says_not_so_often_is_degraded_however_often_it_does(worker: W
 
 
 async def test_what_nobody_has_called_is_left_out(worker: Worker) -> None:
-    """Nothing is said of a provider before its first call, and without any call there is no update."""
+    """A provider is left out before its first call; without any call there is no update."""
     with pytest.raises(NoSourceError):
         await worker.health()
     await tells(worker, "kraken", None)
@@ -134,7 +134,7 @@ async def test_a_provider_that_is_not_configured_is_left_out(worker: Worker) -> 
 
 
 async def test_old_calls_are_not_believed(stage: Stage, worker: Worker) -> None:
-    """What a cluster that was stopped left behind says nothing of now; that one told us to wait still holds."""
+    """Calls from before a stop of the cluster do not count, except one whose pause still lasts."""
     await tells(worker, "kraken", None)
     await tells(worker, "binance", StatusError("binance", 418))
     await tells(worker, "coinmarketcap", None)

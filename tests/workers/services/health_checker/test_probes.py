@@ -109,7 +109,7 @@ def test_probes_take_a_small_part_of_every_budget(name: str) -> None:
 
 
 def test_a_provider_is_due_when_nobody_called_it_lately() -> None:
-    """However it went, and at once where nobody ever did; a call of the future is a clock that was set."""
+    """After any outcome, and at once without a call; a call in the future is due to a changed clock."""
     plan = Plan(20.0, 1)
     assert plan.is_due(None, float("-inf"), NOON)
     for call in (None, report(NOON), report(NOON, failures=9)):
@@ -117,7 +117,7 @@ def test_a_provider_is_due_when_nobody_called_it_lately() -> None:
 
 
 def test_a_host_whose_clock_is_ahead_has_nobody_probed() -> None:
-    """A call that ended some seconds from now by another host's clock is a call of just now."""
+    """A call some seconds in the future, by another host's clock, counts as one of just now."""
     plan = Plan(20.0, 1)
     assert [plan.is_due(report(NOON + ahead), NOON + ahead, NOON) for ahead in (1, 19, 20)] == [False, False, True]
 
@@ -187,7 +187,7 @@ async def test_collectors_come_first(stage: Stage, worker: Worker, other: Worker
 
 
 async def test_who_told_us_to_wait_is_not_probed(stage: Stage, worker: Worker, other: Worker) -> None:
-    """A Retry-After that any process got holds for probes, and they don't count as failures."""
+    """A Retry-After of any process holds for probes, and they don't count as failures."""
     worker.probes("coingecko")
     stage.spoil(COINGECKO, fault="429")
     await other.asks("coingecko")
@@ -199,7 +199,7 @@ async def test_who_told_us_to_wait_is_not_probed(stage: Stage, worker: Worker, o
 
 
 async def test_one_provider_is_probed_once_at_a_time_and_holds_up_nobody(stage: Stage, worker: Worker) -> None:
-    """While one hangs, the others are asked as often as ever."""
+    """While one probe hangs, the others are made as often as ever."""
     prober = worker.probes("coingecko", "binance")
     stage.spoil(COINGECKO, fault="hang")
 
@@ -219,7 +219,7 @@ async def test_one_provider_is_probed_once_at_a_time_and_holds_up_nobody(stage: 
 
 
 async def test_an_absent_redis_is_told_of_once(tmp_path_factory: pytest.TempPathFactory, stage: Stage) -> None:
-    """Nobody is probed then, for nobody can count; that it is back is told once too."""
+    """Without Redis no provider is probed; outage and recovery are logged once each."""
     server = RedisServer(tmp_path_factory.mktemp("redis")).start()
     redis = open_redis(Settings(_env_file=None, redis_url=server.url))
     prober = Prober([load_provider("binance")], stage, Reports(redis, Channels("test-probes")), lambda: stage.now)

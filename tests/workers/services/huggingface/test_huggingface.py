@@ -77,7 +77,7 @@ def test_lists_of_several_terms_become_one() -> None:
 
 
 async def test_the_hub_is_asked_every_quarter_of_an_hour(stage: Stage) -> None:
-    """In between, the list stands, and says since when."""
+    """In between, the list is published with its time."""
     stage.open("huggingface")
     await collect(stage)
     first = stage.asked["huggingface"]
@@ -152,7 +152,7 @@ async def test_the_lexicon_reads_without_a_model(stage: Stage) -> None:
 
 
 async def test_a_hub_model_reads_with_a_token(stage: Stage) -> None:
-    """Each headline is read once; the update says which model spoke, and that the router is a source."""
+    """Each headline is read once; the update names the model, and the router is a source."""
     stage.open("huggingface", huggingface_token=TOKEN, huggingface_model="ElKulako/cryptobert")
     await headlines(stage, GOOD)
     data = await collect(stage)
@@ -174,7 +174,7 @@ async def test_a_hub_model_reads_with_a_token(stage: Stage) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_when_the_hub_model_fails_the_lexicon_speaks(stage: Stage, fault: FaultName) -> None:
-    """In the same cycle, under its own name; afterwards the model is back by itself."""
+    """In the same cycle, under its own name; afterwards the model returns by itself."""
     stage.open("huggingface", huggingface_token=TOKEN)
     await headlines(stage, GOOD)
     stage.spoil(ROUTER, fault=fault)

@@ -21,7 +21,7 @@ from workers.services.huggingface.onnx_model import ModelError, OnnxModel
 @pytest.mark.parametrize("nested", [False, True], ids=["model.onnx", "onnx/model.onnx"])
 @pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.INT32], ids=["int64", "int32"])
 def test_a_model_reads_texts(tmp_path: Path, nested: bool, kind: int) -> None:
-    """Both layouts, both forms of whole numbers: good news is near 1, bad news near -1, no news near 0."""
+    """Both layouts, both integer types: good news is near 1, bad news near -1, neutral news near 0."""
     model = OnnxModel(make_model(tmp_path / "finbert", nested=nested, kind=kind))
     good, bad, flat = model.tones(("Rally", "crash", "Ether trades"))
     assert model.name == "finbert"
@@ -51,7 +51,7 @@ def test_labels_may_have_other_names(tmp_path: Path, labels: tuple[str, ...]) ->
 
 
 def test_labels_may_be_in_another_order(tmp_path: Path) -> None:
-    """id2label says which is which."""
+    """id2label defines the order."""
     assert OnnxModel(make_model(tmp_path, labels=("negative", "neutral", "positive"))).tones(["rally"])[0] < -0.9
 
 
@@ -75,7 +75,7 @@ def test_labels_may_be_in_another_order(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_that_does_not_fit_is_refused(tmp_path: Path, made: dict[str, Any], reason: str) -> None:
-    """Whatever of it is wrong is found when it is loaded, and told in one line."""
+    """Every fault is found when the model is loaded, and reported in one line."""
     refused(make_model(tmp_path, **made), reason)
 
 

@@ -35,7 +35,7 @@ class Scripted:
 
 
 async def test_without_a_model_the_lexicon_reads() -> None:
-    """The mean of what it says of each."""
+    """The tone is the mean of the lexicon's tones."""
     reading = await Readers(()).read(["Bitcoin crashes", "Bitcoin rallies"], 1.0)
     assert reading == ("lexicon", None, pytest.approx((tone("Bitcoin crashes") + tone("Bitcoin rallies")) / 2))
 
@@ -74,7 +74,7 @@ async def test_the_next_one_speaks_while_the_first_fails() -> None:
 
 
 async def test_what_is_known_already_needs_no_reader_that_is_well() -> None:
-    """A model that read all headlines still speaks of them while it can't be reached."""
+    """A model that read all headlines still counts while it can't be reached."""
     model = Scripted()
     readers = Readers([model])
     await readers.read(["a", "b"], 1.0)
@@ -133,7 +133,7 @@ async def test_a_local_model_reads_in_a_thread(tmp_path: Path) -> None:
 
 
 async def test_a_local_model_that_fails_is_told_once(tmp_path: Path) -> None:
-    """The transition is logged, not each attempt; the lexicon speaks meanwhile."""
+    """The transition is logged, not each attempt; the lexicon answers meanwhile."""
     model = OnnxModel(make_model(tmp_path / "mine"))
     inner = model.tones
 

@@ -1,7 +1,7 @@
-"""A classifier of a few hundred bytes, in the layout of the Hugging Face hub, for tests of what loads such things.
+"""A classifier of a few hundred bytes, in the layout of the Hugging Face hub, for tests of model loading.
 
-Each word has logits of its own in a table; those of a text are the means over its words, padding left out. So "rally"
-sounds bullish, "crash" bearish, and every other word like nothing.
+Each word has logits of its own in a table; those of a text are the means over its words, padding left out. "rally" is
+bullish, "crash" is bearish, every other word is neutral.
 """
 
 from __future__ import annotations

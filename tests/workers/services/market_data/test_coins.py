@@ -78,7 +78,7 @@ def test_a_row_that_fits_two_coins_is_left_out() -> None:
 
 
 def test_a_price_far_off_is_another_coins() -> None:
-    """A row whose price is more than three times off from the coin's price of late is left out."""
+    """A row with a price more than three times off the coin's recent price is left out."""
     assert ids([row("BTC", "Bitcoin", price=31.0)], (BITCOIN,), {"bitcoin": 10.0}) == []
     assert ids([row("BTC", "Bitcoin", price=29.0)], (BITCOIN,), {"bitcoin": 10.0}) == ["bitcoin"]
     assert ids([row("BTC", "Bitcoin", price=None)], (BITCOIN,), {"bitcoin": 10.0}) == ["bitcoin"]

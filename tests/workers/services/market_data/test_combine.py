@@ -95,7 +95,7 @@ def test_an_exchanges_answer_lasts_30_seconds(age: float, price: float) -> None:
 
 
 def test_a_halted_pair_is_not_used() -> None:
-    """A ticker whose last trade is more than an hour old says nothing."""
+    """A ticker whose last trade is more than an hour old is ignored."""
     ticker = Ticker(base="BTC", quote="USD", price=110.0, change=None, as_of=NOW - 3601)
     assert bitcoin([listing(listed(BTC))], [Quotes(source="x", tickers=(ticker,), received=NOW)])[0] == 100.0
 
@@ -186,7 +186,7 @@ def test_only_what_contributed_is_a_source() -> None:
 
 
 def test_a_symbol_of_two_coins_takes_no_exchanges_price() -> None:
-    """Where two published coins share a symbol, nobody knows whose ticker it is."""
+    """If two published coins share a symbol, its ticker is ambiguous and is ignored."""
     twin = Coin(id="bitcoin-2", symbol="BTC", name="Bitcoin Two")
     data = of([BTC, twin], [listing(listed(BTC), listed(twin, price=101.0))], [quotes(BTC=105.0)])
     assert data.prices == {"bitcoin": 100.0, "bitcoin-2": 101.0}

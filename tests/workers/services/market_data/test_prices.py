@@ -27,7 +27,7 @@ def book(stage: Stage) -> PriceBook:
 
 
 async def test_prices_of_market_data_cost_nothing(stage: Stage, book: PriceBook) -> None:
-    """What market_data published is taken from there; nobody is asked."""
+    """Prices that market_data published are used without a call."""
     stage.latest["market_data"] = market(ethereum=4000.0, bitcoin=90_000.0)
     assert await book.usd(("ethereum", "bitcoin"), stage.now, 4.0) == {"ethereum": 4000.0, "bitcoin": 90_000.0}
     assert not stage.asked

@@ -87,7 +87,7 @@ def test_one_id_of_one_outlet_is_one_story() -> None:
 
 
 def test_an_outlet_tells_its_own_story() -> None:
-    """An aggregator's copy gives way even where it is older; it stays where nobody else has the story."""
+    """An outlet's item replaces an aggregator's older copy; a copy without an original stays."""
     copy = replace(FIRST, url="https://cryptopanic.com/news/1", published=FIRST.published - 60, relayed=True)
     assert merge([copy, FIRST], NOW) == (FIRST,)
     assert merge([copy], NOW) == (copy,)

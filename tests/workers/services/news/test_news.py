@@ -73,7 +73,7 @@ async def test_categories_are_those_of_the_published_articles(stage: Stage) -> N
 
 
 async def test_a_story_of_two_outlets_is_told_once(stage: Stage) -> None:
-    """What one outlet has of another, by title or by link, is published as that of the first."""
+    """A story that one outlet has from another, by title or by link, is published as the first one's."""
     data = await collect(stage)
     stage.spoil(HOSTS["CoinDesk"], HOSTS["The Block"])
     without = await load_alone(stage)
@@ -171,7 +171,7 @@ async def test_articles_of_a_failed_feed_stay_for_half_an_hour(stage: Stage) -> 
 
 
 async def test_a_feed_that_is_back_is_a_source_again(stage: Stage) -> None:
-    """After its pause a failed feed is asked again; nobody stood in for it, so there is no failover to tell of."""
+    """After its pause a failed feed is asked again; without a stand-in there is no failover notice."""
     stage.spoil(HOSTS["The Block"])
     assert "The Block" not in sources(await collect(stage))
     stage.heal(HOSTS["The Block"])
@@ -211,7 +211,7 @@ async def test_cryptopanic_joins_with_a_key(stage: Stage) -> None:
 
 
 async def test_cryptopanic_tells_of_outlets_that_fail(stage: Stage) -> None:
-    """What only CryptoPanic has is published under the outlet's name, with its own link; alone it is no news again."""
+    """CryptoPanic's own finds have the outlet's name and link; alone they are not published again."""
     stage.spoil(HOSTS["Decrypt"])
     data = await collect(stage, cryptopanic_key=SecretStr("s3cret"))
     relayed = [article for article in data.articles if article.url.startswith("https://cryptopanic.com/news/")]

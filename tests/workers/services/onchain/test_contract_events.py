@@ -71,7 +71,7 @@ async def test_it_begins_two_blocks_below_the_newest(stage: Stage) -> None:
 
 
 async def test_each_event_is_told_once(stage: Stage) -> None:
-    """Over half an hour of cycles every event is told once, in the chain's order, by a labelled source."""
+    """Over half an hour of cycles every event is published once, in the chain's order, by a labelled source."""
     service = open_service(stage)
     events = told(await collect(stage))
     first = next_block(service) - 1
@@ -86,7 +86,7 @@ async def test_each_event_is_told_once(stage: Stage) -> None:
 
 @pytest.mark.slow
 async def test_a_successor_goes_on_where_the_last_update_ended(stage: Stage) -> None:
-    """With the stored cursor a new worker tells what came since, once; what was not published is told again."""
+    """From the stored cursor a new worker publishes later events once; unpublished ones again."""
     service = open_service(stage)
     events = told(await collect(stage))
     first, cursor = next_block(service) - 1, service.cursor
@@ -103,7 +103,7 @@ async def test_a_successor_goes_on_where_the_last_update_ended(stage: Stage) -> 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_node_without_logs_gives_way(stage: Stage, fault: Any) -> None:
-    """Whatever is wrong with the first node, the next one tells of the same blocks."""
+    """With any fault of the first node, the next one delivers the same blocks."""
     service = open_service(stage)
     await collect(stage)
     start = next_block(service)
@@ -134,7 +134,7 @@ async def test_blocks_are_caught_up_with(stage: Stage) -> None:
 
 
 async def test_after_more_than_an_hour_it_begins_anew(stage: Stage) -> None:
-    """What happened long ago is no news: who was away for longer begins at the newest settled block."""
+    """After a longer absence it begins at the newest settled block and skips old events."""
     service = open_service(stage)
     await collect(stage)
     start = next_block(service)

@@ -56,7 +56,7 @@ def keccak256(message: bytes) -> str:
     ],
 )
 def test_the_hash_of_these_tests(message: str, expected: str) -> None:
-    """Two hashes that everybody knows."""
+    """Two well-known hashes."""
     assert keccak256(message.encode()) == expected
 
 

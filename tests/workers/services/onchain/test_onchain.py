@@ -115,7 +115,7 @@ async def test_sums(stage: Stage, onchain: OnchainService) -> None:
 
 
 async def test_figures_are_without_the_noise_of_sums_and_products(stage: Stage, onchain: OnchainService) -> None:
-    """USD are told to the cent, shares of block space with four digits; and what is published adds up as published."""
+    """USD have two digits, shares of block space four; and published figures add up."""
     data = await collect(stage)
     for figures in (data, *data.chains.values()):
         for usd in (figures.total_fees, figures.total_value_locked):
@@ -167,7 +167,7 @@ async def test_every_fault_of_the_primaries_fails_over_in_the_same_cycle(
 async def test_who_is_down_takes_only_what_nobody_else_has(
     stage: Stage, onchain: OnchainService, host: tuple[str, ...], lost: set[str]
 ) -> None:
-    """The figures of the others are there, from the fallback where there is one."""
+    """The other sources' figures are there, from the fallback if there is one."""
     stage.spoil(*host)
     data = await collect(stage)
     assert nulls(data) == lost

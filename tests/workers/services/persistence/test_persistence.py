@@ -39,7 +39,7 @@ async def running(stage: Stage, settings: Settings) -> AsyncIterator[Persistence
 async def test_its_figures_are_those_of_the_database(
     stage: Stage, database_settings: Settings, database: Database
 ) -> None:
-    """Records by service, bytes and the last commit, as anybody else who asks the database finds them."""
+    """Records by service, bytes and the last commit equal the results of direct queries."""
     async with running(stage, database_settings) as service:
         assert isinstance(service, Resident)
         bus = stage.context().bus
@@ -70,7 +70,7 @@ async def test_a_new_database_has_recorded_nothing(stage: Stage, database_settin
 
 
 async def test_what_left_the_bus_unread_is_told(stage: Stage, database_settings: Settings, database: Database) -> None:
-    """Of all services together, for as long as the database lives."""
+    """The number for all services together, for the lifetime of the database."""
     await database.insert([Record("news", "e", 9, 1, "{}")], unrecorded={"news": 8, "onchain": 3})
     async with running(stage, database_settings):
         assert (await stage.collect()).unrecorded == 11
@@ -101,7 +101,7 @@ async def test_a_database_that_cannot_be_read_is_no_source(stage: Stage, tmp_pat
 
 @pytest.mark.slow  # as long as a writer waits for the other one
 async def test_while_it_cannot_write_it_has_no_writer(stage: Stage, tmp_path: Path) -> None:
-    """A SQLite that somebody holds locked can still be read: the figures are true, and nobody writes."""
+    """A locked SQLite can still be read: the figures are true, and there is no writer."""
     file = tmp_path / "history.db"
     settings = stage.settings.model_copy(update={"database_url": SecretStr(f"sqlite:///{file}")})
     async with running(stage, settings) as service:
@@ -125,5 +125,5 @@ async def test_while_it_cannot_write_it_has_no_writer(stage: Stage, tmp_path: Pa
     ],
 )
 def test_sizes_are_told_for_people(size: int, text: str) -> None:
-    """In powers of a thousand, with one digit behind the point."""
+    """In powers of a thousand, with one decimal."""
     assert size_text(size) == text

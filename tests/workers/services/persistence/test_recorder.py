@@ -160,7 +160,7 @@ async def test_two_recorders_at_once_record_each_update_once(recording: Recordin
 
 
 async def test_a_new_epoch_is_recorded_from_its_start(recording: Recording) -> None:
-    """A Redis that lost its data begins anew, with the same numbers: both epochs are kept."""
+    """After Redis lost its data the same numbers start again: both epochs are stored."""
     recording.start()
     await recording.publish("news", range(3))
     await recording.holds(3)
@@ -174,7 +174,7 @@ async def test_a_new_epoch_is_recorded_from_its_start(recording: Recording) -> N
 
 
 async def test_updates_that_were_gone_before_they_were_read_are_counted(recording: Recording) -> None:
-    """A recorder that was away for longer than the stream reaches back says how many it missed."""
+    """After an absence longer than the stream, the recorder reports the missed number."""
     recording.start()
     await recording.publish("news", range(2))
     await recording.holds(2)
@@ -207,7 +207,7 @@ async def test_foreign_entries_hold_nothing_up(recording: Recording) -> None:
 
 
 async def test_a_flood_of_foreign_entries_is_told_now_and_then(recording: Recording) -> None:
-    """The first, the tenth and so on, with their count."""
+    """The first, the tenth and so on are logged, with their count."""
     stream = Channels(recording.settings.redis_prefix).stream("news")
     for _ in range(250):
         await recording.redis.xadd(stream, {"m": b"\xc1"})
@@ -221,7 +221,7 @@ async def test_a_flood_of_foreign_entries_is_told_now_and_then(recording: Record
 
 
 async def test_a_database_that_was_deleted_is_made_anew(recording: Recording) -> None:
-    """Its file, or its tables, while the recorder runs: it says so, makes them again, and goes on."""
+    """If its file or tables are deleted, the running recorder logs it, creates them and continues."""
     recording.start()
     await recording.publish("news", range(3))
     await recording.holds(3)
@@ -247,7 +247,7 @@ async def delete(url: str) -> None:
 
 
 async def test_redis_going_and_coming_loses_nothing(recording: Recording) -> None:
-    """A broken connection is told once; reading goes on where it was."""
+    """A broken connection is logged once; reading continues at its position."""
     recording.start()
     await recording.publish("news", range(3))
     await recording.holds(3)

@@ -118,7 +118,7 @@ async def test_what_another_service_saw_counts_at_once(workers: Reporting) -> No
 
 
 async def test_the_pools_of_a_dead_worker_are_unhealthy(workers: Reporting) -> None:
-    """Nobody asks its sources any more: none is active."""
+    """No worker asks its sources any more: none is active."""
     await workers.tells("news", pool("news", "coindesk", coindesk=True))
     await workers.dies()
     found = await workers.state()
@@ -136,7 +136,7 @@ async def test_nothing_reported_is_nothing_published(workers: Reporting) -> None
 
 
 async def test_the_order_is_the_documents(workers: Reporting) -> None:
-    """Services come in the order of the catalogue, whoever reported first."""
+    """Services are in the order of the catalogue, regardless of the order of reports."""
     for service in ("onchain", "news", "market_data"):
         await workers.tells(service, pool(service, "a", a=True))
     found: Any = await workers.state()

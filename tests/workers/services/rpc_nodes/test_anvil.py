@@ -43,7 +43,7 @@ def word(address: str) -> str:
 
 
 async def test_a_new_chain(node: EthereumRpc, ask: Ask) -> None:
-    """Chain id, height, gas price and the first block's header are what the node says."""
+    """Chain id, height, gas price and the first block's header are the node's."""
     assert await node.chain_id(ask) == 1
     assert await node.height(ask) == 0
     assert 10**9 <= await node.gas_price(ask) < 10**12
@@ -98,7 +98,7 @@ async def test_transfers_of_a_token(anvil: Anvil, node: EthereumRpc, ask: Ask) -
 
 
 async def test_a_failed_transaction(anvil: Anvil, node: EthereumRpc, ask: Ask) -> None:
-    """The receipt of a transaction that was reverted says False; that of an unknown one is None."""
+    """The receipt of a reverted transaction gives False; that of an unknown one is None."""
     await anvil.rpc("anvil_setCode", TO, "0x60006000fd")  # REVERT
     transaction = {"from": ALICE, "to": TO, "value": hex(ETHER), "gas": hex(100_000)}
     sent = await anvil.rpc("eth_sendTransaction", transaction)
@@ -151,7 +151,7 @@ async def test_a_row_of_a_real_node(stage: Stage, anvil: Anvil) -> None:
 
 
 async def test_every_mined_block_is_an_event(stage: Stage, anvil: Anvil) -> None:
-    """After the head that it began with, each block is told once, in order, with its hash; then nothing."""
+    """After the first head, each block is published once, in order, with its hash; then nothing."""
     open_service(stage, anvil)
     assert await events(stage) == await new_blocks(anvil, 0, 0)
     await anvil.mine(4)
@@ -207,7 +207,7 @@ async def test_a_snapshot_that_is_restored(stage: Stage, anvil: Anvil) -> None:
 
 
 async def test_a_restart(stage: Stage, anvil: Anvil) -> None:
-    """With the cursor of its last update a new worker tells what came since, once, a reorganisation among it."""
+    """From the last update's cursor a new worker publishes later events once, with a reorganisation among them."""
     first = open_service(stage, anvil)
     await anvil.mine(5)
     await events(stage)
@@ -225,7 +225,7 @@ async def test_a_restart(stage: Stage, anvil: Anvil) -> None:
 
 
 async def test_an_update_that_was_not_published(stage: Stage, anvil: Anvil) -> None:
-    """What was collected but not published is told again after the stored cursor is taken up."""
+    """Events that were collected but not published are collected again from the stored cursor."""
     service = open_service(stage, anvil)
     await events(stage)
     cursor = service.cursor

@@ -99,7 +99,7 @@ def told(events: Sequence[ChainEvent]) -> list[str | None]:
 
 
 async def test_the_first_block_is_the_head() -> None:
-    """Without a view, only the head is told."""
+    """Without a view, only the head is an event."""
     chain = Chain()
     chain.mine(9)
     view, events = await step(None, Node(chain))
@@ -131,7 +131,7 @@ async def test_a_node_that_is_late_is_no_reorganisation() -> None:
 
 
 async def test_nodes_that_disagree_about_the_tip() -> None:
-    """Another node's other block at the same height is told only once somebody is ahead with it."""
+    """Another node's block at the same height becomes an event only once a node is ahead with it."""
     ours = Chain()
     ours.mine(5)
     theirs = Chain(list(ours.hashes))
@@ -172,7 +172,7 @@ async def test_after_a_long_absence_only_the_newest_are_told() -> None:
 
 
 async def test_a_reorganisation_deeper_than_the_memory() -> None:
-    """What is remembered bounds the depth that is told, and the headers asked for."""
+    """The remembered blocks limit the reported depth, and the headers asked for."""
     chain = Chain()
     view: View | None = None
     for _ in range(100):
@@ -245,7 +245,7 @@ ACTIONS = st.lists(
 @settings(max_examples=400, deadline=None)
 @given(actions=ACTIONS, newest=st.sampled_from((2, 16)))
 def test_whoever_follows_the_events_has_the_chain(actions: list[tuple[str, int]], newest: int) -> None:
-    """Whatever a chain does and whoever is late, each told block is on the chain as of the last look that counted."""
+    """With any changes and late nodes, each published block is on the chain as of the last accepted head."""
     chain = Chain()
     first, second = Node(chain), Node(chain, "b")
     client = Client()

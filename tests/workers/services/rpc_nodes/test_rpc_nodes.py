@@ -99,7 +99,7 @@ async def test_every_block_is_told_once_and_no_reorganisation(stage: Stage) -> N
 
 
 async def test_fast_chains_tell_their_newest_blocks(stage: Stage) -> None:
-    """A chain with a block every other second tells two of ten in each update; Solana tells its height alone."""
+    """A chain with a block every other second publishes two of ten per update; Solana only its height."""
     await collect(stage)
     data = await collect(stage, 20)
     for chain in ("bsc", "polygon", "base", "optimism"):
@@ -124,7 +124,7 @@ async def test_after_a_long_absence_the_newest_are_told(stage: Stage) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_every_fault_is_a_row(stage: Stage, fault: FaultName) -> None:
-    """Whatever is wrong with one node, its row says so, the other's is fine, and the blocks are told."""
+    """With any fault of one node, its row has the error, the other's is fine, and blocks are published."""
     await collect(stage, nodes=TWO)
     stage.spoil(PUBLICNODE, fault=fault)
     data = await collect(stage, 40)
@@ -176,7 +176,7 @@ async def test_the_time_of_an_answer_is_measured(stage: Stage) -> None:
 
 
 async def test_without_any_node_nothing_is_published(stage: Stage) -> None:
-    """All down: NoSourceError with what each said; when they are back, what was missed is told."""
+    """All down: NoSourceError with each node's error; afterwards the missed blocks are published."""
     before = await collect(stage)
     stage.spoil(*HOSTS)
     with pytest.raises(NoSourceError) as caught:
@@ -190,7 +190,7 @@ async def test_without_any_node_nothing_is_published(stage: Stage) -> None:
 
 
 async def test_a_chain_without_nodes_leaves_the_others(stage: Stage) -> None:
-    """Where all nodes of one chain are down, the other chains are told of as ever."""
+    """If all nodes of one chain are down, the other chains are published as before."""
     stage.spoil("mainnet.base.org", "base-rpc.publicnode.com")
     data = await collect(stage)
     assert {row.status for row in data.nodes if row.chain == "base"} == {"down"}
@@ -199,7 +199,7 @@ async def test_a_chain_without_nodes_leaves_the_others(stage: Stage) -> None:
 
 
 async def test_a_node_on_another_chain_is_down(stage: Stage) -> None:
-    """An address that answers for another chain is not believed, and says which it is on."""
+    """An address that answers for another chain is rejected, and the error names that chain."""
     data = await collect(stage, nodes=f"ethereum/wrong=https://bsc-rpc.publicnode.com,ethereum/right=https://{DRPC}")
     wrong, right = row(data, "ethereum/wrong"), row(data, "ethereum/right")
     assert (wrong.status, wrong.error, wrong.block_number) == ("down", "on chain 56 instead of 1", None)

@@ -73,7 +73,7 @@ async def test_a_job_is_shown_as_its_worker_has_it(workers: Reporting) -> None:
 
 
 async def test_jobs_of_all_workers_are_listed_and_the_running_counted(workers: Reporting) -> None:
-    """In the order of the categories, whoever reported first."""
+    """In the order of the categories, regardless of the order of reports."""
     running = msgspec.structs.replace(JOB, id="scheduler_collection", service="scheduler", status="running")
     await workers.tells("monitoring", running)
     await workers.tells("data_collection", JOB)

@@ -40,7 +40,7 @@ def test_the_score_lies_between_its_sources(values: dict[str, float]) -> None:
 
 @given(some, st.data())
 def test_the_score_rises_with_each_source(values: dict[str, float], data: st.DataObject) -> None:
-    """A source that says more never makes the score less."""
+    """A more bullish source never lowers the score."""
     name = data.draw(st.sampled_from(sorted(values)))
     higher = data.draw(st.floats(values[name], 1))
     assert score_of({**values, name: higher}) >= score_of(values)

@@ -171,7 +171,7 @@ async def test_one_part_that_fails_does_not_have_the_others_asked_all_the_time(s
 
 
 async def test_an_index_that_is_no_longer_renewed_is_left_to_the_fallback(stage: Stage) -> None:
-    """An index whose day ended more than two hours ago is a failure of its provider, which says how old it is."""
+    """An index more than two hours past its day is a failure, which states its age."""
     midnight = (stage.now // DAY + 1) * DAY
     await stage.wait(midnight + DAY / 2 - stage.now)
     stage.leave_behind(14 * 3600 + 60)  # the simulator's own time stays at noon

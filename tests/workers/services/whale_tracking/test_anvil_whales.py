@@ -51,7 +51,7 @@ async def hashes(stage: Stage) -> list[str]:
 async def test_a_whale_is_told_when_two_blocks_are_above_it(
     stage: Stage, anvil: Anvil, service: WhaleTrackingService
 ) -> None:
-    """Not before, and then once, with sender, receiver and amount."""
+    """Not earlier, and then once, with sender, receiver and amount."""
     assert await told(stage) == []
     whale = await anvil.send(value=WHALE)
     assert await told(stage) == []
@@ -78,7 +78,7 @@ async def test_a_new_contract_with_ether_has_no_receiver(
 
 
 async def test_a_failed_transaction_moved_nothing(stage: Stage, anvil: Anvil, service: WhaleTrackingService) -> None:
-    """It is in its block with its value, but its receipt says that it failed."""
+    """It is in its block with its value, but its receipt has the status of a failure."""
     await told(stage)
     transaction = {"from": ALICE, "value": hex(WHALE), "data": "0x5f5ffd", "gas": hex(200_000)}  # creation that reverts
     failed = await anvil.rpc("eth_sendTransaction", transaction)
@@ -106,7 +106,7 @@ async def test_logs_of_the_tokens_are_transfers(stage: Stage, anvil: Anvil, serv
 async def test_a_reorg_above_the_confirmations_goes_unnoticed(
     stage: Stage, anvil: Anvil, service: WhaleTrackingService
 ) -> None:
-    """What is replaced before it was told is told as it is in the end."""
+    """Blocks replaced before their scan are published in their final form."""
     await told(stage)
     dropped = await anvil.send(value=WHALE)
     await anvil.reorganise(1)

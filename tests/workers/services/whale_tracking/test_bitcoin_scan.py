@@ -169,7 +169,7 @@ def scene() -> Scene:
 
 
 async def test_only_new_blocks_are_told(scene: Scene) -> None:
-    """The newest block first, then each that follows, once."""
+    """The newest block first, then each later one, once."""
     scene.ledger.add("1", payment("a", 20))
     assert await scene.announced() == ["a"]
     assert await scene.announced() == []
@@ -187,7 +187,7 @@ async def test_the_newest_blocks_are_asked_for_every_other_cycle(scene: Scene) -
 
 @pytest.mark.parametrize("restarting", [False, True])
 async def test_a_replaced_block_is_scanned_anew(scene: Scene, restarting: bool) -> None:
-    """What was told and is in the new block too is not told twice; what only the new one has is told."""
+    """A transfer in both blocks is published once; those only in the new one are added."""
     await scene.announced()
     scene.ledger.add("1", payment("a", 20))
     scene.ledger.add("2", payment("b", 20), payment("c", 20))
@@ -240,7 +240,7 @@ async def test_a_block_is_read_piece_by_piece_from_its_summary(scene: Scene) -> 
 
 
 async def test_a_whole_block_ends_the_piecework(scene: Scene) -> None:
-    """When the source of whole blocks is back, one call does the rest, and nothing is told twice."""
+    """When the source of whole blocks is back, one call does the rest, and nothing is published twice."""
     await scene.announced()
     scene.whole.down = True
     scene.ledger.add("1", *(payment(f"tx {number}", 20) for number in range(100)))

@@ -59,7 +59,7 @@ def test_a_transfer_of_exactly_the_threshold_is_large() -> None:
 
 
 def test_a_contract_creation_is_a_transfer_to_nobody() -> None:
-    """`to` stays null."""
+    """`to` is null."""
     (tx,) = large_native(block(ether(1000, to=None)), 4000.0, 1e6)
     transfer = native_transfer(tx, HEADER, 4000.0)
     assert (transfer.sender, transfer.to, transfer.symbol) == (A, None, "ETH")
@@ -88,13 +88,13 @@ def test_a_stablecoin_off_its_peg_is_valued_at_its_price() -> None:
 
 
 def test_mints_and_burns_are_transfers_from_and_to_the_zero_address() -> None:
-    """They are told with that address."""
+    """They are published with that address."""
     logs = [entry(1, 5e7, ZERO, A), entry(1, 5e7, A, ZERO, index=1)]
     assert [(found.sender, found.to) for found in large_tokens(logs, HEADER, USD, 1e6)] == [(ZERO, A), (A, ZERO)]
 
 
 def test_other_contracts_are_left_out() -> None:
-    """Whoever writes a Transfer log of a billion from another contract is not believed."""
+    """A Transfer log of a billion from another contract is ignored."""
     false = TokenTransfer(
         block=100, block_hash="0x64", transaction="0x1", index=0, contract=C, sender=A, to=B, units=10**30
     )
@@ -172,14 +172,14 @@ def test_a_coinbase_and_a_consolidation_are_left_out() -> None:
 
 
 def test_outputs_without_an_address_are_payments() -> None:
-    """Bare multisig and the like have none; that says nothing about whose they are."""
+    """Bare multisig has no address, which does not show the owner."""
     transfer = large_bitcoin(paid((None, 40), inputs=((None, 50),)), 1.0, 100_000.0, 1e6)
     assert transfer is not None
     assert (transfer.sender, transfer.to, transfer.amount) == (None, None, 40.0)
 
 
 def test_no_large_transaction_is_below_the_least_sats() -> None:
-    """The sum of outputs that a summary tells is enough to leave the rest out unread."""
+    """The sum of outputs in a summary is enough to skip all other transactions."""
     assert least_sats(100_000.0, 1e6) == 10 * 10**8
     assert large_bitcoin(paid(("b", 10)), 1.0, 100_000.0, 1e6) is not None
 
@@ -206,7 +206,7 @@ def test_a_trail_goes_on_block_by_block() -> None:
 
 
 def test_a_trail_goes_back_to_the_fork() -> None:
-    """`back` makes the block scanned last the next one; what was told stays told."""
+    """`back` makes the block scanned last the next one; published transfers stay published."""
     trail = Trail(next=7).announce([told(b"x")]).after("0x7").after("0x8").back()
     assert (trail.next, trail.last) == (8, Passed(7, "0x7"))
     trail = trail.back()
@@ -230,7 +230,7 @@ def test_a_trail_is_bounded(counts: list[int]) -> None:
 
 
 def test_every_wallet_has_a_label_and_a_source() -> None:
-    """Each address of the table is of its chain, listed once, and says which public list it is from."""
+    """Each address of the table is of its chain, listed once, and names its public list."""
     table = wallets()
     assert len({(wallet.chain, wallet.address) for wallet in table}) == len(table)
     for wallet in table:

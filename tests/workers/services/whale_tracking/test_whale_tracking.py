@@ -134,7 +134,7 @@ async def test_every_block_is_scanned_exactly_once(stage: Stage) -> None:
 
 
 async def test_every_hash_is_in_the_block_of_its_time(stage: Stage) -> None:
-    """What is told of Ethereum is in the simulator's block of that time, with that sender, receiver and amount."""
+    """Each Ethereum transfer is in the simulator's block of that time, with sender, receiver and amount."""
     open_service(stage)
     chain = Ethereum(stage.simulator.market)
     told = [tx for data in await follow(stage, 5) for tx in data.large_transactions if tx.chain == "ethereum"]
@@ -162,7 +162,7 @@ async def test_the_newest_transfer_comes_first(stage: Stage) -> None:
 
 
 async def test_nothing_large_is_an_update_too(stage: Stage) -> None:
-    """With a threshold that nobody reaches the list is empty, the volume zero, and the update is published."""
+    """With an unreachable threshold the list is empty, the volume zero, and the update is published."""
     open_service(stage, whale_threshold_usd=1e12)
     data = await collect(stage)
     assert (data.large_transactions, data.whale_wallets, data.total_volume) == ([], [], 0)
@@ -203,7 +203,7 @@ async def test_a_cursor_that_cannot_be_read_is_dropped(stage: Stage) -> None:
 
 @pytest.mark.slow
 async def test_the_cursor_stays_small(stage: Stage) -> None:
-    """It does not grow with time: what was told is remembered for 64 blocks."""
+    """It does not grow with time: published transfers are remembered for 64 blocks."""
     service = open_service(stage)
     await follow(stage, 20)
     early = len(service.cursor)
@@ -288,7 +288,7 @@ async def test_no_source_at_all_is_an_error(stage: Stage) -> None:
 
 
 async def test_an_unknown_price_lets_the_blocks_wait(stage: Stage) -> None:
-    """Where nobody knows what ether costs, no block is skipped: they are scanned when the price is there."""
+    """Without a price of ether no block is skipped: all are scanned once there is a price."""
     stage.spoil(*PRICES)
     open_service(stage)
     with pytest.raises(NoSourceError, match="unknown"):
@@ -309,7 +309,7 @@ async def test_an_unknown_price_lets_the_blocks_wait(stage: Stage) -> None:
 
 
 async def test_hours_old_whales_are_not_told_as_news(stage: Stage) -> None:
-    """After a long absence the scan goes on 100 blocks before the newest one, and catches up over some cycles."""
+    """After a long absence the scan begins 100 blocks before the newest one, and catches up over some cycles."""
     service = open_service(stage)
     await collect(stage)
     stage.asked.clear()
