@@ -190,7 +190,7 @@ class Cluster:
             self._kill(self._running)
         else:
             self._stopping.set()
-            self._say("stopping; Ctrl-C again kills what has not stopped")
+            self._say("stopping; Ctrl-C again kills what still runs")
 
     def _say(self, text: str) -> None:
         self._lines.write(_OWN, text)
