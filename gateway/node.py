@@ -195,6 +195,7 @@ class Node:
         self.metrics.http_connections.set_function(lambda: server.http_connections)
         tasks = {
             "relay": asyncio.create_task(self.relay.run()),
+            "hub": asyncio.create_task(self.hub.run()),
             "heartbeat": asyncio.create_task(self._heart.run()),
             "presence": asyncio.create_task(self.presence.run()),
             "server": asyncio.create_task(server.serve()),
@@ -234,7 +235,7 @@ class Node:
             self._hurry.set()
 
     async def _drain(self, server: Server, serving: asyncio.Task[None]) -> None:
-        """Become unready, so that the balancer routes elsewhere; then close the connections; then stop listening."""
+        """Become unready, so that balancers route elsewhere; close one client after another; then stop listening."""
         self._draining = True
         hurrying = asyncio.create_task(self._hurry.wait())
         await self._close_clients(0.0 if serving.done() else self.settings.drain_seconds, hurrying)

@@ -101,6 +101,7 @@ class Session:
                 await self._answer(event)
                 self._update_presence()
         finally:
+            self._closing = True  # a drain that comes later closes nothing here
             self.outbox.close()
             self._hub.want(self, ())
             self._presence.drop(self.client_id)

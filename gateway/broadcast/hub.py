@@ -42,6 +42,8 @@ class Hub:
         self._places: dict[Outbox, Cohort] = {}
         self._due: dict[Cohort, None] = {}
         self._scheduled = False
+        self._failed = asyncio.Event()
+        self._error: Exception | None = None
         metrics.cohorts.set_function(lambda: self.cohorts)
 
     @property
@@ -101,7 +103,20 @@ class Hub:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._deliver)
 
+    async def run(self) -> None:
+        """Wait until a delivery fails, and raise what it raised: the loop alone would only log it."""
+        await self._failed.wait()
+        assert self._error is not None
+        raise self._error
+
     def _deliver(self) -> None:
+        try:
+            self._deliver_slice()
+        except Exception as error:  # noqa: BLE001 - `run` raises it
+            self._error = error
+            self._failed.set()
+
+    def _deliver_slice(self) -> None:
         left = _SLICE
         while self._due:
             cohort = next(iter(self._due))

@@ -58,7 +58,7 @@ def origin_form(target: bytes, headers: Headers) -> bytes:
 
 def check_host(headers: Headers, http_version: str) -> None:
     """Raise RefusedRequest unless there is one valid Host (RFC 9112, 3.2); HTTP/1.0 may leave it out."""
-    hosts = [value for name, value in headers if name == b"host"]
+    hosts = [value.strip(b" \t") for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (not hosts and http_version != "1.0"):
         raise RefusedRequest(HTTPStatus.BAD_REQUEST, "A request needs one Host header.")
     if hosts and not _HOST.fullmatch(hosts[0]):

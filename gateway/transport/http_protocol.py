@@ -64,7 +64,9 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            if self._should_upgrade():
+            # The WebSocket protocol is told nothing of what this one has begun: an answer in progress would never end,
+            # and a buffer that is full already would never be reported to it.
+            if self._should_upgrade() and not self._answering and not self.flow.write_paused:
                 self.handle_websocket_upgrade()
             else:  # another protocol is ignored; the parser reads nothing more
                 self._finish()
@@ -127,6 +129,16 @@ class HttpProtocol(HttpToolsProtocol):
         super().resume_writing()
         if not self._ended or self._answering:  # else the cut of a refusal stands
             self._cancel_cut()
+
+    def on_response_complete(self) -> None:
+        """An answer is sent, as far as the transport is concerned."""
+        super().on_response_complete()
+        self._cut_if_stalled()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The connection was idle for long enough."""
+        super().timeout_keep_alive_handler()
+        self._cut_if_stalled()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
@@ -208,6 +220,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _note(self, reason: str) -> None:
         self.app_state["node"].refusals.note(self.client[0] if self.client else None, reason)
+
+    def _cut_if_stalled(self) -> None:
+        """A closed transport waits for ever for a peer that does not read the end of its buffer."""
+        if self.transport.is_closing() and self._cut is None:
+            self._cut = self.loop.call_later(STALLED, self.transport.abort)
 
     def _cut_later(self) -> None:
         self._cancel_cut()

@@ -187,7 +187,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             return  # closed already; the rest of that message is discarded
         close = self.conn.close_sent
         assert close is not None
-        self._count_close(_REASONS[close.code])
+        self._count_close(_REASONS.get(close.code, "protocol"))
         self.stop_keepalive()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
         self.transport.write(b"".join(self.conn.data_to_send()))

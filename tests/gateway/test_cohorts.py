@@ -158,6 +158,22 @@ async def test_what_is_said_between_comes_in_its_place() -> None:
     assert subscriber.plug.wire == first.frame(Form.TEXT).wire + reply.wire
 
 
+async def test_a_delivery_that_fails_is_raised_to_whoever_runs_the_hub() -> None:
+    """The gateway then stops with a reason: it never lives on with clients that hear nothing."""
+
+    class Broken(Plug):
+        def write_buffer(self, buffer: Buffer) -> None:
+            raise RuntimeError("no socket")
+
+    hub, subscriber = new_hub(), Subscriber(Form.TEXT)
+    subscriber.outbox = Outbox(Broken(), messages=10, size=1000, close_slow=lambda dropped: None)
+    hub.want(subscriber, ("news",))
+    running = asyncio.create_task(hub.run())
+    hub.broadcast(update("news", 1))
+    with pytest.raises(RuntimeError, match="no socket"):
+        await asyncio.wait_for(running, 5)
+
+
 Step = tuple[str, int, int]
 steps = st.lists(
     st.one_of(

@@ -136,13 +136,13 @@ async def test_a_second_signal_ends_the_drain_at_once(settings: Settings) -> Non
     assert await asyncio.wait_for(running, 10) == 0
 
 
-@pytest.mark.parametrize("task", ["presence", "server"])
+@pytest.mark.parametrize("task", ["hub", "presence", "server"])
 async def test_whatever_dies_takes_the_gateway_down(settings: Settings, task: str) -> None:
     """Exit status 1: never a process that lives on without one of its parts."""
     node = Node(settings)
     running = asyncio.create_task(node.run(node.bind()))
     await until(lambda: not node.unready)
-    name = {"presence": "Presence.run", "server": "Server.serve"}[task]
+    name = {"hub": "Hub.run", "presence": "Presence.run", "server": "Server.serve"}[task]
     dying = [each for each in asyncio.all_tasks() if getattr(each.get_coro(), "__qualname__", "") == name]
     assert len(dying) == 1
     dying[0].cancel()

@@ -25,6 +25,7 @@ from shared.errors import DatabaseError
 from shared.metrics import GatewayMetrics, open_registry
 from shared.settings import Settings
 from tests.contract.conftest import Cluster, running
+from tests.gateway.raw import dial, upgrade
 from tests.waiting import until
 
 PATH = "/api/v1/history/news"
@@ -154,6 +155,21 @@ async def test_a_client_that_reads_nothing_is_cut(full: Cluster, monkeypatch: py
         await until(lambda: full.nodes[0].archive.under_way == 0)
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await reader.readexactly(PAGE_BYTES)
+
+
+@on_sqlite
+async def test_an_upgrade_does_not_take_over_an_answer_in_progress(
+    full: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handshake behind a page that is not read is no way around the limits: the page's place becomes free again."""
+    monkeypatch.setattr(http_protocol, "STALLED", 0.5)
+    node = full.nodes[0]
+    async with dial(node.port, window=4096) as raw:
+        await raw.send(f"GET {PATH}{QUERY} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await until(lambda: node.archive.under_way == 1)
+        await raw.send(upgrade())
+        await until(lambda: node.archive.under_way == 0)
+        assert not node._sessions
 
 
 @on_sqlite

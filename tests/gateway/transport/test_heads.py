@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+
 import pytest
 
 from gateway.transport import http_protocol
 from tests.contract.conftest import Cluster
 from tests.gateway.raw import Raw, connect, dial, upgrade
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 
 ALIVE = b"GET /health/live HTTP/1.1\r\nHost: coinwire\r\n\r\n"
+CATALOGUE = b"GET /ws/services HTTP/1.1\r\nHost: coinwire\r\n\r\n"
 
 
 async def answer(raw: Raw) -> str:
@@ -28,6 +33,37 @@ async def ended(raw: Raw) -> bool:
     except (EOFError, ConnectionResetError):
         return True
     return False
+
+
+@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n\r\n"], ids=["idle", "the last answer"])
+async def test_who_does_not_read_the_end_of_an_answer_is_cut(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, last: bytes
+) -> None:
+    """A closed connection does not wait for ever for its peer to read the last bytes."""
+    monkeypatch.setattr(http_protocol, "STALLED", 0.3)
+    protocols: list[http_protocol.HttpProtocol] = []
+    made = http_protocol.HttpProtocol.connection_made
+
+    def noted(self: http_protocol.HttpProtocol, transport: asyncio.BaseTransport) -> None:
+        protocols.append(self)
+        self.timeout_keep_alive = 1
+        made(self, transport)
+
+    monkeypatch.setattr(http_protocol.HttpProtocol, "connection_made", noted)
+    async with dial(cluster.nodes[0].port, window=2048) as raw:
+        await raw.send(ALIVE)
+        await until(lambda: bool(protocols))
+        (protocol,) = protocols
+        protocol.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        for count in range(protocol.server_state.total_requests + 1, 100):
+            await raw.send(CATALOGUE)
+            await until(lambda count=count: protocol.server_state.total_requests >= count)
+            if protocol.transport.get_write_buffer_size():  # the kernel takes no more
+                break
+        assert 0 < protocol.transport.get_write_buffer_size() < 65_536
+        if last:
+            await raw.send(CATALOGUE[:-2] + last)
+        await until(lambda: protocol not in protocol.connections, 10)
 
 
 async def test_a_connection_that_says_nothing_is_closed(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +210,7 @@ async def test_a_lawful_handshake_is_accepted(cluster: Cluster, request_bytes: b
         (ALIVE.replace(b"Host: coinwire\r\n", b"Host: a\r\nHost: b\r\n"), "400"),
         (ALIVE.replace(b"Host: coinwire", b"Host: a b"), "400"),
         (ALIVE.replace(b"Host: coinwire", b"Host: you@a"), "400"),
+        (ALIVE.replace(b"Host: coinwire", b"Host: \t coinwire \t"), "200"),
         (ALIVE.replace(b"/health", b"http:///health"), "400"),
         (ALIVE.replace(b"/health", b"http://elsewhere/health"), "200"),
         (ALIVE.replace(b"1.1\r\nHost: coinwire", b"1.0"), "200"),
@@ -186,6 +223,7 @@ async def test_a_lawful_handshake_is_accepted(cluster: Cluster, request_bytes: b
         "two Hosts",
         "no name",
         "userinfo",
+        "white space around it",
         "no authority",
         "absolute",
         "HTTP/1.0",
