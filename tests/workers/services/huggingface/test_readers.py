@@ -1,4 +1,4 @@
-"""Who reads headlines: the best that can, each text once, never two in one score."""
+"""The best reader available rates headlines: each text once, never two readers in one score."""
 
 from __future__ import annotations
 
