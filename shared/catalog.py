@@ -51,6 +51,9 @@ _LINES = (
 SERVICES: dict[str, ServiceSpec] = {line.name: line for line in _LINES}
 """The twelve services by name, in the order in which clients see them."""
 
+STALE_INTERVALS = 3
+"""Intervals of a service without an update after which it is stale: one or two may fail without anybody acting on it."""
+
 CHANNEL_NAMES = (*SERVICES, SYSTEM)
 """Everything that has a channel: what a gateway subscribes to."""
 

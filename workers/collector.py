@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from shared.catalog import SERVICES
+from shared.catalog import SERVICES, STALE_INTERVALS
 from shared.errors import BusError, FencedError, NoSourceError
 from shared.payloads import Payload
 from workers.services.service import Resuming, Service
@@ -16,7 +16,6 @@ from workers.services.service import Resuming, Service
 log = structlog.get_logger()
 
 _CYCLE_SHARE = 0.8  # share of the interval that a cycle may take, so that it ends before the next one begins
-_STALE_AFTER = 3  # intervals without an update after which a service counts as stale
 
 
 class Publisher(Protocol):
@@ -123,6 +122,6 @@ class Collector:
     def _no_update(self, reason: str) -> None:
         self._publisher.failed(self._name, reason)
         silent = 0.0 if self._last_update is None else self._clock() - self._last_update
-        if not self._stale and silent >= _STALE_AFTER * self._interval - 1:
+        if not self._stale and silent >= STALE_INTERVALS * self._interval - 1:
             self._stale = True
             self._publisher.tell_stale(self._name, silent)

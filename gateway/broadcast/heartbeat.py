@@ -14,14 +14,13 @@ from datetime import datetime
 from gateway.broadcast.hub import Hub
 from gateway.frames import Update
 from gateway.messages.message import Message
-from shared.catalog import SERVICES, SYSTEM
+from shared.catalog import SERVICES, STALE_INTERVALS, SYSTEM
 from shared.envelope import UPDATE
 from shared.payloads import Heartbeat
 from shared.payloads.system import Pulse
 from shared.timestamps import iso
 
 HEARTBEAT_SECONDS = 5.0  # the shortest interval of a service: a client notices a missed update before the next but one
-STALE_INTERVALS = 3  # intervals of a service without an update, after which it is stale
 
 
 class Heart:

@@ -12,12 +12,12 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from gateway.app import create_app
-from gateway.broadcast.heartbeat import STALE_INTERVALS, Heart
+from gateway.broadcast.heartbeat import Heart
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.recent import NOTHING_YET
 from gateway.frames import Buffer, Form, Frame, Update
-from shared.catalog import CHANNEL_NAMES, SERVICES
+from shared.catalog import CHANNEL_NAMES, SERVICES, STALE_INTERVALS
 from shared.envelope import Envelope
 from shared.metrics import GatewayMetrics, open_registry
 from shared.payloads import Heartbeat

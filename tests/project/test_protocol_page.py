@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from websockets.http11 import MAX_LINE_LENGTH
 
 from gateway.app import create_app
-from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS, STALE_INTERVALS
+from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS
 from gateway.docs import VERSION
 from gateway.endpoints import ENDPOINTS, SUBSCRIBABLE
 from gateway.history import archive
@@ -34,7 +34,7 @@ from gateway.protocol import (
     parse_command,
 )
 from gateway.transport import http_protocol
-from shared.catalog import SERVICES, of_category
+from shared.catalog import SERVICES, STALE_INTERVALS, of_category
 from shared.payloads import SystemNotice
 from shared.payloads.system import Pulse
 from shared.settings import Settings

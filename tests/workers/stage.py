@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from simulator.app import Simulator
 from simulator.faults import Fault, FaultName
 from simulator.server import running
 from simulator.world.clock import Clock
+from tests.waiting import until
 from workers.asking.client import open_client
 from workers.asking.fetch import Fetcher
 from workers.asking.ports import ChainNode
@@ -28,6 +30,7 @@ from workers.asking.provider import Ask, Provider, Request
 from workers.providers import provider_class
 from workers.services import load_service
 from workers.services.service import Service, ServiceContext
+from workers.worker import Worker
 
 T = TypeVar("T")
 
@@ -147,3 +150,15 @@ async def open_stage(settings: Settings) -> AsyncIterator[Stage]:
             stage = Stage(simulator, simulated, fetcher, redis)
             yield stage
     await redis.aclose()
+
+
+@asynccontextmanager
+async def leading(stage: Stage, category: str) -> AsyncIterator[Worker]:
+    """A worker that holds its lease; its jobs are not started."""
+    worker = Worker(stage.settings.model_copy(update={"lease_seconds": 300.0}), category)
+    holding = asyncio.create_task(worker.lease.hold())
+    await until(lambda: worker.fence > 0, 5)
+    yield worker
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
+    await worker.aclose()

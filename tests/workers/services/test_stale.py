@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,8 +11,7 @@ from shared.bus import open_redis
 from shared.catalog import SERVICES, SYSTEM, of_category
 from shared.channels import Channels
 from shared.envelope import Envelope
-from tests.waiting import until
-from tests.workers.stage import Stage
+from tests.workers.stage import Stage, leading
 from workers.collector import Collector
 from workers.worker import Worker
 
@@ -23,13 +21,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 async def worker(stage: Stage) -> AsyncIterator[Worker]:
     """A worker that holds its lease; its jobs are not started."""
-    worker = Worker(stage.settings.model_copy(update={"lease_seconds": 300.0}), "data_collection")
-    holding = asyncio.create_task(worker.lease.hold())
-    await until(lambda: worker.fence > 0, 5)
-    yield worker
-    holding.cancel()
-    await asyncio.gather(holding, return_exceptions=True)
-    await worker.aclose()
+    async with leading(stage, "data_collection") as worker:
+        yield worker
 
 
 async def published(stage: Stage, name: str) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,8 @@ from shared.payloads import HuggingFace, News
 from shared.payloads.news import Article
 from shared.timestamps import iso
 from simulator.faults import Fault, FaultName
-from tests.waiting import until
 from tests.workers.services.huggingface.tiny_model import make_model
-from tests.workers.stage import FAULTS, NOON, Stage
+from tests.workers.stage import FAULTS, NOON, Stage, leading
 from workers.answers import Repo
 from workers.collector import Collector
 from workers.services.huggingface.service import MOST_LISTED, NEWS_AGE, TERMS, HuggingfaceService, merged
@@ -261,13 +259,8 @@ async def test_pools_tell_of_a_token(stage: Stage) -> None:
 @pytest.fixture
 async def worker(stage: Stage) -> AsyncIterator[Worker]:
     """A worker that holds its lease; its jobs are not started."""
-    worker = Worker(stage.settings.model_copy(update={"lease_seconds": 300.0}), "system")
-    holding = asyncio.create_task(worker.lease.hold())
-    await until(lambda: worker.fence > 0, 5)
-    yield worker
-    holding.cancel()
-    await asyncio.gather(holding, return_exceptions=True)
-    await worker.aclose()
+    async with leading(stage, "system") as worker:
+        yield worker
 
 
 async def test_an_outage_is_told_and_ends_by_itself(stage: Stage, worker: Worker) -> None:
