@@ -1,6 +1,6 @@
 """The WebSocket API as AsyncAPI 3.1: from the endpoints, the types that are sent, and their descriptions.
 
-`x-` keys carry what AsyncAPI has no key for and `/docs` shows: intervals, error codes, close codes.
+`x-` keys hold what AsyncAPI has no key for and `/docs` shows: intervals, what updates carry, error codes, close codes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gateway.messages.fields import EXAMPLE_TIME, CommandId, ServiceName
 from gateway.messages.http import PAYLOADS
 from gateway.messages.message import Message, Notice
 from gateway.messages.notices import GREETINGS, NOTICES, WELCOMES, ErrorData
-from shared.catalog import CHANNEL_NAMES, SERVICES, SYSTEM
+from shared.catalog import CHANNEL_NAMES, SERVICES, STATES, SYSTEM
 from shared.envelope import UPDATE
 from shared.payloads import Heartbeat
 from shared.settings import Settings
@@ -170,6 +170,7 @@ def _updates() -> dict[str, Any]:
         found[name] = _message(UPDATE, f"{title} update", summary, payload, [example])
         found[name]["x-service"] = service
         found[name]["x-interval-seconds"] = spec.interval if spec else None
+        found[name]["x-carries"] = "state" if service in STATES else "events"
         found[name]["x-category"] = spec.category if spec else SYSTEM
     return found
 

@@ -203,6 +203,9 @@ async def test_the_asyncapi_document_covers_the_protocol(gateway: Gateway) -> No
     assert {m["x-service"]: m["x-interval-seconds"] for m in messages.values() if "x-service" in m} == {
         name: SERVICES[name].interval if name in SERVICES else None for name in CHANNEL_NAMES
     }
+    assert {m["x-service"]: m["x-carries"] for m in messages.values() if "x-service" in m} == {
+        name: SERVICES[name].carries if name in SERVICES else "events" for name in CHANNEL_NAMES
+    }
     assert tuple(COMMANDS) == ACTIONS
     assert {message["name"] for message in messages.values()} == {*ACTIONS, *MESSAGE_TYPES}
     assert tuple(document["x-error-codes"]) == ERROR_CODES

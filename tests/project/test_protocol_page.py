@@ -102,10 +102,10 @@ def test_every_websocket_endpoint_is_there_with_what_it_does() -> None:
         assert endpoint.lists == (SUBSCRIBABLE if listed == "all names" else of_category(listed)), path
 
 
-def test_every_service_is_there_with_its_category_and_interval() -> None:
+def test_every_service_is_there_with_its_category_its_interval_and_what_it_carries() -> None:
     """The catalogue, in its order."""
     assert_lists("service", list(SERVICES))
-    expected = {name: [spec.category, f"{spec.interval:g} s"] for name, spec in SERVICES.items()}
+    expected = {name: [spec.category, f"{spec.interval:g} s", spec.carries] for name, spec in SERVICES.items()}
     assert rows("service") == expected
 
 

@@ -105,7 +105,9 @@ def test_every_source_is_there_and_no_other(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_interval_is_there(name: str) -> None:
-    """A section says how often its service publishes."""
+    """A section says what its service carries, and how often it publishes."""
+    carried = {"state": "Carries a state.", "events": "Carries events."}[SERVICES[name].carries]
+    assert section(name).startswith(f"\n{carried}\n")
     assert f"every {SERVICES[name].interval:g} s" in section(name)
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from shared import payloads
-from shared.catalog import CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_category
+from shared.catalog import CATEGORIES, CHANNEL_NAMES, SERVICES, STATES, SYSTEM, of_category
 from shared.payloads import MarketData, News, Payload, Sentiment, WhaleTracking
 from shared.payloads.whale_tracking import WhaleTransaction
 from tests.places import OUTSIDE
@@ -38,6 +38,15 @@ def test_the_twelve_services_have_their_order() -> None:
     assert (*NAMES, SYSTEM) == CHANNEL_NAMES
     assert [len(of_category(category)) for category in CATEGORIES] == [7, 3, 2]
     assert tuple(name for category in CATEGORIES for name in of_category(category)) == NAMES
+
+
+def test_services_carry_a_state_or_events() -> None:
+    """Transfers, blocks and contract events are published once; every other update replaces the one before it."""
+    carried = {name: spec.carries for name, spec in SERVICES.items()}
+    events = ("whale_tracking", "rpc_nodes", "onchain")
+    assert carried == dict.fromkeys(NAMES, "state") | dict.fromkeys(events, "events")
+    assert set(NAMES) - set(events) == STATES
+    assert SYSTEM not in STATES
 
 
 def test_the_documents_tables_are_the_catalogue(document: str) -> None:

@@ -8,6 +8,7 @@ from shared.catalog import SERVICES
 from shared.payloads import Payload
 from tests.workers.stage import Stage
 from workers.services import load_service, service_class
+from workers.services.service import Resuming
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -25,6 +26,13 @@ def test_every_service_publishes_the_payload_of_its_line(name: str) -> None:
     payload = service_class(name).collect.__annotations__["return"]
     assert payload == SERVICES[name].payload.__name__
     assert issubclass(SERVICES[name].payload, Payload)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_that_continue_where_they_ended_carry_events(stage: Stage, name: str) -> None:
+    """A cursor exists so that something is published exactly once; an update without one is a state."""
+    resuming = isinstance(load_service(name, stage.context()), Resuming)
+    assert SERVICES[name].carries == ("events" if resuming else "state")
 
 
 def test_a_missing_room_is_named() -> None:
