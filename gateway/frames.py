@@ -10,12 +10,14 @@ from typing import Any
 import msgpack
 import msgspec
 
+from gateway.deflate import SMALLEST_MESSAGE, Compressor, new_compressor, squeeze
 from gateway.messages.faults import Fault
 from gateway.messages.message import Message, UpdateMeta
 from shared.bus import Position
 from shared.envelope import Envelope
 
 _TEXT, _BINARY = 0x81, 0x82  # FIN set, opcode 1 or 2: RFC 6455, section 5.2
+_COMPRESSED = 0x40  # RSV1, on every message that is compressed: RFC 7692, section 6
 
 _WRITE_BYTES = 65_536
 """How much one write takes of several frames: what a transport holds before it reports that it is full. More would be
@@ -25,20 +27,16 @@ _to_json = msgspec.json.Encoder().encode
 
 
 class Frame:
-    """One whole unmasked WebSocket frame, as every client without permessage-deflate receives it."""
+    """One whole unmasked WebSocket frame, as clients without permessage-deflate get it, and its compressed forms."""
 
-    __slots__ = ("_header", "wire")
+    __slots__ = ("_alone", "_header", "service", "wire")
 
     def __init__(self, payload: bytes, *, binary: bool) -> None:
-        size = len(payload)
-        first = _BINARY if binary else _TEXT
-        if size < 126:
-            header = struct.pack("!BB", first, size)
-        elif size < 65_536:
-            header = struct.pack("!BBH", first, 126, size)
-        else:
-            header = struct.pack("!BBQ", first, 127, size)
+        header = _header(_BINARY if binary else _TEXT, len(payload))
         self._header = len(header)
+        self._alone: dict[int, bytes] | None = None
+        self.service: str | None = None
+        """The service of an update; None for every other message."""
         self.wire = header + payload
 
     @property
@@ -52,40 +50,79 @@ class Frame:
         return self.wire[0] == _BINARY
 
     @property
+    def size(self) -> int:
+        """Bytes of the payload."""
+        return len(self.wire) - self._header
+
+    @property
     def payload(self) -> bytes:
         """The message without the frame around it."""
         return self.wire[self._header :]
 
+    @property
+    def compressible(self) -> bool:
+        """Whether clients that negotiated compression get it compressed. The same for all of them."""
+        return self.size >= SMALLEST_MESSAGE
+
+    def alone(self, bits: int) -> bytes:
+        """The frame compressed by itself, for a window of 2 to the power of `bits` bytes. Built on first use.
+
+        Every client can decode it, whatever its window holds. A frame that is not compressible stays as it is.
+        """
+        if not self.compressible:
+            return self.wire
+        if self._alone is None:
+            self._alone = {}
+        made = self._alone.get(bits)
+        if made is None:
+            made = self._alone[bits] = self.compressed(new_compressor(bits))
+        return made
+
+    def compressed(self, compressor: Compressor) -> bytes:
+        """The frame with the next message of `compressor` in it."""
+        payload = squeeze(compressor, self.payload)
+        return _header(self.wire[0] | _COMPRESSED, len(payload)) + payload
+
+
+def _header(first: int, size: int) -> bytes:
+    if size < 126:
+        return struct.pack("!BB", first, size)
+    if size < 65_536:
+        return struct.pack("!BBH", first, 126, size)
+    return struct.pack("!BBQ", first, 127, size)
+
 
 class Joined:
-    """Several frames in one buffer, for one write."""
+    """One or several frames in one buffer, for one write; `wires` are their bytes, where they are compressed."""
 
     __slots__ = ("frames", "wire")
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
+    def __init__(self, frames: Sequence[Frame], wires: Sequence[bytes] | None = None) -> None:
         self.frames = frames
-        self.wire = b"".join([frame.wire for frame in frames])
+        self.wire = b"".join([frame.wire for frame in frames] if wires is None else wires)
 
 
 Buffer = Frame | Joined
 """What is written at once: the bytes in `wire`, and the `frames` that they contain."""
 
 
-def join(frames: Sequence[Frame]) -> list[Buffer]:
-    """`frames`, in order, in as few buffers as their size allows."""
+def join(frames: Sequence[Frame], wires: Sequence[bytes] | None = None) -> list[Buffer]:
+    """`frames`, in order, in as few buffers as their size allows; `wires` are their compressed bytes."""
     buffers: list[Buffer] = []
+    if wires is None:
+        wires = [frame.wire for frame in frames]
     start = size = 0
-    for end, frame in enumerate(frames):
-        size += len(frame.wire)
+    for end, wire in enumerate(wires):
+        size += len(wire)
         if size > _WRITE_BYTES and end > start:
-            buffers.append(_joined(frames[start:end]))
-            start, size = end, len(frame.wire)
-    buffers.append(_joined(frames[start:]))
+            buffers.append(_joined(frames[start:end], wires[start:end]))
+            start, size = end, len(wire)
+    buffers.append(_joined(frames[start:], wires[start:]))
     return buffers
 
 
-def _joined(frames: Sequence[Frame]) -> Buffer:
-    return frames[0] if len(frames) == 1 else Joined(frames)
+def _joined(frames: Sequence[Frame], wires: Sequence[bytes]) -> Buffer:
+    return frames[0] if len(frames) == 1 and wires[0] is frames[0].wire else Joined(frames, wires)
 
 
 def encode(message: Any, *, binary: bool) -> Frame:
@@ -200,4 +237,6 @@ class Update:
         message = Message(
             service=envelope.service, type=envelope.type, data=envelope.data, timestamp=envelope.timestamp, meta=meta
         )
-        return encode(message, binary=binary)
+        frame = encode(message, binary=binary)
+        frame.service = envelope.service
+        return frame
