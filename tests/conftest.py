@@ -23,9 +23,8 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     server.stop()
 
 
-@pytest.fixture
-def settings(redis_server: RedisServer) -> Settings:
-    """Settings of a cluster for one test: same Redis, unique prefix, a free port."""
+def settings_on(redis_server: RedisServer) -> Settings:
+    """Settings of a cluster: a unique prefix, a free port."""
     return Settings(
         _env_file=None,
         redis_url=redis_server.url,
@@ -33,3 +32,9 @@ def settings(redis_server: RedisServer) -> Settings:
         port=0,
         drain_seconds=0,
     )
+
+
+@pytest.fixture
+def settings(redis_server: RedisServer) -> Settings:
+    """Settings of a cluster for one test: same Redis, unique prefix, a free port."""
+    return settings_on(redis_server)

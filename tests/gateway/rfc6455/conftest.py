@@ -1,0 +1,31 @@
+"""One gateway per module: a test here is hundreds of short connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from gateway.node import Node
+from gateway.transport import ws_protocol
+from launcher.redis_server import RedisServer
+from tests.conftest import settings_on
+from tests.waiting import until
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def port(redis_server: RedisServer) -> AsyncIterator[int]:
+    """The port of a gateway that never cuts a connection: it has to end each as RFC 6455 says."""
+    node = Node(settings_on(redis_server))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ws_protocol, "_LINGER", 600)
+        running = asyncio.create_task(node.run(node.bind()))
+        try:
+            await until(lambda: not node.unready)
+            yield node.port
+            await until(lambda: node.presence.total_clients == 0)
+        finally:
+            node.stop("the tests are over")
+            assert await running == 0
