@@ -36,10 +36,10 @@ def frame(
     return head + (bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload)) if mask else payload)
 
 
-def fragments(parts: Iterable[bytes], opcode: int = TEXT) -> list[bytes]:
+def fragments(parts: Sequence[bytes], opcode: int = TEXT, *, mask: bytes = MASK) -> list[bytes]:
     """The frames of one message in these parts."""
-    parts = list(parts)
-    return [frame(part, CONT if at else opcode, fin=at == len(parts) - 1) for at, part in enumerate(parts)]
+    last = len(parts) - 1
+    return [frame(part, CONT if at else opcode, fin=at == last, mask=mask) for at, part in enumerate(parts)]
 
 
 def pieces(payload: bytes, size: int) -> list[bytes]:
