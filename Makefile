@@ -106,8 +106,12 @@ test-compose: $(STAMP) ## test the deployment on a Docker engine: start, scale, 
 	$(BIN)/python -m pytest -m compose $(or $(ARGS),tests/compose)
 
 .PHONY: bench
-bench: $(STAMP) ## compare a broadcast with ASGI's websocket.send (ARGS="--clients 500")
-	$(BIN)/python -m benchmarks.broadcast $(ARGS)
+bench: $(STAMP) ## compare the gateway with others: cost, lateness, memory, losses; 40 minutes
+	@$(BIN)/python -m benchmarks run $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(STAMP) ## the same beside Centrifugo and a C loop only, in 8 minutes
+	@$(BIN)/python -m benchmarks run --quick $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## run ruff, mypy --strict and the import rules
@@ -134,7 +138,7 @@ lock: ## regenerate both requirements locks from pyproject.toml
 	$(PYTHON) .ci/lock.py
 
 .PHONY: node-lock
-node-lock: ## regenerate tests/node/package-lock.json from its package.json
+node-lock: ## regenerate package-lock.json of tests/node and benchmarks/programs
 	@$(require_python)
 	$(PYTHON) .ci/node_lock.py
 

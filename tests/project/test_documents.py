@@ -13,7 +13,7 @@ from tests.places import ROOT
 DOCS = ROOT / "docs"
 INDEX = (DOCS / "README.md").read_text()
 RECORDS = sorted((DOCS / "adr").glob("*.md"))
-PAGES = sorted((*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / ".env.example"))
+PAGES = sorted((*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / "benchmarks" / "README.md", ROOT / ".env.example"))
 
 
 def files() -> set[str]:

@@ -1,0 +1,182 @@
+"""SCENARIOS: what is measured, in the order of the report. Each is a set of trials whose repeats take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.gateways import GATEWAYS, SERVICE, coinwire, mixed
+from benchmarks.load import Group
+from benchmarks.measure import Trial
+from benchmarks.payloads import market_data, padded
+from benchmarks.publisher import Pace
+
+QUICK = ("coinwire", "C loop", "Centrifugo")
+"""The gateways of `make bench-quick`."""
+
+_SLOW = "Django Channels"  # costs 200 µs per delivery: fewer messages, and only where the point is its limit
+_SPARE_FILES = 200  # beside one per client
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One table of the report."""
+
+    name: str
+    title: str
+    shows: str
+    """What it does, in a sentence or two for the report."""
+    trials: Sequence[Trial]
+    columns: Sequence[str]
+    """Of `report.COLUMNS`."""
+    repeats: int = 3
+    quick_repeats: int = 1
+    ratios: Sequence[str] = ()
+    """Names of trials; a column per name divides the processor time of each trial by theirs."""
+
+    @property
+    def files(self) -> int:
+        """Open files that a gateway or the load client needs."""
+        return max((trial.clients for trial in self.trials), default=0) + _SPARE_FILES
+
+
+def _each(make: Callable[[str], Trial], *, without: Sequence[str] = ()) -> list[Trial]:
+    return [make(name) for name in GATEWAYS if name not in without]
+
+
+def _saturated(name: str) -> Trial:
+    return Trial(GATEWAYS[name], 1000, 50 if name == _SLOW else 500, Pace(in_flight=32))
+
+
+def _paced(name: str) -> Trial:
+    return Trial(GATEWAYS[name], 1000, 200, Pace(per_second=20))
+
+
+def _market(name: str) -> Trial:
+    return Trial(GATEWAYS[name], 1000, 100, Pace(per_second=10), market_data)
+
+
+def _compressed() -> Trial:
+    deflated = coinwire("coinwire, compressed", [Group(f"/ws/{SERVICE}")], compressed=True)
+    return replace(_market("coinwire"), gateway=deflated)
+
+
+def _burst(name: str) -> Trial:
+    pace = Pace(through_bus=name == "coinwire")
+    return Trial(GATEWAYS[name], 20, 20_000, pace, lambda: padded(4096), idle=5.0)
+
+
+def _crowd(name: str) -> Trial:
+    return Trial(GATEWAYS[name], 10_000, 30, Pace(per_second=2))
+
+
+def _herd(name: str) -> Trial:
+    return Trial(GATEWAYS[name], 10_000, at_once=10_000, missed=3 if name == "coinwire" else 0)
+
+
+def _mixed(messages: int, pace: Pace) -> list[Trial]:
+    """All endpoints, and the same clients with as many deliveries, in flight or per second, in one cohort."""
+    everywhere, together = mixed(), replace(GATEWAYS["coinwire"], name="one cohort")
+    groups, services = everywhere.dialect.groups, len(everywhere.channels)
+    share = sum(len(group.services or ()) for group in groups) / len(groups) / services
+    same = Pace(in_flight=pace.in_flight * share, per_second=pace.per_second * share)
+    return [Trial(everywhere, 1000, messages, pace), Trial(together, 1000, round(messages * share), same)]
+
+
+_FLOOR = ("C loop", "Centrifugo")
+_COSTS = ("cpu", "range", "ratios")
+
+_LINES = (
+    Scenario(
+        "saturated",
+        "Processor time per delivery, 32 updates in flight",
+        "1,000 clients, 500 messages of 512 bytes, published as fast as the gateway delivers them.",
+        _each(_saturated),
+        ("cpu", "kernel", "range", "ratios", "rate", "lost"),
+        quick_repeats=2,
+        ratios=_FLOOR,
+    ),
+    Scenario(
+        "paced",
+        "Processor time per delivery, one update per turn",
+        "1,000 clients, 20 messages of 512 bytes per second for 10 s: each arrives alone, and is late by no queue.",
+        _each(_paced),
+        ("cpu", "kernel", "range", "ratios", "late", "lost"),
+        quick_repeats=2,
+        ratios=_FLOOR,
+    ),
+    Scenario(
+        "market",
+        "Updates of market_data",
+        "1,000 clients, 10 updates of 100 coins per second (9 kB each) for 10 s. The service itself publishes one "
+        "per 5 s. Clients of the compressed row offer permessage-deflate, and their messages are counted, not read.",
+        [*_each(_market, without=[_SLOW]), _compressed()],
+        (*_COSTS, "size", "late", "lost"),
+        repeats=2,
+        ratios=("coinwire", *_FLOOR),
+    ),
+    Scenario(
+        "mixed",
+        "Mixed subscriptions, 32 updates in flight",
+        "1,000 clients of coinwire, evenly on its sixteen endpoints; where an endpoint subscribes nothing, they "
+        "subscribe all that it lists. Twelve services publish in turn. Beside it, as many clients and deliveries, "
+        "in all and in flight, of one service.",
+        _mixed(1000, Pace(in_flight=32)),
+        (*_COSTS, "rate", "lost"),
+        ratios=("one cohort",),
+    ),
+    Scenario(
+        "mixed-paced",
+        "Mixed subscriptions, one update per turn",
+        "The same with 40 updates per second for 10 s, and beside it as many deliveries per second of one service.",
+        _mixed(400, Pace(per_second=40)),
+        (*_COSTS, "late", "lost"),
+        ratios=("one cohort",),
+    ),
+    Scenario(
+        "idle",
+        "Idle connections",
+        "5,000 clients connect, 100 at a time, subscribe, and receive nothing.",
+        _each(lambda name: Trial(GATEWAYS[name], 5000)),
+        ("memory", "connect", "failed"),
+        repeats=1,
+    ),
+    Scenario(
+        "herd",
+        "10,000 clients come back at once",
+        "As after the loss of another gateway: all connect in the same moment and subscribe. Those of coinwire ask "
+        "for three missed updates. Measured until the last one is confirmed.",
+        [_herd(name) for name in ("coinwire", "C loop", "Centrifugo", "ws")],
+        ("herd", "memory", "failed"),
+        repeats=2,
+    ),
+    Scenario(
+        "crowd",
+        "How late updates are with 10,000 clients",
+        "10,000 clients, 2 messages of 512 bytes per second for 15 s.",
+        [_crowd(name) for name in ("coinwire", "C loop", "Centrifugo", "picows", "ws")],
+        ("late", *_COSTS, "lost"),
+        repeats=2,
+        ratios=_FLOOR,
+    ),
+    Scenario(
+        "burst",
+        "Overload: 82 MB at once",
+        "20 clients, 20,000 messages of 4 KiB published without waiting for anybody. Redis disconnects subscribers "
+        "that have more than 32 MB to read. coinwire gets its updates through its Bus, which also stores them, so "
+        "that it can fill holes.",
+        _each(_burst),
+        ("lost", "twice", "gone", "again", "growth"),
+        repeats=1,
+    ),
+)
+
+SCENARIOS: dict[str, Scenario] = {line.name: line for line in _LINES}
+"""By name. The bytes of `/ws/all` are measured by `wire`."""
+
+
+def shortened(scenario: Scenario) -> Scenario:
+    """The scenario of `make bench-quick`: fewer gateways, repeats and, where they are published at a rate, messages."""
+    own = [trial for trial in scenario.trials if trial.gateway.name in QUICK or trial.gateway.name not in GATEWAYS]
+    trials = [replace(trial, messages=trial.messages // 2) if trial.pace.per_second else trial for trial in own]
+    return replace(scenario, trials=trials, repeats=scenario.quick_repeats)
