@@ -57,7 +57,10 @@ def _growth(runs: Runs) -> str:
 
 
 def _again(runs: Runs) -> str:
+    """Whether connections that are left deliver once the burst is over."""
     found = runs.median("delivers_again")
+    if runs.median("gone") == runs.median("established"):
+        return "no client is left"
     return "–" if found is None else "yes" if found == 1 else "no" if found == 0 else f"{found:.0%}"
 
 

@@ -164,7 +164,8 @@ _LINES = (
         "Overload: 82 MB at once",
         "20 clients, 20,000 messages of 4 KiB published without waiting for anybody. Redis disconnects subscribers "
         "that have more than 32 MB to read. coinwire gets its updates through its Bus, which also stores them, so "
-        "that it can fill holes.",
+        "that it can fill holes. A client that is disconnected knows that it missed something; one that stays "
+        "connected does not.",
         _each(_burst),
         ("lost", "twice", "gone", "again", "growth"),
         repeats=1,
