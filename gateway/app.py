@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Protocol, TypedDict, cast
 
 from starlette.applications import Starlette
@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway import docs
@@ -20,8 +20,9 @@ from gateway.history import archive
 from gateway.http import rest, snapshot
 from gateway.messages.http import FailureData
 from gateway.session import Session
+from gateway.transport.opening import EXTENSION
 from gateway.transport.refusals import Refusals
-from gateway.transport.ws_protocol import EXTENSION, FrameProtocol
+from gateway.transport.ws_protocol import FrameProtocol
 from shared.metrics import GatewayMetrics
 from shared.settings import Settings
 
@@ -45,8 +46,12 @@ class AppPort(rest.RestPort, snapshot.SnapshotPort, archive.HistoryPort, Protoco
         """The number of a new client, or None where there is none yet."""
         ...
 
-    def serving(self, session: Session) -> AbstractContextManager[None]:
-        """Count `session` while it lasts."""
+    def add(self, session: Session) -> None:
+        """Count `session` until it is removed."""
+        ...
+
+    def remove(self, session: Session) -> None:
+        """The session has ended."""
         ...
 
 
@@ -56,21 +61,19 @@ class RequestState(TypedDict):
     node: AppPort
 
 
-def create_app(node: AppPort) -> Starlette:
+def create_app(node: AppPort) -> ASGIApp:
     """The application that serves `node`."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[RequestState]:
         yield {"node": node}
 
-    return Starlette(
+    http = Starlette(
         routes=[
-            *(WebSocketRoute(path, connect) for path in ENDPOINTS),
             *rest.ROUTES,
             *snapshot.ROUTES,
             *archive.ROUTES,
             *docs.ROUTES,
-            WebSocketRoute("/{path:path}", refuse_unknown),
         ],
         # The API is public and without cookies: any website may read it, as any may open a WebSocket.
         middleware=[
@@ -86,12 +89,20 @@ def create_app(node: AppPort) -> Starlette:
         lifespan=lifespan,
     )
 
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # straight to `connect`: routes and middleware are HTTP's
+            await connect(WebSocket(scope, receive, send))
+        else:
+            await http(scope, receive, send)
+
+    return app
+
 
 async def connect(websocket: WebSocket) -> None:
-    """Accept a client and serve it until it leaves."""
+    """Accept a client, and give its connection a session."""
     node: AppPort = websocket.state.node
     endpoint = ENDPOINTS.get(websocket.scope["path"])
-    if endpoint is None:  # a route's pattern also matches its path followed by a line feed
+    if endpoint is None:
         await refuse_unknown(websocket)
         return
     reason = node.refusal
@@ -117,12 +128,13 @@ async def connect(websocket: WebSocket) -> None:
         outbox_bytes=node.settings.outbox_bytes,
         binary=binary,
         meta=binary or websocket.query_params.get("meta") in ("1", "true"),
+        on_end=node.remove,
         address=_address(websocket),
     )
     await websocket.accept(subprotocol=subprotocol)
     node.metrics.accepted.labels(endpoint.path).inc()
-    with node.serving(session):
-        await session.run(websocket)
+    node.add(session)
+    session.begin()
 
 
 def _address(websocket: WebSocket) -> str | None:

@@ -12,7 +12,6 @@ import resource
 import secrets
 import signal
 import socket
-from collections.abc import Iterator
 from types import FrameType
 
 import structlog
@@ -23,12 +22,15 @@ from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS, Heart
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.relay import Relay
 from gateway.history.archive import Archive
-from gateway.messages.faults import MAX_MESSAGE_BYTES, CloseCode
+from gateway.messages.faults import CloseCode
 from gateway.session import Session
+from gateway.transport.connection import Shared
 from gateway.transport.http_protocol import HttpProtocol
+from gateway.transport.keepalive import Keepalive
 from gateway.transport.listener import BACKLOG, Listener, connections_within
 from gateway.transport.proxies import TrustedProxies
 from gateway.transport.refusals import Refusals
+from gateway.transport.turn import Turn
 from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Subscription, open_redis
 from shared.bus.presence import Presence
@@ -42,6 +44,9 @@ from shared.settings import Settings
 log = structlog.get_logger()
 
 _STEP = 0.01  # s between closes of a drain; finer steps would only wake the loop more often
+_UNSENT_BYTES = (
+    131_072  # that the kernel takes for a client that reads slowly, two full writes; the outbox has the rest
+)
 _CLOSING = 5  # s for clients to answer our close frame; then the server stops anyway
 
 
@@ -80,6 +85,10 @@ class Server(uvicorn.Server):
         """Connections that are no WebSockets, also those on which nothing has been asked yet."""
         return sum(isinstance(each, HttpProtocol) for each in self.server_state.connections)
 
+    def websockets(self) -> list[FrameProtocol]:
+        """The WebSocket connections."""
+        return [each for each in self.server_state.connections if isinstance(each, FrameProtocol)]
+
     def _protocol(self) -> HttpProtocol:
         return HttpProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
@@ -101,6 +110,8 @@ class Node:
         self.registry = open_registry()
         self.metrics = GatewayMetrics(self.registry)
         self.refusals = Refusals(self.metrics.refused)
+        self.websockets: Shared
+        """What all WebSocket connections share; made when the node runs."""
         self.port = settings.port
         self._redis = open_redis(settings)
         channels = Channels(settings.redis_prefix)
@@ -160,14 +171,13 @@ class Node:
         number, self._number = self._number, None
         return self.presence.next_number() if number is None else number
 
-    @contextlib.contextmanager
-    def serving(self, session: Session) -> Iterator[None]:
-        """Count `session` while the block runs."""
+    def add(self, session: Session) -> None:
+        """Count `session` until it is removed."""
         self._sessions[session] = None
-        try:
-            yield
-        finally:
-            del self._sessions[session]
+
+    def remove(self, session: Session) -> None:
+        """The session has ended."""
+        self._sessions.pop(session, None)
 
     # Life of the process.
 
@@ -179,6 +189,8 @@ class Node:
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
             listener.bind((self.settings.host, self.settings.port))
             listener.listen(BACKLOG)
         except OSError:
@@ -192,12 +204,24 @@ class Node:
         """Serve until a signal, or until a task dies. Returns the exit status: 0 after a signal, else 1."""
         self._loop = asyncio.get_running_loop()
         server = Server(self._config(), self, listener)
+        keepalive = Keepalive(self.settings.ws_ping_interval, self.settings.ws_ping_timeout)
+        self.websockets = Shared(
+            self._app,
+            self.metrics,
+            self.refusals,
+            keepalive,
+            Turn(self._loop),
+            state={"node": self},
+            connections=server.server_state.connections,
+            tasks=server.server_state.tasks,
+        )
         self.metrics.http_connections.set_function(lambda: server.http_connections)
         tasks = {
             "relay": asyncio.create_task(self.relay.run()),
             "hub": asyncio.create_task(self.hub.run()),
             "heartbeat": asyncio.create_task(self._heart.run()),
             "presence": asyncio.create_task(self.presence.run()),
+            "keepalive": asyncio.create_task(keepalive.run(server.websockets)),
             "server": asyncio.create_task(server.serve()),
         }
         if self._app.has_names:
@@ -259,15 +283,10 @@ class Node:
             session.close(CloseCode.RESTART, "this gateway stops: reconnect")
 
     def _config(self) -> uvicorn.Config:
-        settings = self.settings
         return uvicorn.Config(
             self._app,
             http=HttpProtocol,
-            ws=FrameProtocol,
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_ping_interval=settings.ws_ping_interval,
-            ws_ping_timeout=settings.ws_ping_timeout,
-            ws_per_message_deflate=settings.ws_compression,
+            ws="none",  # HttpProtocol makes the connections
             proxy_headers=False,  # TrustedProxies
             timeout_graceful_shutdown=_CLOSING,
             lifespan="on",

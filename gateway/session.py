@@ -10,7 +10,6 @@ from typing import Any, assert_never
 
 import structlog
 from msgspec import UNSET, UnsetType
-from starlette.websockets import WebSocket
 
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
@@ -33,7 +32,7 @@ from gateway.messages.actions import (
 from gateway.messages.faults import CloseCode, Fault
 from gateway.messages.message import Notice
 from gateway.messages.notices import WELCOMES, ConnectionEstablished, ErrorData, Statistics
-from gateway.protocol import BYTES_PER_TOKEN, CommandRate, id_of, notice, parse_command, size_of
+from gateway.protocol import BYTES_PER_TOKEN, CommandRate, id_of, notice, parse_command
 from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Position
 from shared.bus.presence import ClientRecord, Presence
@@ -44,11 +43,32 @@ log = structlog.get_logger()
 
 _BATCH = 16  # missed updates offered at once: enough to fill a socket, too few to fill an outbox
 _AHEAD = 2.0  # s to wait for an update that the client has received from another gateway; the bus takes milliseconds
-_STALLED = 30.0  # s for a client to read a batch of missed updates; a slower one never catches up: close 4008
+_UNREAD_BYTES = 65_536  # that wait for a client; more, and its commands wait, too, so that replies can't pile up
 
 
 class Session:
-    """One client: its subscriptions, its commands, its outbox. `run` ends when the connection does."""
+    """One client: its subscriptions, its commands, its outbox. It lives from `begin` until its connection is `lost`."""
+
+    __slots__ = (
+        "_address",
+        "_binary",
+        "_closing",
+        "_connected_at",
+        "_endpoint",
+        "_hub",
+        "_last_activity",
+        "_metrics",
+        "_number",
+        "_on_end",
+        "_presence",
+        "_rate",
+        "_recovery",
+        "_socket",
+        "client_id",
+        "form",
+        "outbox",
+        "subscriptions",
+    )
 
     def __init__(
         self,
@@ -63,12 +83,13 @@ class Session:
         outbox_bytes: int,
         binary: bool,
         meta: bool,
+        on_end: Callable[[Session], None],
         address: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`number` is unique in the cluster; `binary` (MessagePack) and `meta` are what the client opted into.
 
-        `address` is the address of the client, for the log.
+        `on_end` is called once, when the connection has ended. `address` is the address of the client, for the log.
         """
         self.client_id = f"client_{number}_{int(time.time())}"
         self.subscriptions: set[str] = set()
@@ -82,29 +103,50 @@ class Session:
         self._metrics = metrics
         self._binary = binary
         self._address = address
+        self._on_end = on_end
         self._rate = CommandRate(clock)
         self._connected_at = self._last_activity = now_iso()
+        self._recovery: asyncio.Task[None] | None = None
         self._closing = False
 
-    async def run(self, websocket: WebSocket) -> None:
-        """Greet, then carry out commands until the connection ends."""
-        self._socket.on_ready = self.outbox.drain
+    def begin(self) -> None:
+        """Greet; from now on the connection passes what it receives to this session."""
         self._update_presence()
-        try:
-            self._greet()
+        self._greet()
+        self._update_presence()
+        self._socket.serve(self)
+
+    # What the connection calls.
+
+    @property
+    def busy(self) -> bool:
+        """Whether the next command has to wait: for a recovery, or until this client has read more of what waits."""
+        return self._recovery is not None or self.outbox.size > _UNREAD_BYTES
+
+    def received(self, message: str | bytes, size: int) -> None:
+        """Carry out the command in a message of `size` bytes."""
+        if not self._closing:
+            self._last_activity = now_iso()
+            self._answer(message, size)
             self._update_presence()
-            while not self._closing:
-                event = await websocket.receive()
-                if event["type"] == "websocket.disconnect":
-                    break
-                self._last_activity = now_iso()
-                await self._answer(event)
-                self._update_presence()
-        finally:
-            self._closing = True  # a drain that comes later closes nothing here
-            self.outbox.close()
-            self._hub.want(self, ())
-            self._presence.drop(self.client_id)
+
+    def ready(self) -> None:
+        """The socket accepts frames again."""
+        self.outbox.drain()
+
+    def stalled(self) -> None:
+        """The client takes nothing of what waits for it."""
+        self._close_slow(self.outbox.close())
+
+    def lost(self) -> None:
+        """The connection has ended."""
+        self._closing = True  # a drain that comes later closes nothing here
+        self.outbox.close()
+        if self._recovery is not None:
+            self._recovery.cancel()
+        self._hub.want(self, ())
+        self._presence.drop(self.client_id)
+        self._on_end(self)
 
     def close(self, code: CloseCode, reason: str) -> None:
         """End the connection. What waits in the outbox is dropped."""
@@ -112,7 +154,7 @@ class Session:
             self._closing = True
             self.outbox.close()
             self._metrics.closed.labels(code.name.lower()).inc()
-            self._socket.close_now(code, reason)
+            self._socket.close_now(code, reason)  # calls `lost`
 
     def _close_slow(self, dropped: int) -> None:
         self._metrics.dropped.inc(dropped)
@@ -120,6 +162,8 @@ class Session:
         self.close(CloseCode.SLOW, "too slow: reconnect, with `since` to get what was missed")
 
     def _update_presence(self) -> None:
+        if self._closing:
+            return
         subscriptions = tuple(sorted(self.subscriptions))
         self._presence.put(
             ClientRecord(self._number, self.client_id, self._connected_at, self._last_activity, subscriptions)
@@ -151,43 +195,42 @@ class Session:
 
     # Commands and their replies.
 
-    async def _answer(self, event: Any) -> None:
-        message = None
+    def _answer(self, message: str | bytes, size: int) -> None:
+        decoded = None
         try:
-            size = size_of(event)  # after permessage-deflate
             try:
                 self._rate.take(size)  # invalid messages count, too
             except Fault:
                 if size <= BYTES_PER_TOKEN:  # else not even its id is worth the time to decode it
                     with contextlib.suppress(Fault):
-                        message = self._decode(event)
+                        decoded = self._decode(message)
                 raise
-            message = self._decode(event)
-            command = parse_command(message)
+            decoded = self._decode(message)
+            command = parse_command(decoded)
             self._metrics.commands.labels(command.action).inc()
-            await self._carry_out(command)
+            self._carry_out(command)
         except Fault as fault:
             self._metrics.errors.labels(fault.code).inc()
-            command_id = id_of(message)
+            command_id = id_of(decoded)
             self._send(ErrorData(**fault.data, id=UNSET if command_id is None else command_id))
             if self._rate.hopeless:
                 log.info("client kept on although rate limited", client_id=self.client_id, address=self._address)
                 self.close(CloseCode.POLICY, "rate limited, and kept on")
 
-    def _decode(self, event: Any) -> Any:
-        text, payload = event.get("text"), event.get("bytes")
+    def _decode(self, message: str | bytes) -> Any:
         if self._binary:
-            if payload is None:
+            if isinstance(message, str):
                 raise Fault("text_not_supported", "This connection speaks MessagePack: send binary frames")
-            return decode_binary(payload)
-        if text is None:
+            return decode_binary(message)
+        if isinstance(message, bytes):
             raise Fault("binary_not_supported", "This connection speaks JSON: send text frames")
-        return decode_text(text)
+        return decode_text(message)
 
-    async def _carry_out(self, command: AnyCommand) -> None:
+    def _carry_out(self, command: AnyCommand) -> None:
         match command:
             case Subscribe(since=Since(epoch=epoch, seq=seq)):
-                await self._recover(command, Position(epoch, seq))
+                self._recovery = asyncio.get_running_loop().create_task(self._recover(command, Position(epoch, seq)))
+                self._recovery.add_done_callback(self._recovered)
             case Subscribe():
                 self._subscribe(command)
             case Unsubscribe():
@@ -241,8 +284,17 @@ class Session:
         if missed is None:
             self._offer_latest(service)
         elif missed and not await self._replay(recent, missed):
-            return  # `run` removes the subscription
+            return
         self._go_live()
+
+    def _recovered(self, recovery: asyncio.Task[None]) -> None:
+        self._recovery = None
+        self._update_presence()
+        error = None if recovery.cancelled() else recovery.exception()
+        if error is None:
+            self._socket.go_on()
+        else:
+            self._socket.fail(error)
 
     async def _replay(self, recent: Recent, missed: list[Update]) -> bool:
         """Send `missed`, and what is published meanwhile. Returns whether the connection is still open."""
@@ -250,16 +302,13 @@ class Session:
             while left:
                 for _ in range(min(_BATCH, len(left))):
                     self.outbox.offer(left.popleft().frame(self.form.as_recovered()))
+                    if self.outbox.size:
+                        break
                 await asyncio.sleep(0)  # else a client that reads fast blocks the loop for a thousand updates
-                # Bounded, because a busy session reads nothing, so that no missing pong can end its connection.
-                try:
-                    async with asyncio.timeout(_STALLED):
-                        await self.outbox.drained()
-                except TimeoutError:
-                    self.close(CloseCode.SLOW, "too slow: what was missed is not read")
+                await self.outbox.drained()
                 if len(left) > recent.length:
                     self.close(CloseCode.SLOW, "too slow: what was missed is no longer kept")
-                if self._closing or self._socket.gone:
+                if self._closing:
                     return False
         return True
 
@@ -271,7 +320,8 @@ class Session:
 
     def _go_live(self, *, but: str | None = None) -> None:
         """Receive from now on every service that is subscribed to, except `but`."""
-        self._hub.want(self, self.subscriptions - {but})
+        if not self._closing:
+            self._hub.want(self, self.subscriptions - {but})
 
     def _offer_latest(self, service: str) -> None:
         latest = self._hub.recent[service].latest

@@ -70,7 +70,7 @@ class GatewayMetrics:
         self.accepted = counter("accepted", "Connections accepted", "endpoint")
         refused = ("bad request", "draining", "full", "late", "not ready", "too large", "unknown path", "version")
         self.refused = counter("refused", "Requests refused", "reason", starts=refused)
-        closed = ("no_pong", "not_utf8", "policy", "protocol", "restart", "slow", "too_big")
+        closed = ("failed", "flood", "no_pong", "not_utf8", "policy", "protocol", "restart", "slow", "too_big")
         self.closed = counter("closed", "Connections closed by the gateway", "reason", starts=closed)
         self.commands = counter("commands", "Commands executed", "action")
         self.errors = counter("errors", "Error messages sent to clients", "code")

@@ -78,7 +78,7 @@ class Hub:
         self.recent[update.service].append(update)
         self._metrics.broadcasts.labels(update.service).inc()
         offered = 0
-        for cohort in self._wanting[update.service]:
+        for cohort in tuple(self._wanting[update.service]):  # one may end: its last client may be too slow
             self._add(cohort, update.frame(cohort.wanted.form))
             offered += len(cohort)
         self._metrics.offered.labels(update.service).inc(offered)
@@ -86,7 +86,7 @@ class Hub:
     def announce(self, message: Message[Any]) -> None:
         """Send a message of the gateway's own to the subscribers of `system`, encoded once per form. It is not kept."""
         frames: dict[bool, Frame] = {}
-        for cohort in self._wanting[SYSTEM]:
+        for cohort in tuple(self._wanting[SYSTEM]):
             binary = cohort.wanted.form.binary
             if binary not in frames:
                 frames[binary] = encode(message, binary=binary)

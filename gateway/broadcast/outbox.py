@@ -31,52 +31,64 @@ class FrameSocket(Protocol):
 class Outbox:
     """Frames on their way to one client."""
 
+    __slots__ = ("_close_slow", "_closed", "_count", "_drained", "_messages", "_most", "_socket", "_waiting", "size")
+
     def __init__(self, socket: FrameSocket, *, messages: int, size: int, close_slow: Callable[[int], None]) -> None:
         """Up to `messages` frames and `size` bytes wait; beyond, `close_slow` is called once, with their number."""
         self._socket = socket
         self._messages = messages
-        self._size = size
+        self._most = size
         self._close_slow = close_slow
-        self._waiting: deque[Buffer] = deque()
+        self._waiting: deque[Buffer] | None = None  # made when something waits: most clients are never slow
         self._count = 0
-        self._bytes = 0
+        self.size = 0
+        """Bytes that wait."""
         self._closed = False
-        self._drained = asyncio.Event()
-        self._drained.set()
+        self._drained: asyncio.Future[None] | None = None
 
     def offer(self, buffer: Buffer) -> None:
         """Send `buffer` after all before it. Never waits."""
-        if self._closed:
-            return
-        if not self._waiting and self._socket.ready:
+        if self._socket.ready and not self._waiting:
             self._socket.write_buffer(buffer)
             return
+        if self._closed:
+            return
+        if self._waiting is None:
+            self._waiting = deque()
         self._waiting.append(buffer)
         self._count += len(buffer.frames)
-        self._bytes += len(buffer.wire)
-        self._drained.clear()
-        if self._count > self._messages or self._bytes > self._size:
-            dropped = self._count
-            self.close()
-            self._close_slow(dropped)
+        self.size += len(buffer.wire)
+        if self._count > self._messages or self.size > self._most:
+            self._close_slow(self.close())
 
     def drain(self) -> None:
         """Send what waits, while the socket accepts it. Called when the socket is ready again."""
         while self._waiting and self._socket.ready:
             buffer = self._waiting.popleft()
             self._count -= len(buffer.frames)
-            self._bytes -= len(buffer.wire)
+            self.size -= len(buffer.wire)
             self._socket.write_buffer(buffer)
         if not self._waiting:
-            self._drained.set()
+            self._forget()
 
     async def drained(self) -> None:
         """Wait until the outbox is empty or closed."""
-        await self._drained.wait()
+        if self._waiting:
+            if self._drained is None:
+                self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
 
-    def close(self) -> None:
-        """Drop what waits, and accept nothing more."""
+    def close(self) -> int:
+        """Drop what waits, and accept nothing more. Returns how many frames that were."""
         self._closed = True
-        self._waiting.clear()
-        self._count = self._bytes = 0
-        self._drained.set()
+        dropped = self._count
+        self._forget()
+        return dropped
+
+    def _forget(self) -> None:
+        self._waiting = None
+        self._count = self.size = 0
+        if self._drained is not None:
+            if not self._drained.done():
+                self._drained.set_result(None)
+            self._drained = None

@@ -39,10 +39,10 @@ class CloseCode(IntEnum):
 
     text: str
 
-    POLICY = 1008, "The client kept sending commands although each was refused as `rate_limited`."
+    POLICY = 1008, "The client kept sending commands although refused, or too many control frames and fragments."
     TOO_BIG = 1009, f"A message was larger than {MAX_MESSAGE_BYTES // 1024} KiB."
     RESTART = 1012, "This gateway stops. Reconnect; with `since` nothing is lost."
-    SLOW = 4008, "The client read more slowly than updates came. Reconnect; with `since` nothing is lost."
+    SLOW = 4008, "The client read more slowly than updates came, or nothing. Reconnect; with `since` nothing is lost."
 
     def __new__(cls, code: int, text: str) -> Self:
         """A member from its code and its text."""

@@ -22,6 +22,7 @@ from gateway.transport.handshake import (
     origin_form,
     rewritten,
 )
+from gateway.transport.ws_protocol import FrameProtocol
 
 STALLED = 30.0  # s to read the 64 KiB that a transport buffers before it pauses us, 2 kB/s; then cut
 HEAD = 10.0  # s for the head of a request, from its first byte or from the connect; then the end
@@ -45,6 +46,7 @@ class HttpProtocol(HttpToolsProtocol):
     _size = 0  # bytes of target and headers, trailers included
     _ended = False  # nothing more is taken from this client
     _fault: RefusedRequest | None = None
+    _upgrades = False  # this request asks to become a WebSocket
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected: it has a while to say what it wants."""
@@ -109,7 +111,8 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             check_host(self.headers, version)
             self.url = origin_form(self.url, self.headers)
-            if self.parser.should_upgrade() and self._should_upgrade():
+            self._upgrades = self.parser.should_upgrade() and asks_for_websocket(self.headers, version)
+            if self._upgrades:
                 check_version(self.headers)
         except RefusedRequest as fault:
             self._fault = fault
@@ -152,15 +155,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._cancel_head_deadline()
         self._cancel_cut()
         self.connections.discard(self)
-        protocol = self.ws_protocol_class(  # type: ignore[call-arg, misc]  # as in uvicorn
-            config=self.config, server_state=self.server_state, app_state=self.app_state
-        )
-        protocol.connection_made(self.transport)
-        protocol.data_received(rewritten(self.scope["method"].encode(), self.url, self.headers))
+        protocol = FrameProtocol(self.app_state["node"].websockets, self.client)
         self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        protocol.open(rewritten(self.scope["method"].encode(), self.url, self.headers), self.server)
 
     def _should_upgrade(self) -> bool:
-        return asks_for_websocket(self.headers, self.parser.get_http_version())
+        return self._upgrades
 
     # Limits.
 

@@ -1,213 +1,243 @@
-"""WebSocket connections: uvicorn's protocol, extended by a way to write prebuilt frames.
+"""WebSocket connections: what a client sends becomes messages for its session.
 
-uvicorn's ASGI `send` builds a frame per message and client, and waits for slow clients. Here a session writes prebuilt
-frames to the transport directly, and is notified when the transport is full. Two more differences from uvicorn 0.54: a
-closed connection ends after a bounded time even if its peer reads nothing; and the close code for a message that was
-too big is delivered before the socket closes (closing with unread data would reset the connection and lose the code).
+The library `websockets` answers the handshake and parses the client's frames. No connection has a task of its own, a
+client whose session is busy waits unread, and one that floods is closed before it can keep the loop.
 """
 
 from __future__ import annotations
 
-from asyncio import BaseTransport
-from typing import Any, Protocol, cast
+import logging
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any, cast
 
-from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode as ClosedFor
 from websockets.frames import Frame as ReceivedFrame
+from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
 
-from gateway.frames import Buffer
+from gateway.messages.faults import MAX_MESSAGE_BYTES, CloseCode
+from gateway.transport.connection import Client, Connection, Shared
+from gateway.transport.opening import Opening
 
-EXTENSION = "coinwire.frames"
-"""Key in the ASGI scope's `extensions` under which a session finds its FrameProtocol."""
-
-_LINGER = 3.0  # s for a close frame and its answer to cross a working network; then the socket is cut
-_READ_BYTES = 16_384  # per read: 2700 of the smallest frames, 11 ms; asyncio's 256 KiB would block the loop 180 ms
+_PIECE = 1_024  # bytes that are parsed before the budget is checked: 170 of the smallest frames, half a millisecond
+_FRAMES = 256.0  # control frames and fragments at once: 8 KiB in parts of 32 bytes
+_FRAMES_A_SECOND = 64.0  # of them; a lawful client sends one pong in 20 s
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _REASONS = {1002: "protocol", 1007: "not_utf8", 1009: "too_big"}  # how the peer broke the protocol, in metrics
 
-
-class OnReady(Protocol):
-    """Called when the socket accepts frames again."""
-
-    def __call__(self) -> None: ...
+_log = logging.getLogger("websockets.server")
 
 
-class FrameProtocol(WebSocketsSansIOProtocol):
+class FrameProtocol(Connection):
     """One WebSocket connection."""
 
-    on_ready: OnReady | None = None
-    _late_pong: bytes | None = None
+    __slots__ = ("_frames_at", "_frames_left", "_held", "_part", "_part_is_text", "_unread")
 
-    @property
-    def ready(self) -> bool:
-        """Whether the transport's buffer is below its high-water mark."""
-        return self.writable.is_set()
+    def __init__(self, shared: Shared, peer: tuple[str, int] | None) -> None:
+        """`peer` is the address at the other end of the socket."""
+        super().__init__(shared, peer, ServerProtocol(max_size=MAX_MESSAGE_BYTES, logger=_log))
+        self._part: bytearray | None = None  # of a message that comes in fragments
+        self._part_is_text = False
+        self._held: deque[tuple[str | bytes, int]] | None = None  # messages that wait for the session
+        self._unread = b""  # bytes that wait for their turn; the transport reads nothing meanwhile
+        self._frames_left, self._frames_at = _FRAMES, self.loop.time()
 
-    @property
-    def gone(self) -> bool:
-        """Whether frames can no longer be sent."""
-        return self.close_sent or self.disconnected or self.transport.is_closing()
-
-    def write_buffer(self, buffer: Buffer) -> None:
-        """Send prebuilt frames; compressed for this client if it negotiated that."""
+    def serve(self, client: Client) -> None:
+        """Pass to `client` whatever is received from now on, and before."""
         if self.gone:
+            client.lost()
+        else:
+            self.client = client
+            self.uncork()
+            self.go_on()
+
+    # What asyncio calls.
+
+    def open(self, request: bytes, server: tuple[str, int | None] | None) -> None:
+        """Answer the handshake in `request`, or let the application answer it."""
+        self.conn.receive_data(request)
+        events = self.conn.events_received()
+        if not events:  # not even a request
+            self._refuse(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
             return
-        if not self.conn.extensions:
-            self.transport.write(buffer.wire)
+        (event,) = events
+        assert isinstance(event, Request)
+        response = self.conn.accept(event)
+        if response.status_code != 101:
+            self.conn.send_response(response)
+            self._refuse(b"".join(self.conn.data_to_send()))
             return
-        for frame in buffer.frames:
-            if frame.binary:
-                self.conn.send_binary(frame.payload)
-            else:
-                self.conn.send_text(frame.payload)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-
-    def close_now(self, code: int, reason: str) -> None:
-        """Send a close frame without waiting; cut the connection if the peer does not answer in time."""
-        if self.gone or self.conn.state is not OPEN:
-            return
-        self.stop_keepalive()
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.conn.send_close(code, reason)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self._read_on()
-        self._cut_later()
-
-    # What Starlette, uvicorn and asyncio call.
-
-    async def send(self, message: ASGISendEvent) -> None:
-        """Send an answer to the handshake. A refusal completes the handshake too; else uvicorn logs an error."""
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True
-
-    def connection_made(self, transport: BaseTransport) -> None:
-        """Limit how much is read at once, so that a flood of tiny frames from one client does not delay the others."""
-        super().connection_made(transport)
-        if hasattr(transport, "max_size"):
-            transport.max_size = _READ_BYTES
+        opening = Opening(self, event, response)
+        scope = opening.scope(self._shared.state, client=self._peer, server=server)
+        answering = cast(Coroutine[Any, Any, None], self._shared.app(scope, opening.receive, opening.send))
+        task = self.loop.create_task(answering)
+        self._shared.tasks.add(task)
+        task.add_done_callback(self._shared.tasks.discard)
+        task.add_done_callback(opening.end)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the peer. The first are the whole handshake; uvicorn would never answer an invalid one."""
-        super().data_received(data)
-        if not self.handshake_initiated and not self.transport.is_closing():
-            answer = b"".join(self.conn.data_to_send())
-            self.transport.write(answer or _BAD_REQUEST)
-            self.transport.close()
-            self._cut_later()
-            self._note_refusal()
-
-    def handle_connect(self, event: Request) -> None:
-        """Put this protocol into the scope of the application."""
-        super().handle_connect(event)
-        if self.close_sent:
-            self._note_refusal()
+        """Bytes from the peer, at most 16 KiB."""
+        if self._unread or (self.client is None and not self.gone):
+            self._unread += data
+            self.transport.pause_reading()
         else:
-            extensions = cast("dict[str, Any]", self.scope["extensions"])
-            extensions[EXTENSION] = self
+            self._unread = data
+            self._shared.turn.spend(self._read)
 
-    def resume_writing(self) -> None:
-        """The transport accepts data again."""
-        super().resume_writing()
-        if self._late_pong is not None and not self.gone:
-            self.transport.write(self._late_pong)
-        self._late_pong = None
-        if self.on_ready is not None:
-            self.on_ready()
+    # Reading.
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone: notify whoever waits for it to accept frames."""
-        super().connection_lost(exc)
-        if self.on_ready is not None:
-            self.on_ready()
-            self.on_ready = None
+    def go_on(self) -> None:
+        """Read what waited: the session is less busy than it was."""
+        if self.behind:
+            self._shared.turn.spend(self._read)
+        elif not self.gone:
+            self.transport.resume_reading()
 
-    def eof_received(self) -> None:
-        """The peer sends nothing more: the transport closes once its buffer is empty, or is cut after a while."""
-        self._cut_later()
+    @property
+    def behind(self) -> bool:
+        """Whether something that the peer has sent waits for us."""
+        return bool(self._held or self._unread)
 
-    def handle_ping(self) -> None:
-        """Answer. While the peer does not read, answer only the newest ping (RFC 6455, 5.5.3): nothing piles up."""
-        answers = self.conn.data_to_send()  # to all pings of this read, and to a close after them
-        if self.gone:
+    def _read(self) -> None:
+        """Parse, piece by piece, and pass messages on, until the session is busy."""
+        try:
+            self._parse()
+        except Exception as error:  # noqa: BLE001 - logged; others may wait for their turn
+            self._unread = b""
+            self.fail(error)
+        if self.behind:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def _parse(self) -> None:
+        while self._pass_on() and self._unread:
+            if self.gone and self._frames_left < 0:
+                self._unread = b""
+                break
+            piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
+            self.conn.receive_data(piece)
+            for event in self.conn.events_received():
+                self._take(cast(ReceivedFrame, event))
+            if self.conn.parser_exc is not None:
+                self._break()
+
+    def _pass_on(self) -> bool:
+        """Pass messages on that had to wait. Returns whether none is left, and the session takes more."""
+        client = self.client
+        while self._held and client is not None and not client.busy:
+            self._give(client, *self._held.popleft())
+        return self.gone or client is None or not client.busy
+
+    def _take(self, frame: ReceivedFrame) -> None:
+        match frame.opcode:
+            case Opcode.CLOSE:
+                self._peer_closes()
+            case Opcode.PING:
+                if self._afford():
+                    self._pong()
+            case Opcode.PONG:
+                if self._afford() and self._pinged and frame.data == self._pinged:
+                    self._pinged, self._ping_at = b"", self.loop.time() + self._shared.keepalive.interval
+            case Opcode.CONT:
+                if self._afford():
+                    self._take_part(frame)
+            case opcode if frame.fin:
+                self._message(frame.data, text=opcode is Opcode.TEXT)
+            case opcode:
+                if self._afford():
+                    self._part, self._part_is_text = bytearray(frame.data), opcode is Opcode.TEXT
+
+    def _take_part(self, frame: ReceivedFrame) -> None:
+        assert self._part is not None
+        self._part += frame.data
+        if frame.fin:
+            data, self._part = bytes(self._part), None
+            self._message(data, text=self._part_is_text)
+
+    def _message(self, data: bytes | bytearray | memoryview, *, text: bool) -> None:
+        """A whole message. Text that is no UTF-8 ends the connection, if the peer has not closed it anyway."""
+        message: str | bytes = bytes(data)
+        if text:
+            try:
+                message = str(data, "utf-8")
+            except UnicodeDecodeError:
+                if self.conn.state is OPEN:
+                    self.conn.fail(ClosedFor.INVALID_DATA, "not UTF-8")
+                    self._break()
+                return
+        client = self.client
+        if self.gone or client is None:
             return
+        if self._held or client.busy:
+            self._held = self._held or deque()
+            self._held.append((message, len(data)))
+        else:
+            self._give(client, message, len(data))
+
+    def _give(self, client: Client, message: str | bytes, size: int) -> None:
+        """One message; its answers are written together."""
+        self.cork()
+        try:
+            client.received(message, size)
+        finally:
+            self.uncork()
+
+    def _afford(self) -> bool:
+        """Charge a control frame or a fragment. Returns whether the connection goes on."""
+        now = self.loop.time()
+        left = min(_FRAMES, self._frames_left + (now - self._frames_at) * _FRAMES_A_SECOND) - 1
+        self._frames_left, self._frames_at = left, now
+        if self.gone:
+            return False
+        if left < 0:
+            self._count_close("flood")
+            self.close_now(CloseCode.POLICY, "too many control frames or fragments")
+        return not self.gone
+
+    def _pong(self) -> None:
+        """Answer. While the peer does not read, answer only the newest ping (RFC 6455, 5.5.3): nothing piles up."""
+        answers = self.conn.data_to_send()  # to all pings of this piece, and to a close after them
         if self.ready or self.conn.state is not OPEN:
-            self.transport.write(b"".join(answers))
+            self._write(b"".join(answers))
         elif answers:
             self._late_pong = answers[-1]
 
-    def handle_cont(self, event: ReceivedFrame) -> None:
-        """The next part of a message. Empty parts are dropped, because the size limit does not count them."""
-        if event.data or event.fin:
-            super().handle_cont(event)
+    # The end.
 
-    def send_receive_event_to_app(self) -> None:
-        """Pass a whole message to the session. Text that is not UTF-8 ends here; uvicorn would log it as an error."""
-        if self.close_sent:
-            self.frames = []
-            return
-        if self.curr_msg_data_type == "text":
-            try:
-                b"".join(self.frames).decode()
-            except UnicodeDecodeError:
-                self.frames = []
-                if self.conn.state is OPEN:  # else a close of the peer arrived in the same read
-                    self.conn.fail(ClosedFor.INVALID_DATA, "not UTF-8")
-                    self.handle_parser_exception()
-                return
-        super().send_receive_event_to_app()
-
-    def handle_close(self, event: ReceivedFrame) -> None:
+    def _peer_closes(self) -> None:
         """The peer closes, or answers our close."""
-        super().handle_close(event)
-        self._cut_later()
-
-    def keepalive_timeout(self) -> None:
-        """No pong arrived: the peer did not answer, or its session is busy and nothing is read."""
-        if self.read_paused and self.ping_timeout is not None:
-            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
-            return
         if not self.gone:
-            self._count_close("no_pong")
-        super().keepalive_timeout()
+            self._flush()
+            self._end()
+        self.transport.close()
         self._cut_later()
 
-    def shutdown(self) -> None:
-        """The server stops."""
-        super().shutdown()
-        self._cut_later()
-
-    def handle_parser_exception(self) -> None:
+    def _break(self) -> None:
         """The peer broke the protocol (1002), sent bad UTF-8 (1007), or too much (1009)."""
-        if self.close_sent:
-            return  # closed already; the rest of that message is discarded
+        if self.gone:
+            return  # closed already; the rest is discarded
         close = self.conn.close_sent
         assert close is not None
         self._count_close(_REASONS.get(close.code, "protocol"))
-        self.stop_keepalive()
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
+        self._flush()
+        self._end()
+        # Closing with unread data would reset the connection, and the close frame would be lost.
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._read_on()
         self._cut_later()
 
-    def _count_close(self, reason: str) -> None:
-        self.app_state["node"].metrics.closed.labels(reason).inc()
+    def _refuse(self, answer: bytes) -> None:
+        """Answer an invalid handshake."""
+        self._write(answer)
+        self._end()
+        self.transport.close()
+        self._cut_later()
+        self._shared.refusals.note(self.address, "bad request")
 
-    def _note_refusal(self) -> None:
-        self.app_state["node"].refusals.note(self.client[0] if self.client else None, "bad request")
-
-    def _read_on(self) -> None:
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
-
-    def _cut_later(self) -> None:
-        if self.close_timer is None and not self.disconnected:
-            self.close_timer = self.loop.call_later(_LINGER, self.transport.abort)
+    def _end(self) -> None:
+        self._held = self._part = None
+        super()._end()

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import httpx
 import pytest
-import websockets
 from websockets.frames import Frame as ReferenceFrame
 from websockets.frames import Opcode
 
@@ -19,7 +18,7 @@ from gateway.broadcast.relay import Relay
 from gateway.frames import Buffer, Form, Frame, Update
 from gateway.node import Node
 from launcher.redis_server import RedisServer
-from shared.envelope import Envelope, pack_draft
+from shared.envelope import Envelope
 from shared.settings import Settings
 from tests.contract.conftest import Cluster
 from tests.waiting import until
@@ -100,26 +99,6 @@ async def test_compression_is_off_unless_switched_on(cluster: Cluster) -> None:
     """A client that offers permessage-deflate gets none by default."""
     client = await cluster.connect("/ws/data")
     assert "Sec-WebSocket-Extensions" not in cast(Any, client.connection.response).headers
-
-
-async def test_a_compressed_connection_gets_the_same_updates(settings: Settings) -> None:
-    """With WS_COMPRESSION, a client that negotiates it reads every message; one that does not is served plainly."""
-    node = Node(settings.model_copy(update={"ws_compression": True}))
-    running = asyncio.create_task(node.run(node.bind()))
-    await until(lambda: not node.unready)
-    url = f"ws://127.0.0.1:{node.port}/ws/news"
-    data = {"text": "coin" * 1000}
-    raw = pack_draft("news", data, "2025-11-11T10:30:00.000Z")
-    async with websockets.connect(url) as packed, websockets.connect(url, compression=None) as plain:
-        assert "permessage-deflate" in cast(Any, packed.response).headers["Sec-WebSocket-Extensions"]
-        for seq in range(1, 4):
-            node.hub.broadcast(Update(Envelope("news", "update", data, "2025-11-11T10:30:00.000Z", "e", seq), raw))
-        for client in (packed, plain):
-            heard = [await client.recv() for _ in range(5)]
-            assert len(set(heard[2:])) == 1
-            assert "coincoin" in str(heard[2])
-    node.stop("the test is over")
-    assert await running == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 200_000])

@@ -69,8 +69,9 @@ async def test_a_protocol_close_is_counted(cluster: Cluster, sent: bytes, reason
     async with connect(node.port) as raw:
         if reason == "no_pong":
             (session,) = node._sessions
-            session._socket.ping_timeout = 0.1
-            session._socket.send_keepalive_ping()
+            now = session._socket.loop.time()
+            session._socket.look(now + 21)
+            session._socket.look(now + 42)
         await raw.send(sent)
         await raw.rest()
         name = "coinwire_gateway_closed_total"

@@ -14,7 +14,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 
-PING, CLOSE = 9, 8
+CLOSE, PING, PONG = 8, 9, 10
 
 
 def only(cluster: Cluster) -> Session:
@@ -73,18 +73,41 @@ async def test_a_broken_frame_is_1002(cluster: Cluster, broken: bytes) -> None:
         assert [code_of(each) for each in await raw.rest()] == [1002]
 
 
-async def test_empty_fragments_take_no_memory(cluster: Cluster) -> None:
-    """A message of a hundred thousand empty parts is the message that its other parts make."""
+async def test_a_message_may_come_in_many_parts(cluster: Cluster) -> None:
+    """A command in parts of one byte, with empty parts between, is the command that they make."""
+    command = '{"action":"ping","id":7}'
+    parts = [frame(command[0], fin=False)]
+    for character in command[1:-1]:
+        parts += [frame("", 0, fin=False), frame(character, 0, fin=False)]
     async with connect(cluster.nodes[0].port) as raw:
-        await raw.send(frame('{"action":', fin=False))
-        session = only(cluster)
-        for _ in range(100):
-            await raw.send(frame("", 0, fin=False) * 1000)
-        await raw.send(frame('"ping"', 0, fin=False))
-        await until(lambda: b'"ping"' in session._socket.frames)
-        assert len(session._socket.frames) == 2
-        await raw.send(frame("}", 0))
-        assert (await raw.message())["type"] == "pong"
+        await raw.send(b"".join([*parts, frame(command[-1], 0)]))
+        assert (await raw.message())["data"]["id"] == 7
+
+
+@pytest.mark.parametrize("kind", ["pongs", "pings", "empty parts", "small parts"])
+async def test_a_flood_of_small_frames_is_1008(cluster: Cluster, kind: str) -> None:
+    """Frames that carry no command have a budget: beyond it the connection ends before the rest is parsed."""
+    flood = {
+        "pongs": frame(b"", PONG) * 3000,
+        "pings": frame(b"", PING) * 3000,
+        "empty parts": frame("{", fin=False) + frame(b"", 0, fin=False) * 3000,
+        "small parts": frame("{", fin=False) + frame(b"xx", 0, fin=False) * 3000,
+    }[kind]
+    node = cluster.nodes[0]
+    async with connect(node.port) as raw:
+        await raw.send(flood)
+        *answers, close = await raw.rest()
+    assert code_of(close) == 1008
+    assert len(answers) < 500
+    assert all(opcode == PONG for opcode, _ in answers)
+    assert node.registry.get_sample_value("coinwire_gateway_closed_total", {"reason": "flood"}) == 1
+
+
+async def test_who_sends_few_control_frames_is_no_flood(cluster: Cluster) -> None:
+    """Two hundred pings at once, as a test of a library may send, are answered one by one."""
+    async with connect(cluster.nodes[0].port) as raw:
+        await raw.send(b"".join(frame(b"%d" % number, PING) for number in range(200)))
+        assert [await raw.frame() for _ in range(200)] == [(PONG, b"%d" % number) for number in range(200)]
 
 
 async def test_pings_among_fragments_are_answered(cluster: Cluster) -> None:
@@ -105,7 +128,7 @@ async def test_who_pings_and_never_reads_fills_no_memory(cluster: Cluster) -> No
             await cluster.publish("market_data", **update)
         stuffed = transport.get_write_buffer_size()
         for number in range(200):
-            await raw.send(frame(b"%06d" % number * 20, PING) * 50)
+            await raw.send(frame(b"%06d" % number * 20, PING))
         await raw.send(frame(b"last but one", PING) + frame(b"the last", PING))
         await until(lambda: session._socket._late_pong == b"\x8a\x08the last")
         assert transport.get_write_buffer_size() <= stuffed
@@ -161,18 +184,65 @@ async def test_a_busy_session_is_no_dead_peer(cluster: Cluster) -> None:
     await cluster.publish("news", n=1)
     node = cluster.nodes[0]
     async with connect(node.port) as raw:
-        protocol = only(cluster)._socket
+        connection = only(cluster)._socket
         since = {"epoch": node.hub.recent["news"].latest.position.epoch, "seq": 99}  # type: ignore[union-attr]
         command = json.dumps({"action": "subscribe", "service": "news", "since": since})
         await raw.send(frame(command) + frame('{"action":"ping"}') + frame('{"action":"ping","id":2}'))
-        await until(lambda: protocol.read_paused)
-        protocol.ping_timeout = 0.1
-        protocol.send_keepalive_ping()
+        await until(lambda: connection.behind)
+        now = connection.loop.time()
+        connection.look(now + 21)
         opcode, payload = await raw.frame()
-        await raw.send(frame(payload, 10))
         assert opcode == PING
+        await raw.send(frame(payload, PONG))
+        connection.look(now + 42)
         assert (await raw.message())["data"]["recovered"] is False
         assert (await raw.message())["type"] == "update"
         assert [(await raw.message())["type"] for _ in range(2)] == ["pong", "pong"]
-        await until(lambda: protocol.pending_ping_payload is None)
-        protocol.stop_keepalive()
+        await until(lambda: not connection._pinged)
+
+
+async def test_a_ping_without_its_pong_is_1011(cluster: Cluster) -> None:
+    """Who takes everything and answers no ping in time is not there any more."""
+    async with connect(cluster.nodes[0].port) as raw:
+        connection = only(cluster)._socket
+        now = connection.loop.time()
+        connection.look(now + 19)
+        connection.look(now + 21)
+        assert (await raw.frame())[0] == PING
+        await raw.send(frame(b"not what was asked", PONG))
+        connection.look(now + 40)
+        connection.look(now + 42)
+        assert code_of(await raw.frame()) == 1011
+
+
+async def test_who_reads_nothing_is_stalled_also_on_a_quiet_service(cluster: Cluster) -> None:
+    """Ten seconds in which nothing of what waits is taken end the connection with 4008, long before a pong is late."""
+    async with connect(cluster.nodes[0].port, "/ws/market_data", window=4096) as raw:
+        connection = only(cluster)._socket
+        while connection.ready:
+            await cluster.publish("market_data", text="x" * 300_000)
+        now = connection.loop.time()
+        connection.look(now)
+        connection.look(now + 9)
+        assert not connection.gone
+        connection.look(now + 10.5)
+        assert code_of((await raw.rest())[-1]) == 4008
+
+
+async def test_who_reads_slowly_is_alive(cluster: Cluster) -> None:
+    """A ping that waits behind data is answered late: while the client takes some of the data, it is neither dead nor
+    stalled."""
+    async with connect(cluster.nodes[0].port, "/ws/market_data", window=4096) as raw:
+        connection = only(cluster)._socket
+        while connection.ready:
+            await cluster.publish("market_data", text="x" * 300_000)
+        now = connection.loop.time()
+        for step in range(12):
+            waiting = connection._in_kernel() + connection.transport.get_write_buffer_size()
+            await raw.send(b"")
+            await raw._take(20_000)
+            await until(
+                lambda before=waiting: connection._in_kernel() + connection.transport.get_write_buffer_size() < before
+            )
+            connection.look(now + 9 * step)
+        assert not connection.gone

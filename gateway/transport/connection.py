@@ -1,0 +1,305 @@
+"""Connection: the outgoing half of a WebSocket. What is written, whether the client takes it, and how it ends.
+
+Prebuilt frames go to the socket as they are. Nothing piles up here: what the kernel does not take at once makes the
+connection not ready, and its session keeps the rest, within limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import random
+import sys
+import termios
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, Protocol, cast
+
+import structlog
+from starlette.types import ASGIApp
+from websockets.frames import CloseCode as ClosedFor
+from websockets.http11 import Response
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from gateway.frames import Buffer
+from gateway.transport.keepalive import STALLED, Keepalive
+from gateway.transport.refusals import Refusals
+from gateway.transport.turn import Turn
+from shared.metrics import GatewayMetrics
+
+log = structlog.get_logger()
+
+_LINGER = 3.0  # s for a close frame and its answer to cross a working network; then the socket is cut
+_READ_BYTES = 16_384  # per read of the transport
+
+
+class Client(Protocol):
+    """Who answers the messages of a connection: its session."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the next message has to wait."""
+        ...
+
+    def received(self, message: str | bytes, size: int) -> None:
+        """A whole message: text or binary, of `size` bytes."""
+        ...
+
+    def ready(self) -> None:
+        """The socket accepts frames again."""
+        ...
+
+    def stalled(self) -> None:
+        """The client takes nothing of what waits for it."""
+        ...
+
+    def lost(self) -> None:
+        """The connection ends. Called once."""
+        ...
+
+
+@dataclass
+class Shared:
+    """What all WebSocket connections of a gateway share. `app` answers handshakes, with `state` in their scope."""
+
+    app: ASGIApp
+    metrics: GatewayMetrics
+    refusals: Refusals
+    keepalive: Keepalive
+    turn: Turn
+    state: dict[str, Any] = field(default_factory=dict)
+    connections: set[Any] = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Connection(asyncio.Protocol):
+    """One WebSocket connection, as far as it writes."""
+
+    __slots__ = (
+        "_acked",
+        "_corked",
+        "_cut",
+        "_late_pong",
+        "_moved_at",
+        "_peer",
+        "_ping_at",
+        "_pinged",
+        "_read_at",
+        "_sent",
+        "_shared",
+        "client",
+        "conn",
+        "gone",
+        "loop",
+        "ready",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, shared: Shared, peer: tuple[str, int] | None, conn: ServerProtocol) -> None:
+        """`peer` is the address at the other end of the socket; `conn` makes control frames."""
+        self.loop = asyncio.get_running_loop()
+        self.client: Client | None = None
+        self.conn = conn
+        self.ready = True
+        """Whether the socket takes frames now: the connection is open, and the kernel has all that was written."""
+        self.gone = False
+        """Whether frames can no longer be sent."""
+        self._shared = shared
+        self._peer = peer
+        self._late_pong: bytes | None = None
+        self._corked: list[bytes] | None = None  # what is written together with what comes next
+        self._cut: asyncio.TimerHandle | None = None
+        now = self.loop.time()
+        self._sent = self._acked = 0  # bytes
+        self._moved_at = now  # when nothing waited for the peer, or it took something
+        self._read_at = -inf  # when it took something of what waited
+        self._ping_at = now + shared.keepalive.interval  # when a ping is due, or the pong of the last one
+        self._pinged = b""  # what that pong has to repeat
+
+    @property
+    def address(self) -> str | None:
+        """The address of the peer, which may be a proxy, for the log."""
+        return self._peer[0] if self._peer else None
+
+    # What the incoming half does.
+
+    @property
+    def behind(self) -> bool:
+        """Whether something that the peer has sent waits for us."""
+        raise NotImplementedError
+
+    def go_on(self) -> None:
+        """Read what waited: the session is less busy than it was."""
+        raise NotImplementedError
+
+    # Writing.
+
+    def write_buffer(self, buffer: Buffer) -> None:
+        """Send frames as they are. What the kernel does not take at once waits in the transport; until it is gone,
+        the connection is not ready."""
+        if not self.gone:
+            self._write(buffer.wire)
+
+    def close_now(self, code: int, reason: str) -> None:
+        """Send a close frame without waiting; cut the connection if the peer does not answer in time."""
+        if self.gone or self.conn.state is not OPEN:
+            return
+        self.conn.send_close(code, reason)
+        self._flush()
+        self._end()
+        self._cut_later()
+
+    def answer(self, response: Response) -> None:
+        """Answer the handshake. After 101, `serve` comes next, and the answer is sent with the greeting."""
+        if self.gone:
+            return
+        self.conn.send_response(response)
+        if response.status_code == 101:
+            self.cork()
+            self._flush()
+        else:
+            self._flush()
+            self._end()
+            self.transport.close()
+            self._cut_later()
+
+    def fail(self, error: BaseException | None) -> None:
+        """Log an error of ours, which must not cost other clients anything, and end the connection."""
+        log.error("connection failed", address=self.address, exc_info=error)
+        if not self.gone:
+            self._count_close("failed")
+            self.close_now(ClosedFor.INTERNAL_ERROR, "a fault of this gateway")
+        self.uncork()
+
+    def shutdown(self) -> None:
+        """The server stops."""
+        if self.conn.state is OPEN and not self.gone:
+            self.conn.send_close(ClosedFor.SERVICE_RESTART)
+            self._flush()
+        self._end()
+        self.transport.close()
+        self._cut_later()
+
+    def _flush(self) -> None:
+        """Send what `websockets` has made."""
+        self._write(b"".join(self.conn.data_to_send()))
+
+    def _write(self, data: bytes) -> None:
+        if self._corked is not None:
+            self._corked.append(data)
+            return
+        self._sent += len(data)
+        self.transport.write(data)
+
+    def cork(self) -> None:
+        """Keep what is written until `uncork`: several small writes cost several system calls."""
+        self._corked = []
+
+    def uncork(self) -> None:
+        """Write what was kept, in one go."""
+        corked, self._corked = self._corked, None
+        if corked:
+            self._write(b"".join(corked))
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket belongs to this protocol from now on."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=0)
+        if hasattr(transport, "max_size"):
+            transport.max_size = _READ_BYTES
+        self._shared.connections.add(self)
+
+    def pause_writing(self) -> None:
+        """The kernel takes no more."""
+        self.ready = False
+
+    def resume_writing(self) -> None:
+        """The kernel has taken everything."""
+        if self.gone:
+            return
+        self.ready = True
+        if self._late_pong is not None:
+            pong, self._late_pong = self._late_pong, None
+            self._write(pong)
+        if self.client is not None:
+            self.client.ready()
+            self.go_on()
+
+    def eof_received(self) -> None:
+        """The peer sends nothing more: the transport closes once its buffer is empty, or is cut after a while."""
+        self._cut_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        self._shared.connections.discard(self)
+        self._end()
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
+
+    # Keepalive.
+
+    def look(self, now: float) -> None:
+        """Ping if it is time; end the connection if its pong is late, or if the client takes nothing."""
+        client = self.client
+        if self.gone or client is None:
+            return
+        waiting = self.transport.get_write_buffer_size() + self._in_kernel()
+        acked = self._sent - waiting
+        if not waiting:
+            self._moved_at = now
+        elif acked != self._acked:
+            self._moved_at = self._read_at = now
+        elif now - self._moved_at >= STALLED:
+            client.stalled()
+            return
+        self._acked = acked
+        if now < self._ping_at:
+            return
+        timeout = self._shared.keepalive.timeout
+        if not self._pinged:
+            self._pinged, self._ping_at = random.randbytes(4), now + timeout
+            self.conn.send_ping(self._pinged)
+            self._flush()
+        elif now - self._read_at < timeout or self.behind:
+            self._ping_at = now + timeout  # it reads: our ping is behind what it reads, or its pong behind what we read
+        else:
+            self._count_close("no_pong")
+            self.conn.fail(ClosedFor.INTERNAL_ERROR, "keepalive ping timeout")
+            self._flush()
+            self._end()
+            self.transport.close()
+            self._cut_later()
+
+    def _in_kernel(self) -> int:
+        """Bytes that the peer has not acknowledged: what it does not read is not."""
+        try:
+            size = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:  # not Linux
+            return 0
+        return int.from_bytes(size, sys.byteorder)
+
+    # The end.
+
+    def _end(self) -> None:
+        """Send nothing more. What the peer still sends is read only for its close frame."""
+        if self.gone:
+            return
+        self.gone, self.ready = True, False
+        self._late_pong = None
+        self.transport.resume_reading()
+        client, self.client = self.client, None
+        if client is not None:
+            client.lost()
+
+    def _count_close(self, reason: str) -> None:
+        self._shared.metrics.closed.labels(reason).inc()
+
+    def _cut_later(self) -> None:
+        if self._cut is None:
+            self._cut = self.loop.call_later(_LINGER, self.transport.abort)
