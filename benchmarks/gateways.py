@@ -68,7 +68,7 @@ def coinwire(
             "DATABASE_URL": "sqlite:///{FOLDER}/history.db",
             "LOG_LEVEL": "warning",
             "MAX_CONNECTIONS": "12000",  # more than a scenario connects
-            "WS_COMPRESSION": str(compressed).lower(),
+            **({"WS_COMPRESSION": "true"} if compressed else {}),
         },
     )
 

@@ -39,7 +39,7 @@ def _number(key: str, form: str, factor: float = 1.0) -> Cell:
 
 def _range(runs: Runs) -> str:
     values = runs.values("cpu_us")
-    return f"{min(values):.1f}–{max(values):.1f}" if values else "–"
+    return f"{min(values):.3g}–{max(values):.3g}" if values else "–"
 
 
 def _lost(runs: Runs) -> str:
@@ -190,16 +190,22 @@ def write(folder: Path) -> None:
 
 
 def _summary(folder: Path) -> str:
-    """What the project's README shows: costs of the gateways as multiples of ours."""
-    kinds = {"32 in flight": "saturated", "one per turn": "paced", "updates of 100 coins": "market"}
+    """What the project's README shows: the cost of a delivery, and the plot of it."""
+    kinds = {"32 in flight": "saturated", "one per turn": "paced"}
     found = {heading: read(folder, name) for heading, name in kinds.items()}
-    found = {heading: runs for heading, runs in found.items() if "coinwire" in runs}
-    head = ["µs of CPU per delivery", *found]
-    names = [name for name in next(iter(found.values()), {}) if not name.startswith("coinwire,")]
-    cell = _number("cpu_us", ".1f")
-    body = [[name, *(cell(runs[name]) if name in runs else "–" for runs in found.values())] for name in names]
-    rule = ["---", *("--:" for _ in found)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *body))
+    cell = _number("cpu_us", ".2f")
+    head, names = ["µs of CPU per delivery, 1,000 clients"], next(iter(found.values()), {})
+    body = [[name] for name in names]
+    for heading, runs in found.items():
+        ours = runs.get("coinwire")
+        head += [heading, "× coinwire"]
+        for row in body:
+            theirs = runs.get(row[0])
+            row += [cell(theirs) if theirs else "–", _ratio(ours)(theirs) if ours and theirs else "–"]
+    rule = ["---", *("--:" for _ in head[1:])]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *body))
+    plot = f'<img src="benchmarks/results/{PLOTS["saturated"]}" width="450" alt="{head[0]}">'
+    return f"{table}\n\n{plot}"
 
 
 def between(page: Path, text: str) -> None:

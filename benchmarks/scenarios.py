@@ -108,7 +108,7 @@ _LINES = (
     Scenario(
         "market",
         "Updates of market_data",
-        "1,000 clients, 10 updates of 100 coins per second (9 kB each) for 10 s. The service itself publishes one "
+        "1,000 clients, 10 updates of 100 coins per second (10 kB each) for 10 s. The service itself publishes one "
         "per 5 s. Clients of the compressed row offer permessage-deflate, and their messages are counted, not read.",
         [*_each(_market, without=[_SLOW]), _compressed()],
         (*_COSTS, "size", "late", "lost"),
