@@ -1,71 +1,93 @@
 """`/docs`, `/openapi.json`, `/asyncapi.json`: rendered from the types the gateway sends, on the first request.
 
-The handlers are plain functions: Starlette runs them in a thread, so rendering does not delay broadcasts.
+Pages are kept: rendering one takes up to half a second, in a thread. One is rendered at a time, because threads that
+render take turns with the loop that broadcasts, and a crowd of them would delay it by seconds.
 """
 
 from __future__ import annotations
 
-from functools import cache
+import mimetypes
+import threading
+from collections.abc import Callable, Mapping
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.docs import asyncapi, guides, html, openapi
 from gateway.history import archive
 from gateway.http import rest, snapshot
+from gateway.http.pieces import PiecewiseResponse
 from shared.version import VERSION
 
 _BRIEFLY = {"Cache-Control": "no-cache"}  # so that browsers don't show the previous version after an upgrade
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with the content
 
+_rendered: dict[str, bytes] = {}  # by address: at most one per document and asset, 3 MB in all
+_rendering = threading.Lock()
 
-@cache
+
+async def _page(address: str, render: Callable[[], bytes], media_type: str, headers: Mapping[str, str]) -> Response:
+    """The page at `address`, which `render` makes on the first request."""
+    body = _rendered.get(address)
+    if body is None:
+        body = await run_in_threadpool(_render, address, render)
+    return PiecewiseResponse(body, media_type=media_type, headers=headers)
+
+
+def _render(address: str, render: Callable[[], bytes]) -> bytes:
+    with _rendering:
+        if address not in _rendered:
+            _rendered[address] = render()
+        return _rendered[address]
+
+
 def _openapi() -> bytes:
     return msgspec.json.encode(openapi.document((*rest.ROUTES, *snapshot.ROUTES, *archive.ROUTES, *ROUTES), VERSION))
 
 
-@cache
 def _asyncapi() -> bytes:
     return msgspec.json.encode(asyncapi.document(VERSION))
 
 
-@cache
-def _page() -> str:
-    return html.render(asyncapi.document(VERSION))
+def _docs() -> bytes:
+    return html.render(asyncapi.document(VERSION)).encode()
 
 
-def openapi_json(_request: Request) -> Response:
+async def openapi_json(_request: Request) -> Response:
     """The HTTP API as OpenAPI 3.1."""
-    return Response(_openapi(), media_type="application/json", headers=_BRIEFLY)
+    return await _page("openapi.json", _openapi, "application/json", _BRIEFLY)
 
 
-def asyncapi_json(_request: Request) -> Response:
+async def asyncapi_json(_request: Request) -> Response:
     """The WebSocket API as AsyncAPI 3.1."""
-    return Response(_asyncapi(), media_type="application/json", headers=_BRIEFLY)
+    return await _page("asyncapi.json", _asyncapi, "application/json", _BRIEFLY)
 
 
-def docs(_request: Request) -> Response:
+async def docs(_request: Request) -> Response:
     """Documentation of the HTTP and the WebSocket API, as HTML."""
-    return HTMLResponse(_page(), headers=_BRIEFLY | html.SECURITY)
+    return await _page("docs", _docs, "text/html", _BRIEFLY | html.SECURITY)
 
 
-def guide(request: Request) -> Response:
+async def guide(request: Request) -> Response:
     """A document of the repository as HTML: a how-to, a reference or a decision."""
     path = "/".join(request.path_params.values())
     if path not in guides.guides():
         return rest.nothing_at(request)
-    return HTMLResponse(html.render_guide(path), headers=_BRIEFLY | html.SECURITY)
+    return await _page(f"docs/{path}", lambda: html.render_guide(path).encode(), "text/html", _BRIEFLY | html.SECURITY)
 
 
-def asset(request: Request) -> Response:
+async def asset(request: Request) -> Response:
     """A style sheet or script of `/docs`."""
     name = request.path_params["name"]
     if name not in html.ASSETS:
         return rest.nothing_at(request)
     current = request.query_params.get("v") == html.fingerprint(name)
-    return FileResponse(html.ASSETS[name], headers=(_FOR_EVER if current else _BRIEFLY) | html.NO_SNIFFING)
+    headers = (_FOR_EVER if current else _BRIEFLY) | html.NO_SNIFFING
+    media_type = mimetypes.guess_type(name)[0] or "text/plain"
+    return await _page(f"docs/assets/{name}", html.ASSETS[name].read_bytes, media_type, headers)
 
 
 ROUTES: list[BaseRoute] = [

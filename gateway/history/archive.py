@@ -20,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.history.query import Range, encode_cursor, range_of
+from gateway.http.pieces import PiecewiseResponse
 from gateway.http.rest import failure, integer, invalid_service
 from gateway.messages.http import HISTORIES, FailureData, HistoryLimits, HistoryRecord, HttpCode, Success
 from shared.catalog import CHANNEL_NAMES
@@ -40,15 +41,14 @@ _READING = 2  # pages read at once: their rows become Python objects between bro
 UNDER_WAY = 16  # pages requested and not yet sent: 64 MiB at most; beyond it 503 `busy`
 _PATIENCE = 10.0  # s per page, including its wait for a turn; then 503. A page normally takes milliseconds
 _AWAY_SECONDS, _BUSY_SECONDS = 5, 1  # Retry-After: the restart of a database; a page or two
-_CHUNK = 65_536  # bytes written at once: what the transport buffers before it pauses us
 
 
 class BusyError(CoinwireError):
     """UNDER_WAY pages are in progress."""
 
 
-class PageResponse(Response):
-    """Sends a page in pieces, as fast as its client reads, and holds the slot of the page until it is sent."""
+class PageResponse(PiecewiseResponse):
+    """Holds the slot of a page until it is sent."""
 
     media_type = "application/json"
 
@@ -56,14 +56,10 @@ class PageResponse(Response):
         super().__init__(body)
         self._held = held
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the page."""
         with self._held:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            for start in range(0, len(self.body), _CHUNK):
-                more = start + _CHUNK < len(self.body)
-                piece = self.body[start : start + _CHUNK]
-                await send({"type": "http.response.body", "body": piece, "more_body": more})
+            await super().__call__(scope, receive, send)
 
 
 class Archive:

@@ -24,16 +24,27 @@ from gateway.transport.handshake import (
 )
 from gateway.transport.ws_protocol import FrameProtocol
 
-STALLED = 30.0  # s to read the 64 KiB that a transport buffers before it pauses us, 2 kB/s; then cut
+STALLED = 30.0  # s to read the 32 KiB that a transport buffers for us at most, 1 kB/s; then cut
 HEAD = 10.0  # s for the head of a request, from its first byte or from the connect; then the end
 HEAD_BYTES = 65_536  # of a request's head: cookies of a browser take 4 KiB each, a proxy 8 to 32 in all; then 431
+TARGET_BYTES = 8_192  # of a request's target: a query of 60 KB takes 13 ms to read, this one 2 ms; then 414
 HEADER_LINES = 128  # as in the library of WebSockets; each costs a tuple and two strings; then 431
 _REQUEST_BYTES = 1_048_576  # of a request, with a body that is never read: this API is read-only; then the end
+PIPELINED = 8
+"""Requests that may wait behind one that is being answered, 4 KiB of objects each; browsers send one at a time. Whoever
+sends more gets the answers to these, then the end: a read of 16 KiB may hold 600 requests."""
+_WRITE_BYTES = 16_384  # in the transport, until it pauses us: more would be kept for a client that reads nothing
 _READ_BYTES = 16_384  # per read, so that what comes before the limits are checked stays small
 _LINGER = 3.0  # s for a refusal to cross the network, while what still comes is read and dropped; then cut
 _TOO_LARGE = RefusedRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large.")
+_TOO_LONG = RefusedRequest(HTTPStatus.REQUEST_URI_TOO_LONG, "The target of the request is too long.")
+_TOO_MANY = RefusedRequest(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests wait for an answer.")
 _INVALID = RefusedRequest(HTTPStatus.BAD_REQUEST, "Invalid HTTP request received.")
-_REASONS = {HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "too large", HTTPStatus.UPGRADE_REQUIRED: "version"}
+_REASONS = {
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "too large",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "too large",
+    HTTPStatus.UPGRADE_REQUIRED: "version",
+}
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -53,6 +64,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(cast(asyncio.Transport, transport))
         if hasattr(transport, "max_size"):
             transport.max_size = _READ_BYTES
+        self.transport.set_write_buffer_limits(high=_WRITE_BYTES)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -87,6 +99,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if len(self.pipeline) >= PIPELINED:
+            raise _TOO_MANY  # the answers before it are sent, then the connection ends
         super().on_message_begin()
         self._in_head, self._read, self._size = True, 0, 0
         if self._head_deadline is None:
@@ -95,6 +109,9 @@ class HttpProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
         self._measure(len(url))
+        if len(self.url) + len(url) > TARGET_BYTES:
+            self._fault = _TOO_LONG
+            raise _TOO_LONG
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:

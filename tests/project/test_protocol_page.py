@@ -180,6 +180,8 @@ def test_limits_are_those_of_the_code() -> None:
         "time for the head of a request": f"{http_protocol.HEAD:g} s, also after a connect or behind another request",
         "size of the head of a request": f"{http_protocol.HEAD_BYTES:,} bytes, {http_protocol.HEADER_LINES} headers; "
         f"in a handshake {MAX_LINE_LENGTH:,} bytes per line",
+        "size of the target of a request": f"{http_protocol.TARGET_BYTES:,} bytes",
+        "requests sent before the answers of earlier ones": f"{http_protocol.PIPELINED} on a connection",
         "clients per page of `/ws/stats`": f"{rest.DEFAULT_PAGE}, at most {rest.LARGEST_PAGE:,}",
         "records per page of the history": f"{archive.DEFAULT_LIMIT}, at most {archive.LARGEST_LIMIT:,}",
         "bytes of `data` per page of the history": f"{archive.PAGE_BYTES // 2**20} MiB",
