@@ -31,6 +31,15 @@ _REASONS = {1002: "protocol", 1007: "not_utf8", 1009: "too_big"}  # how the peer
 _log = logging.getLogger("websockets.server")
 
 
+class _Parser(ServerProtocol):
+    """The parser of `websockets`, but a close frame may come between the fragments of a message (RFC 6455, 5.4)."""
+
+    def recv_frame(self, frame: ReceivedFrame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class FrameProtocol(Connection):
     """One WebSocket connection."""
 
@@ -38,7 +47,7 @@ class FrameProtocol(Connection):
 
     def __init__(self, shared: Shared, peer: tuple[str, int] | None) -> None:
         """`peer` is the address at the other end of the socket."""
-        super().__init__(shared, peer, ServerProtocol(max_size=MAX_MESSAGE_BYTES, logger=_log))
+        super().__init__(shared, peer, _Parser(max_size=MAX_MESSAGE_BYTES, logger=_log))
         self._part: bytearray | None = None  # of a message that comes in fragments
         self._part_is_text = False
         self._held: deque[tuple[str | bytes, int]] | None = None  # messages that wait for the session

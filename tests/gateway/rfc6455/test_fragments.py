@@ -94,13 +94,14 @@ async def test_control_frames_may_come_between_the_parts(port: int) -> None:
     )
 
 
-async def test_a_close_between_the_parts_ends_the_connection(port: int) -> None:
-    """The message is never finished, and has no answer. Our code is 1002, although RFC 6455 allows such a close."""
+async def test_a_close_between_the_parts_is_a_close(port: int) -> None:
+    """The message is never finished, and has no answer."""
     await judge(
         port,
         [
-            Case("code", [FIRST, close(1001), SECOND], close=1002),
-            Case("no code", [FIRST, close(None)], close=1002),
+            Case("code", [FIRST, close(1001), SECOND], close=1001),
+            Case("no code", [FIRST, close(None)], close=1005),
+            Case("a bad code", [FIRST, close(1005)], close=1002),
         ],
     )
 
