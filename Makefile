@@ -87,6 +87,11 @@ restore: $(RUNTIME) ## verify a backup, then insert it: FILE=file (MERGE=1, REPL
 test: $(STAMP) node-modules ## run the tests without the slow ones, in under three minutes
 	$(BIN)/python -m pytest -m "not slow and not compose" -n 3 --dist loadfile $(ARGS)
 
+.PHONY: test-apart
+test-apart: $(STAMP) ## run the gateway's tests with WS_JOIN_UPDATES=false: one write per update
+	WS_JOIN_UPDATES=false $(BIN)/python -m pytest -m "not slow and not compose" -n 3 --dist loadfile \
+		$(or $(ARGS),tests/gateway tests/contract)
+
 .PHONY: test-servers
 test-servers: ## run make test on several servers: SERVERS="/opt/redis-6.2/bin /opt/valkey/bin"
 	@test -n "$(SERVERS)" || { echo 'which servers? make test-servers SERVERS="folder folder"' >&2; exit 2; }

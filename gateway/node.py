@@ -117,7 +117,13 @@ class Node:
         channels = Channels(settings.redis_prefix)
         bus_metrics = BusMetrics(self.registry)
         self.presence = Presence(self._redis, channels, self.name)
-        self.hub = Hub(CHANNEL_NAMES, settings.history_length, self.metrics, kept=settings.outbox_bytes)
+        self.hub = Hub(
+            CHANNEL_NAMES,
+            settings.history_length,
+            self.metrics,
+            kept=settings.outbox_bytes,
+            joins=settings.ws_join_updates,
+        )
         self._heart = Heart(self.hub, heartbeat)
         self.relay = Relay(
             Subscription(

@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     outbox_bytes: int = _setting(
         4_194_304, Group.GATEWAY, "bytes that a slow client may lag behind before close 4008", unit="bytes", ge=65536
     )
+    ws_join_updates: bool = _setting(
+        True, Group.GATEWAY, "write updates that arrive together in one write per client; false: one write per update"
+    )
     ws_compression: bool = _setting(False, Group.GATEWAY, "offer permessage-deflate to WebSocket clients")
     ws_ping_interval: float = _setting(
         20.0, Group.GATEWAY, "seconds between WebSocket pings to a client", unit="s", gt=0

@@ -92,9 +92,9 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running(settings: Settings, **options: Any) -> AsyncIterator[Cluster]:
-    """Two gateways that are ready, until the block ends. `options` are those of a Node."""
-    nodes = [Node(settings, **options), Node(settings, **options)]
+async def running(settings: Settings, other: Settings | None = None, **options: Any) -> AsyncIterator[Cluster]:
+    """Two gateways that are ready, until the block ends; the second has `other` settings. `options` are a Node's."""
+    nodes = [Node(settings, **options), Node(other or settings, **options)]
     tasks = [asyncio.create_task(node.run(node.bind())) for node in nodes]
     redis = open_redis(settings)
     try:

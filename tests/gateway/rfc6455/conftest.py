@@ -25,7 +25,7 @@ async def port(redis_server: RedisServer) -> AsyncIterator[int]:
         try:
             await until(lambda: not node.unready)
             yield node.port
-            await until(lambda: node.presence.total_clients == 0)
+            await until(lambda: not node._sessions)
         finally:
             node.stop("the tests are over")
             assert await running == 0
