@@ -13,9 +13,9 @@ from msgspec import UNSET, UnsetType
 
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
-from gateway.broadcast.recent import Recent
+from gateway.broadcast.replays import Allowance, FellBehind
 from gateway.endpoints import Endpoint, expand
-from gateway.frames import Form, Update, decode_binary, decode_text, encode
+from gateway.frames import Form, decode_binary, decode_text, encode
 from gateway.messages.actions import (
     AnyCommand,
     ConnectionStatus,
@@ -41,7 +41,6 @@ from shared.timestamps import now_iso
 
 log = structlog.get_logger()
 
-_BATCH = 16  # missed updates offered at once: enough to fill a socket, too few to fill an outbox
 _AHEAD = 2.0  # s to wait for an update that the client has received from another gateway; the bus takes milliseconds
 _UNREAD_BYTES = 65_536  # that wait for a client; more, and its commands wait, too, so that replies can't pile up
 
@@ -51,6 +50,7 @@ class Session:
 
     __slots__ = (
         "_address",
+        "_allowance",
         "_binary",
         "_closing",
         "_connected_at",
@@ -107,6 +107,7 @@ class Session:
         self._rate = CommandRate(clock)
         self._connected_at = self._last_activity = now_iso()
         self._recovery: asyncio.Task[None] | None = None
+        self._allowance: Allowance | None = None  # made for the first replay: most clients have none
         self._closing = False
 
     def begin(self) -> None:
@@ -283,8 +284,12 @@ class Session:
         self._confirm(command, {service: recent.position if missed is None else since}, recovered=missed is not None)
         if missed is None:
             self._offer_latest(service)
-        elif missed and not await self._replay(recent, missed):
-            return
+        elif missed:
+            self._allowance = self._allowance or Allowance()
+            try:
+                await self._hub.replays.run(self.outbox, recent, missed, self.form.as_recovered(), self._allowance)
+            except FellBehind:
+                self.close(CloseCode.SLOW, "too slow: what was missed is no longer kept")
         self._go_live()
 
     def _recovered(self, recovery: asyncio.Task[None]) -> None:
@@ -295,22 +300,6 @@ class Session:
             self._socket.go_on()
         else:
             self._socket.fail(error)
-
-    async def _replay(self, recent: Recent, missed: list[Update]) -> bool:
-        """Send `missed`, and what is published meanwhile. Returns whether the connection is still open."""
-        with recent.backlog(missed) as left:
-            while left:
-                for _ in range(min(_BATCH, len(left))):
-                    self.outbox.offer(left.popleft().frame(self.form.as_recovered()))
-                    if self.outbox.size:
-                        break
-                await asyncio.sleep(0)  # else a client that reads fast blocks the loop for a thousand updates
-                await self.outbox.drained()
-                if len(left) > recent.length:
-                    self.close(CloseCode.SLOW, "too slow: what was missed is no longer kept")
-                if self._closing:
-                    return False
-        return True
 
     def _show_meta(self) -> None:
         form = Form.live(binary=self._binary, meta=True)

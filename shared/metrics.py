@@ -78,6 +78,10 @@ class GatewayMetrics:
         self.offered = counter("offered", "Updates offered to clients", "service")
         self.dropped = counter("dropped", "Messages not delivered because their client was too slow")
         self.recoveries = counter("recoveries", "Subscribes with a position", "recovered", starts=("true", "false"))
+        self.replays = Gauge(
+            "coinwire_gateway_replays", "Replays under way, by what they wait for", ("state",), registry=registry
+        )
+        self.replayed = counter("replayed_bytes", "Bytes of replayed updates")
         outcomes = ("page", "busy", "unavailable")
         self.history = counter("history", "Pages of the history asked for", "outcome", starts=outcomes)
 

@@ -1,1 +1,1 @@
-"""From the bus to every subscribed session: relay, hub, the newest updates, and an outbox per client."""
+"""From the bus to every subscribed session: relay, hub, the newest updates, their replays, an outbox per client."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from gateway.broadcast.cohorts import Cohort, Wanted
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.recent import Recent
+from gateway.broadcast.replays import Replays
 from gateway.frames import Form, Frame, Update, encode
 from gateway.messages.message import Message
 from shared.catalog import SYSTEM
@@ -35,6 +36,7 @@ class Hub:
         Without `joins` every update is written by itself, as soon as it comes.
         """
         self.recent = {service: Recent(recent_length) for service in services}
+        self.replays = Replays(metrics)
         self._metrics = metrics
         self._kept = kept if joins else -1
         self._cohorts: dict[Wanted, Cohort] = {}

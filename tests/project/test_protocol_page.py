@@ -15,6 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from websockets.http11 import MAX_LINE_LENGTH
 
 from gateway.app import create_app
+from gateway.broadcast import replays
 from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS
 from gateway.docs import VERSION
 from gateway.endpoints import ENDPOINTS, SUBSCRIBABLE
@@ -176,6 +177,8 @@ def test_limits_are_those_of_the_code() -> None:
         "updates waiting for a slow client": f"{DEFAULTS.outbox_messages} messages (`OUTBOX_MESSAGES`) or "
         f"{DEFAULTS.outbox_bytes // 2**20} MiB (`OUTBOX_BYTES`)",
         "updates kept for recovery": f"{DEFAULTS.history_length:,} per service (`HISTORY_LENGTH`)",
+        "bytes replayed, after the first replay of each service": f"{replays.BURST_BYTES // 2**20} MiB at once, "
+        f"{replays.BYTES_A_SECOND // 2**20} MiB per second",
         "connections per gateway": f"{DEFAULTS.max_connections:,} (`MAX_CONNECTIONS`)",
         "time for the head of a request": f"{http_protocol.HEAD:g} s, also after a connect or behind another request",
         "size of the head of a request": f"{http_protocol.HEAD_BYTES:,} bytes, {http_protocol.HEADER_LINES} headers; "

@@ -1,0 +1,85 @@
+"""Batches: several updates of the past in one buffer, encoded and joined once for everybody who missed them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway.frames import Buffer, Form, Joined, Update
+from shared.bus import Position
+
+_BATCH = 16  # updates, at multiples of 16 of seq, so that clients that left at different updates share most batches
+_BATCH_BYTES = 65_536  # as much as one write takes of other joined frames, see gateway.frames
+_KEPT_BYTES = 8 << 20  # of batches, encoded and joined: 128 full ones; older ones are built again
+_KEPT_SECONDS = 10.0  # without use; longer than clients of a lost gateway take to come back
+
+_Key = tuple[str, Position, int, Form]
+
+
+class Batch(NamedTuple):
+    """Some updates in one buffer."""
+
+    updates: int
+    buffer: Buffer
+
+
+class Batches:
+    """Batches that were built lately, for everybody who wants the same."""
+
+    def __init__(self, size: int = _KEPT_BYTES, seconds: float = _KEPT_SECONDS) -> None:
+        """At most `size` bytes of them are kept, and none for longer than two times `seconds` without use."""
+        self.built = 0
+        """How many were built."""
+        self._half = size // 2
+        self._seconds = seconds
+        self._bytes = 0  # of the younger
+        # Two generations: what is used moves to the younger, and the older is dropped.
+        self._young: dict[_Key, Batch] = {}
+        self._old: dict[_Key, Batch] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._young.keys() | self._old.keys())
+
+    def first(self, left: Sequence[Update], form: Form) -> Batch:
+        """The batch that begins with the first of `left`: up to the next multiple of 16, or to 64 KiB."""
+        update = left[0]
+        (epoch, seq) = update.position
+        most = min(len(left), _BATCH - (seq - 1) % _BATCH)
+        while left[most - 1].position != (epoch, seq + most - 1):
+            most -= 1  # an epoch ends in between, or updates are missing
+        key = (update.service, update.position, most, form)
+        batch = self._young.get(key)
+        if batch is None:
+            batch = self._old.get(key) or self._build(left, most, form)
+            self._keep(key, batch)
+        return batch
+
+    def _build(self, left: Sequence[Update], most: int, form: Form) -> Batch:
+        self.built += 1
+        frames = [left[0].frame(form)]
+        size = len(frames[0].wire)
+        while len(frames) < most:
+            frame = left[len(frames)].frame(form)
+            size += len(frame.wire)
+            if size > _BATCH_BYTES:
+                break
+            frames.append(frame)
+        return Batch(len(frames), Joined(frames) if len(frames) > 1 else frames[0])
+
+    def _keep(self, key: _Key, batch: Batch) -> None:
+        self._young[key] = batch
+        self._bytes += 2 * len(batch.buffer.wire)  # the frames, and the joined buffer
+        if self._bytes > self._half:
+            self._age()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
+
+    def _age(self) -> None:
+        self._old, self._young, self._bytes = self._young, {}, 0
+
+    def _expire(self) -> None:
+        self._age()
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire) if self._old else None

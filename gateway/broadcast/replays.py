@@ -1,0 +1,204 @@
+"""Replays: what returning clients missed, written a batch at a time between all else that a gateway does.
+
+When a gateway is lost, its clients come back all at once, and each asks for what it missed. The work of one turn of the
+event loop is bounded by the clock, and a batch of updates is encoded and joined once for all clients that want it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Protocol
+
+from gateway.broadcast.batches import Batches
+from gateway.broadcast.recent import Recent
+from gateway.frames import Buffer, Form, Update
+from shared.metrics import GatewayMetrics
+
+BURST_BYTES = 4 << 20
+"""What a connection may replay at once beyond the first replay of each service."""
+
+BYTES_A_SECOND = 1 << 20
+"""How fast that is refilled. More is held back, and written at this rate."""
+
+_SLICE = 0.004  # s of one turn of the event loop; an update passes about four turns from Redis to its clients
+
+
+class FellBehind(Exception):
+    """The history no longer holds what a client has yet to read."""
+
+
+class Reader(Protocol):
+    """What a replay needs of an outbox."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait in it."""
+        ...
+
+    def offer(self, buffer: Buffer) -> None:
+        """Send `buffer` after all before it. Never waits."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until nothing waits in it."""
+        ...
+
+
+class Allowance:
+    """How many bytes of the past one connection may read. The first replay of each service is free."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, burst: float = BURST_BYTES, rate: float = BYTES_A_SECOND
+    ) -> None:
+        self._clock = clock
+        self._burst = self._left = burst
+        self._rate = rate
+        self._at = clock()
+        self._served: set[str] = set()
+        self._free = False
+
+    def begin(self, service: str) -> None:
+        """A replay of `service` begins."""
+        self._free = service not in self._served
+        self._served.add(service)
+
+    def take(self, size: int) -> None:
+        """Count `size` bytes of that replay."""
+        if not self._free:
+            self._refill()
+            self._left -= size
+
+    def wait(self) -> float:
+        """Seconds until that replay may go on: 0 at once."""
+        if self._free:
+            return 0.0
+        self._refill()
+        return max(0.0, -self._left / self._rate)
+
+    def _refill(self) -> None:
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+        self._at = now
+
+
+class _Replay:
+    """One replay under way: what is left of it, and where it goes."""
+
+    def __init__(self, outbox: Reader, recent: Recent, left: deque[Update], form: Form, allowance: Allowance) -> None:
+        self.outbox = outbox
+        self.recent = recent
+        self.left = left
+        self.form = form
+        self.allowance = allowance
+        self.waiting: asyncio.Future[None] | None = None
+
+    @property
+    def writable(self) -> bool:
+        """Whether another batch can be written now."""
+        return 0 < len(self.left) <= self.recent.length and not self.outbox.size and not self.allowance.wait()
+
+
+class Replays:
+    """All replays of a gateway. Those that can be written take turns."""
+
+    def __init__(self, metrics: GatewayMetrics, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        """`clock` measures how long a turn takes."""
+        self.batches = Batches()
+        self._metrics = metrics
+        self._clock = clock
+        self._ready: deque[_Replay] = deque()
+        self._scheduled = False
+        self._states: Counter[str] = Counter()
+        for state in ("ready", "reading", "held"):
+            metrics.replays.labels(state).set_function(partial(self.count, state))
+
+    def count(self, state: str) -> int:
+        """How many replays wait for their turn (`ready`), their client (`reading`), or their allowance (`held`)."""
+        return self._states[state]
+
+    async def run(
+        self, outbox: Reader, recent: Recent, missed: Iterable[Update], form: Form, allowance: Allowance
+    ) -> None:
+        """Send `missed`, and what is published meanwhile. Cancelled when the connection ends.
+
+        Raises FellBehind where the client reads so slowly that more has been published than the history holds.
+        """
+        with recent.backlog(missed) as left:
+            if left:
+                allowance.begin(left[0].service)
+            replay = _Replay(outbox, recent, left, form, allowance)
+            while left:
+                if len(left) > recent.length:
+                    raise FellBehind
+                await self._wait(replay)
+
+    async def _wait(self, replay: _Replay) -> None:
+        """Wait for what `replay` needs next: that its client has read, that its allowance is refilled, or its turn."""
+        if replay.outbox.size:
+            with self._counted("reading"):
+                await replay.outbox.drained()
+        elif held := replay.allowance.wait():
+            with self._counted("held"):
+                await asyncio.sleep(held)
+        else:
+            with self._counted("ready"):
+                replay.waiting = asyncio.get_running_loop().create_future()
+                self._ready.append(replay)
+                self._schedule()
+                await replay.waiting
+
+    @contextmanager
+    def _counted(self, state: str) -> Iterator[None]:
+        self._states[state] += 1
+        try:
+            yield
+        finally:
+            self._states[state] -= 1
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._take_turns)
+
+    def _take_turns(self) -> None:
+        """Write batches, each replay one before any gets another, until this turn of the loop has taken long enough."""
+        self._scheduled = False
+        end = self._clock() + _SLICE
+        while self._ready:
+            replay = self._ready.popleft()
+            assert replay.waiting is not None
+            if replay.waiting.done():
+                continue  # cancelled
+            try:
+                if replay.writable:
+                    self._write(replay)
+            except Exception as error:  # noqa: BLE001 - `run` raises it
+                replay.waiting.set_exception(error)
+                continue
+            if replay.writable:
+                self._ready.append(replay)
+            else:
+                _wake(replay.waiting)
+            if self._clock() >= end:
+                break
+        if self._ready:
+            self._schedule()
+
+    def _write(self, replay: _Replay) -> None:
+        batch = self.batches.first(replay.left, replay.form)
+        for _ in range(batch.updates):
+            replay.left.popleft()
+        size = len(batch.buffer.wire)
+        replay.allowance.take(size)
+        self._metrics.replayed.inc(size)
+        replay.outbox.offer(batch.buffer)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

@@ -1,0 +1,92 @@
+"""Many clients that return at once, and one that returns again and again: what they get, and what the others notice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+import pytest
+
+from gateway.broadcast.replays import BURST_BYTES
+from shared.bus import Position
+from tests.contract.conftest import Cluster
+from tests.gateway.raw import Raw, connect, frame
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("no_errors")
+
+
+def subscribe(since: Position, service: str = "news") -> bytes:
+    return frame(json.dumps({"action": "subscribe", "service": service, "since": since._asdict()}))
+
+
+async def filled(cluster: Cluster, count: int, size: int) -> Position:
+    """Publish `count` updates of `size` bytes. Returns the position before them."""
+    await cluster.publish("news", count, pad="x" * size)
+    latest = cluster.nodes[0].hub.recent["news"].latest
+    assert latest is not None
+    return Position(latest.position.epoch, 0)
+
+
+async def replayed(client: Raw, count: int) -> list[int]:
+    """The `seq` of the next `count` updates, behind a confirmation."""
+    assert (await client.message())["data"]["recovered"] is True
+    updates: list[dict[str, Any]] = [await client.message() for _ in range(count)]
+    return [update["meta"]["seq"] for update in updates]
+
+
+async def test_a_herd_costs_one_encoding_and_delays_nobody(cluster: Cluster) -> None:
+    """Two hundred clients that left at different updates get all they missed; live updates come in between."""
+    start, hub = await filled(cluster, 200, 1000), cluster.nodes[0].hub
+    async with contextlib.AsyncExitStack() as stack:
+        port = cluster.nodes[0].port
+        clients = [await stack.enter_async_context(connect(port)) for _ in range(200)]
+        other = await cluster.connect("/ws/sentiment")
+        await other.next()
+        for number, client in enumerate(clients):
+            await client.send(subscribe(start._replace(seq=number % 32)))
+        reading = [asyncio.create_task(replayed(client, 200 - number % 32)) for number, client in enumerate(clients)]
+        await until(lambda: hub.replays.count("ready") + hub.replays.count("reading") > 0)
+        await cluster.bus.publish("sentiment", {"live": True})
+        assert (await other.next())["data"] == {"live": True}
+        assert not all(task.done() for task in reading)
+        for number, seqs in enumerate(await asyncio.gather(*reading)):
+            assert seqs == list(range(number % 32 + 1, 201))
+    assert hub.replays.batches.built <= 32 + 200 // 16
+
+
+async def test_a_client_that_reads_nothing_holds_no_place(cluster: Cluster) -> None:
+    """While the replays of others wait for their clients, a newcomer's is sent whole."""
+    start, hub = await filled(cluster, 60, 100_000), cluster.nodes[0].hub
+    async with contextlib.AsyncExitStack() as stack:
+        port = cluster.nodes[0].port
+        stuck = [await stack.enter_async_context(connect(port, window=4096)) for _ in range(20)]
+        for client in stuck:
+            await client.send(subscribe(start))
+        await until(lambda: hub.replays.count("reading") == len(stuck))
+        newcomer = await stack.enter_async_context(connect(port))
+        await newcomer.send(subscribe(start))
+        assert await replayed(newcomer, 60) == list(range(1, 61))
+        assert hub.replays.count("reading") == len(stuck)
+        assert await replayed(stuck[0], 60) == list(range(1, 61))
+    await until(lambda: hub.replays.count("reading") == 0)
+
+
+async def test_who_asks_for_everything_again_is_held(cluster: Cluster) -> None:
+    """The first replay comes at once, the second beyond the allowance waits; nobody else does, and nothing is lost."""
+    count = 60
+    start, hub = await filled(cluster, count, BURST_BYTES // 50), cluster.nodes[0].hub
+    async with connect(cluster.nodes[0].port) as greedy, connect(cluster.nodes[0].port) as other:
+        for _ in range(2):
+            await greedy.send(subscribe(start))
+        await greedy.send(frame(json.dumps({"action": "ping"})))
+        assert await replayed(greedy, count) == list(range(1, count + 1))
+        rest = asyncio.create_task(replayed(greedy, count))
+        await until(lambda: hub.replays.count("held") == 1)
+        await other.send(subscribe(start))
+        assert await replayed(other, count) == list(range(1, count + 1))
+        assert not rest.done()
+        assert await rest == list(range(1, count + 1))
+        assert (await greedy.message())["type"] == "pong"
