@@ -32,6 +32,8 @@ class Gateway:
     """Pairs of a service and its Redis channel."""
     encode: Callable[[], Encode] = lambda: as_json
     env: Mapping[str, str] = field(default_factory=dict)
+    history: int = 1000
+    """Updates per service that the Bus keeps, for gateways of ours to fill holes from."""
 
 
 def _node(script: str) -> Callable[[Installed], Sequence[str | Path]]:
@@ -53,6 +55,7 @@ def coinwire(
     *,
     services: Sequence[str] = (SERVICE,),
     compressed: bool = False,
+    history: int = 1000,
 ) -> Gateway:
     """Our gateway, of this checkout, with clients that do what `groups` say."""
     return Gateway(
@@ -68,8 +71,10 @@ def coinwire(
             "DATABASE_URL": "sqlite:///{FOLDER}/history.db",
             "LOG_LEVEL": "warning",
             "MAX_CONNECTIONS": "12000",  # more than a scenario connects
+            "HISTORY_LENGTH": str(history),
             **({"WS_COMPRESSION": "true"} if compressed else {}),
         },
+        history,
     )
 
 

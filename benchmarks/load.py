@@ -69,14 +69,24 @@ class Load:
         clients: int,
         at_once: int,
         core: int,
+        retry: bool = False,
         settle: float = _SETTLE_SECONDS,
     ) -> None:
-        """Start to connect, `at_once` handshakes at a time; clients are ready `settle` seconds after the last one."""
+        """Start to connect, `at_once` handshakes at a time, with `retry` again where one failed.
+
+        Clients are ready `settle` seconds after the last one.
+        """
         descriptor, name = tempfile.mkstemp(dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None)
         os.close(descriptor)
         self._progress = Path(name)
         options = ("-n", clients, "-i", at_once, "-w", settle, "-p", name)
-        command = [str(program), *map(str, options), *dialect.arguments(), f"127.0.0.1:{port}"]
+        command = [
+            str(program),
+            *map(str, options),
+            *(["-R"] if retry else []),
+            *dialect.arguments(),
+            f"127.0.0.1:{port}",
+        ]
         with on_core(core):
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 

@@ -35,6 +35,8 @@ class Trial:
     payloads: Callable[[], Iterator[Data]] = lambda: padded(512)
     at_once: int = 100
     """Handshakes in flight."""
+    retry: bool = False
+    """Whether clients connect again where a handshake failed."""
     missed: int = 0
     """Updates that were published before, and that clients of our gateway ask for."""
     idle: float = 3.0
@@ -53,7 +55,7 @@ class Bench:
     def run(self, trial: Trial) -> Row:
         """Measure. Raises BenchmarkError where that fails."""
         gateway = trial.gateway
-        publisher = Publisher(self._server, gateway.channels, gateway.encode())
+        publisher = Publisher(self._server, gateway.channels, gateway.encode(), gateway.history)
         try:
             if trial.missed:
                 publisher.publish(2 * trial.missed, trial.payloads(), Pace(through_bus=True), int, 0)
@@ -75,8 +77,15 @@ class Bench:
 
     def load(self, trial: Trial, gateway: Gateway, port: int) -> Load:
         """Clients that connect to `port`."""
-        program, core = self._installed.wsload, self._other_core
-        return Load(program, gateway.dialect, port, clients=trial.clients, at_once=trial.at_once, core=core)
+        return Load(
+            self._installed.wsload,
+            gateway.dialect,
+            port,
+            clients=trial.clients,
+            at_once=trial.at_once,
+            core=self._other_core,
+            retry=trial.retry,
+        )
 
     def busy(self) -> tuple[float, float]:
         """Seconds that both cores have worked."""
@@ -128,14 +137,17 @@ class _Run:
 
     def _deliver(self, load: Load) -> Row:
         """Probe, warm up, then measure."""
-        plain = Pace(in_flight=self._trial.pace.in_flight or 1)
+        pace = self._trial.pace
+        plain = Pace(
+            in_flight=pace.in_flight or 1, through_bus=pace.through_bus
+        )  # one epoch from the first to the last
         for _ in range(_PROBES):
             if self._publish(load, len(self._gateway.channels), plain)[1]["lost"] == 0:
                 break
         warm = self._publish(load, _WARM_UP, plain)[1]
         time.sleep(_PAUSE)
         cpu, cores, began = cpu_seconds(self._pid), self._bench.busy(), time.monotonic()
-        published, row = self._publish(load, self._trial.messages, self._trial.pace)
+        published, row = self._publish(load, self._trial.messages, pace)
         user, system = (after - before for after, before in zip(cpu_seconds(self._pid), cpu, strict=True))
         busy = [after - before for after, before in zip(self._bench.busy(), cores, strict=True)]
         wall = time.monotonic() - began

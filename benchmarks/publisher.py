@@ -62,9 +62,13 @@ class Progress:
 class Publisher:
     """Publishes on the channels of one gateway. Messages are numbered from 0 over the whole life of the publisher."""
 
-    def __init__(self, server: RedisServer, channels: Sequence[tuple[str, str]], encode: Encode) -> None:
-        """Empty Redis. `channels` are pairs of a service and its channel, which get messages in turn."""
-        self._settings = Settings(_env_file=None, redis_url=SecretStr(server.url))  # type: ignore[call-arg]
+    def __init__(self, server: RedisServer, channels: Sequence[tuple[str, str]], encode: Encode, history: int) -> None:
+        """Empty Redis. `channels` are pairs of a service and its channel, which get messages in turn.
+
+        `history` is the number of updates that the Bus keeps.
+        """
+        url = SecretStr(server.url)
+        self._settings = Settings(_env_file=None, redis_url=url, history_length=history)  # type: ignore[call-arg]
         self._channels = channels
         self._encode = encode
         self.next_number = 0

@@ -13,7 +13,7 @@ typedef struct {
 
 static struct {
     const char *headers[MOST], *await, *reply_in, *reply_out, *progress;
-    int connections, in_flight, header_count, target_count, several, deflate, port;
+    int connections, in_flight, header_count, target_count, several, deflate, retry, port;
     double settle, patience;
     char host[64];
     Target targets[MOST];
@@ -28,7 +28,7 @@ static int usage(void) {
 static int read_options(int argc, char **argv) {
     Target *target = options.targets;
     *target = (Target){.path = "/"};
-    for (int option; (option = getopt(argc, argv, "n:i:u:s:H:a:r:w:t:p:mz")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "n:i:u:s:H:a:r:w:t:p:mzR")) != -1;) {
         if (option == 'n') {
             options.connections = atoi(optarg);
         } else if (option == 'i') {
@@ -55,6 +55,8 @@ static int read_options(int argc, char **argv) {
             options.several = 1;
         } else if (option == 'z') {
             options.deflate = 1;
+        } else if (option == 'R') {
+            options.retry = 1;
         } else {
             return usage();
         }

@@ -8,7 +8,7 @@
 //     -r IN=OUT     answers a text frame that is exactly IN with OUT (pings of Engine.IO '2=3', of Centrifugo '{}={}')
 //     -m            a frame may hold several messages, each with its mark
 //     -z            offers permessage-deflate. Nothing is inflated: each data frame counts as a message without a mark
-//     -i N          handshakes in flight (100)
+//     -i N          handshakes in flight (100)                       -R    connects again where a handshake failed
 //     -t S          seconds until it gives up connecting (120)      -w S  seconds to settle after the last one (1)
 //     -p FILE       writes the number of messages to FILE (a native uint64, mapped) for a publisher that waits for it
 //
@@ -50,15 +50,21 @@ static struct {
     int counting;
 } tally;
 
-static Connection *connections;
-static int poller, started, pending, failed, live, gone;
+static Connection *connections, **queue; // the queue holds those that have to connect, from `started` to `queued`
+static int poller, queued, started, pending, failed, live, gone;
 static uint64_t *progress;
 static unsigned char *buffer;
+
+static void enqueue(Connection *c) {
+    queue[queued++ % options.connections] = c;
+}
 
 static void drop(Connection *c) {
     if (c->state < OPEN) {
         pending--;
         failed++;
+        if (options.retry)
+            enqueue(c);
     } else {
         gone++;
         live -= c->state == LIVE;
@@ -87,7 +93,8 @@ static void send_frame(Connection *c, int opcode, const void *data, size_t size)
 }
 
 static void start_connect(void) {
-    Connection *c = &connections[started];
+    Connection *c = queue[started++ % options.connections];
+    int index = c - connections;
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(options.port)};
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
     int on = 1;
@@ -98,13 +105,14 @@ static void start_connect(void) {
     }
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.connections > PER_ADDRESS) { // one source address has about 28,000 ports
-        struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001 + started / PER_ADDRESS)};
+        struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001 + index / PER_ADDRESS)};
         setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         bind(c->fd, (void *)&from, sizeof from);
     }
     inet_pton(AF_INET, options.host, &to.sin_addr);
-    c->target = &options.targets[started % options.target_count];
-    started++;
+    c->target = &options.targets[index % options.target_count];
+    c->state = CONNECTING;
+    c->part_size = 0;
     pending++;
     epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event);
     if (connect(c->fd, (void *)&to, sizeof to) && errno != EINPROGRESS) {
@@ -132,11 +140,6 @@ static void send_request(Connection *c) {
     epoll_ctl(poller, EPOLL_CTL_MOD, c->fd, &event);
 }
 
-static void become_live(Connection *c) {
-    c->state = LIVE;
-    live++;
-}
-
 // Consumes the head of the response. Returns its size, 0 if it is incomplete, -1 if the server refused.
 static long handshake(Connection *c, unsigned char *p, size_t size) {
     unsigned char *end = memmem(p, size, "\r\n\r\n", 4);
@@ -148,11 +151,10 @@ static long handshake(Connection *c, unsigned char *p, size_t size) {
         return -1;
     }
     pending--;
-    c->state = OPEN;
+    c->state = options.await ? OPEN : LIVE;
+    live += c->state == LIVE;
     for (int i = 0; i < c->target->count; i++)
         send_frame(c, 1, c->target->sends[i], strlen(c->target->sends[i]));
-    if (!options.await)
-        become_live(c);
     return end + 4 - p;
 }
 
@@ -207,8 +209,10 @@ static void data_frame(Connection *c, int opcode, unsigned char *p, size_t size,
     if (found)
         return;
     tally.other++;
-    if (c->state == OPEN && options.await && memmem(p, size, options.await, strlen(options.await)))
-        become_live(c);
+    if (c->state == OPEN && options.await && memmem(p, size, options.await, strlen(options.await))) {
+        c->state = LIVE;
+        live++;
+    }
     const char *in = options.reply_in;
     if (opcode == 1 && in && size == strlen(in) && !memcmp(p, in, size))
         send_frame(c, 1, options.reply_out, strlen(options.reply_out));
@@ -354,12 +358,15 @@ int main(int argc, char **argv) {
     if (options.progress && map_progress(options.progress))
         return 1;
     connections = calloc(options.connections, sizeof *connections);
+    queue = calloc(options.connections, sizeof *queue);
     buffer = malloc(BUFFER);
     poller = epoll_create1(0);
 
     double began = now();
-    while (live + failed + gone < options.connections && now() - began < options.patience) {
-        while (started < options.connections && pending < options.in_flight)
+    for (int i = 0; i < options.connections; i++)
+        enqueue(&connections[i]);
+    while ((started < queued || live + gone + failed < queued) && now() - began < options.patience) {
+        while (started < queued && pending < options.in_flight)
             start_connect();
         turn(10);
     }
