@@ -71,23 +71,28 @@ Serve = Callable[[Client], Awaitable[None]]
 
 @asynccontextmanager
 async def loaded(
-    program: Path, dialect: Dialect, clients: int, serve: Serve
+    program: Path, dialect: Dialect, clients: int, serve: Serve, *, refused: int = 0
 ) -> AsyncIterator[tuple[Load, list[Client]]]:
-    """A load client whose connections are given to `serve`, one by one, after their handshake."""
+    """A load client whose connections are given to `serve` after their handshake, but for the first that are `refused`.
+
+    It connects again where that happens.
+    """
     seen: list[Client] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = Client(reader, writer)
         seen.append(client)
         try:
-            await client.accept()
-            await serve(client)
+            if len(seen) > refused:
+                await client.accept()
+                await serve(client)
         finally:
             writer.close()
 
     async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        load = Load(program, dialect, port, clients=clients, at_once=10, core=min(os.sched_getaffinity(0)), settle=0.05)
+        core, retry = min(os.sched_getaffinity(0)), refused > 0
+        load = Load(program, dialect, port, clients=clients, at_once=10, core=core, retry=retry, settle=0.05)
         try:
             yield load, seen
         finally:
@@ -196,3 +201,21 @@ async def test_compressed_frames_are_counted_unread(program: Path) -> None:
     assert "Sec-WebSocket-Extensions: permessage-deflate\r\n" in seen[0].request
     assert result["messages"] == 6
     assert "p50_ms" not in result
+
+
+async def test_a_client_that_is_to_come_back_does(program: Path) -> None:
+    """Where it is asked to, it repeats a handshake that failed until it is in, and counts the failures."""
+    go = asyncio.Event()
+
+    async def serve(client: Client) -> None:
+        await go.wait()
+        client.writer.write(frame(TEXT, message(0)))
+        await client.frame()
+
+    async with loaded(program, Dialect(), 4, serve, refused=3) as (load, seen):
+        async with asyncio.timeout(DEADLINE):
+            ready = await asyncio.to_thread(load.ready)
+        assert (ready["established"], ready["failed"], len(seen)) == (4, 3, 7)
+        await asyncio.to_thread(load.count, 4, 0.3, range(1))
+        go.set()
+        assert (await asyncio.to_thread(load.result))["messages"] == 4
