@@ -217,6 +217,7 @@ class Node:
             self.refusals,
             keepalive,
             Turn(self._loop),
+            compresses=self.settings.ws_compression,
             state={"node": self},
             connections=server.server_state.connections,
             tasks=server.server_state.tasks,

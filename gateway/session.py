@@ -11,6 +11,7 @@ from typing import Any, assert_never
 import structlog
 from msgspec import UNSET, UnsetType
 
+from gateway.broadcast.compression import Window
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.replays import Allowance, FellBehind
@@ -94,7 +95,14 @@ class Session:
         self.client_id = f"client_{number}_{int(time.time())}"
         self.subscriptions: set[str] = set()
         self.form = Form.live(binary=binary, meta=meta)
-        self.outbox = Outbox(socket, messages=outbox_messages, size=outbox_bytes, close_slow=self._close_slow)
+        deflate = socket.deflate
+        self.outbox = Outbox(
+            socket,
+            messages=outbox_messages,
+            size=outbox_bytes,
+            close_slow=self._close_slow,
+            window=None if deflate is None else Window(deflate.bits, takeover=deflate.takeover),
+        )
         self._socket = socket
         self._endpoint = endpoint
         self._number = number

@@ -1,7 +1,8 @@
 """Cohort: the sessions that want the same bytes.
 
 What arrives in one turn of the event loop becomes one buffer per cohort, built once and written once per session. The
-frames on the wire, and their order, are the same as if every update had been written by itself.
+frames on the wire, and their order, are the same as if every update had been written by itself. Of a buffer there are
+up to three sorts: plain, each frame compressed by itself, and the cohort's stream (see `compression`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,17 @@ from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple, Protocol
 
+from gateway.broadcast.compression import Stream, Streams, Window
 from gateway.frames import Buffer, Form, Frame, join
+
+_PLAIN, _SHARED = 0, 16  # sorts of buffers; between them, the bits of a window for which each frame is compressed alone
 
 
 class Receiver(Protocol):
     """What a cohort needs of an outbox."""
+
+    window: Window | None
+    """None where compression was not negotiated."""
 
     def offer(self, buffer: Buffer) -> None:
         """Send `buffer` after all before it. Never waits."""
@@ -35,16 +42,22 @@ class Cohort:
     round that was cut into slices, the last may find more frames than the first, and gets them in one buffer.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, streams: Streams) -> None:
         self.wanted = wanted
         self.size = 0
         """Bytes of the frames that are kept."""
+        self.sharers = 0
+        """How many receivers can read a stream."""
         self._marks: dict[Receiver, int] = {}  # a dict for its order: who came first is served first
         self._frames: list[Frame] = []
         self._first = 0
         self._round: Iterator[Receiver] | None = None
         self._began = 0
-        self._buffers: dict[int, list[Buffer]] = {}
+        self._buffers: dict[tuple[int, int], list[Buffer]] = {}  # by the mark and the sort
+        self._streams = streams
+        self._stream: Stream | None = None
+        self._position = 0
+        self._positions: list[int] = []  # where each frame begins
 
     def __len__(self) -> int:
         """How many receivers there are."""
@@ -57,15 +70,30 @@ class Cohort:
     def enter(self, receiver: Receiver) -> None:
         """Give `receiver` every frame that is added from now on."""
         self._marks[receiver] = self._head
+        window = receiver.window
+        if window is not None:
+            window.restart()
+            self.sharers += window.shares
 
     def leave(self, receiver: Receiver) -> None:
         """Give `receiver` what was added before, and nothing from now on."""
         self.give(receiver)
         del self._marks[receiver]
+        window = receiver.window
+        if window is not None and window.shares:
+            self.sharers -= 1
+            if not self.sharers:
+                self._streams.release(self)
+                self.end_stream()
 
     def add(self, frame: Frame) -> None:
         """Add a frame, for `deliver` to give to everybody."""
+        if not self._frames and self._stream is None and self.sharers and self._streams.take(self):
+            self._stream = Stream(self._first, self._position)
         self._frames.append(frame)
+        self._positions.append(self._position)
+        if frame.compressible:
+            self._position += frame.size
         self.size += len(frame.wire)
         self._buffers.clear()
 
@@ -86,10 +114,7 @@ class Cohort:
                         return given
             self._round = None
             if self._began == self._head:
-                self._first = self._head
-                self._frames.clear()
-                self._buffers.clear()
-                self.size = 0
+                self._forget()
                 break
         return given
 
@@ -99,9 +124,58 @@ class Cohort:
         if mark is None or mark == head:
             return False
         self._marks[receiver] = head
-        buffers = self._buffers.get(mark)
-        if buffers is None:
-            buffers = self._buffers[mark] = join(self._frames[mark - self._first :])
-        for buffer in buffers:
-            receiver.offer(buffer)
+        window = receiver.window
+        if window is None:
+            for buffer in self._made(mark, _PLAIN):
+                receiver.offer(buffer)
+            return True
+        while mark < head:
+            for buffer in self._made(mark, self._sort(window, mark)):
+                receiver.offer(buffer)
+                mark += len(buffer.frames)
+                if window.since is None:  # it skipped that: what was built on it can't be read any more
+                    break
         return True
+
+    def end_stream(self) -> None:
+        """Go on with frames that are compressed each by itself."""
+        self._stream = None
+        self._buffers.clear()
+
+    def _sort(self, window: Window, mark: int) -> int:
+        """The sort of buffer for a client with that window."""
+        position = self._positions[mark - self._first]
+        if window.since is None:
+            window.since = position
+        if window.shares and self._stream is not None and self._stream.fits(window.since, position):
+            return _SHARED
+        return window.bits
+
+    def _made(self, mark: int, sort: int) -> list[Buffer]:
+        """All frames from `mark` on, in buffers of that sort."""
+        buffers = self._buffers.get((mark, sort))
+        if buffers is None:
+            frames = self._frames[mark - self._first :]
+            if sort == _PLAIN:
+                buffers = join(frames)
+            elif sort == _SHARED:
+                assert self._stream is not None
+                self._stream.add(self._frames[self._stream.head - self._first :])
+                buffers = join(frames, self._stream.since(mark))
+            else:
+                buffers = join(frames, [frame.alone(sort) for frame in frames])
+            self._buffers[mark, sort] = buffers
+        return buffers
+
+    def _forget(self) -> None:
+        """Drop the frames: everybody has been given them."""
+        self._first = self._head
+        self._frames.clear()
+        self._positions.clear()
+        self._buffers.clear()
+        self.size = 0
+        if self._stream is not None:
+            if self._stream.head == self._first:
+                self._stream.forget()
+            else:  # nobody could read it: a new one begins with the next frame, which all can read
+                self._stream = None

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from gateway.broadcast.cohorts import Cohort, Wanted
+from gateway.broadcast.compression import STREAMS, Streams
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.recent import Recent
 from gateway.broadcast.replays import Replays
@@ -29,16 +30,27 @@ class Hub:
     """The subscribers and the newest updates of every service."""
 
     def __init__(
-        self, services: Iterable[str], recent_length: int, metrics: GatewayMetrics, *, kept: int, joins: bool = True
+        self,
+        services: Iterable[str],
+        recent_length: int,
+        metrics: GatewayMetrics,
+        *,
+        kept: int,
+        joins: bool = True,
+        streams: int = STREAMS,
+        writes: int = _SLICE,
     ) -> None:
         """A cohort keeps at most `kept` bytes for a later slice; beyond, its round is finished at once.
 
-        Without `joins` every update is written by itself, as soon as it comes.
+        Without `joins` every update is written by itself, as soon as it comes. At most `streams` cohorts have a stream
+        of compressed updates. There are at most `writes` in one turn of the loop.
         """
         self.recent = {service: Recent(recent_length) for service in services}
         self.replays = Replays(metrics)
         self._metrics = metrics
         self._kept = kept if joins else -1
+        self._writes = writes
+        self._streams = Streams(streams)
         self._cohorts: dict[Wanted, Cohort] = {}
         self._wanting: dict[str, dict[Cohort, None]] = {service: {} for service in self.recent}
         self._places: dict[Outbox, Cohort] = {}
@@ -52,6 +64,11 @@ class Hub:
     def cohorts(self) -> int:
         """How many groups of subscribers want the same bytes."""
         return len(self._cohorts)
+
+    @property
+    def streams(self) -> int:
+        """How many of them have a stream of compressed updates."""
+        return len(self._streams)
 
     def want(self, subscriber: Subscriber, services: Collection[str]) -> None:
         """Send these services to the subscriber from now on, in its form, and no others."""
@@ -119,7 +136,7 @@ class Hub:
             self._failed.set()
 
     def _deliver_slice(self) -> None:
-        left = _SLICE
+        left = self._writes
         while self._due:
             cohort = next(iter(self._due))
             del self._due[cohort]
@@ -131,7 +148,7 @@ class Hub:
         self._scheduled = False
 
     def _open(self, wanted: Wanted) -> Cohort:
-        cohort = self._cohorts[wanted] = Cohort(wanted)
+        cohort = self._cohorts[wanted] = Cohort(wanted, self._streams)
         for service in wanted.services:
             self._wanting[service][cohort] = None
         return cohort

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.broadcast.compression import Window
 from gateway.frames import Buffer
 
 
@@ -31,10 +32,33 @@ class FrameSocket(Protocol):
 class Outbox:
     """Frames on their way to one client."""
 
-    __slots__ = ("_close_slow", "_closed", "_count", "_drained", "_messages", "_most", "_socket", "_waiting", "size")
+    __slots__ = (
+        "_close_slow",
+        "_closed",
+        "_count",
+        "_drained",
+        "_messages",
+        "_most",
+        "_socket",
+        "_waiting",
+        "size",
+        "window",
+    )
 
-    def __init__(self, socket: FrameSocket, *, messages: int, size: int, close_slow: Callable[[int], None]) -> None:
-        """Up to `messages` frames and `size` bytes wait; beyond, `close_slow` is called once, with their number."""
+    def __init__(
+        self,
+        socket: FrameSocket,
+        *,
+        messages: int,
+        size: int,
+        close_slow: Callable[[int], None],
+        window: Window | None = None,
+    ) -> None:
+        """Up to `messages` frames and `size` bytes wait; beyond, `close_slow` is called once, with their number.
+
+        `window` is that of a client that negotiated compression.
+        """
+        self.window = window
         self._socket = socket
         self._messages = messages
         self._most = size

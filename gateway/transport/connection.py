@@ -23,6 +23,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from gateway.frames import Buffer
+from gateway.transport.extensions import Deflate
 from gateway.transport.keepalive import STALLED, Keepalive
 from gateway.transport.refusals import Refusals
 from gateway.transport.turn import Turn
@@ -68,6 +69,7 @@ class Shared:
     refusals: Refusals
     keepalive: Keepalive
     turn: Turn
+    compresses: bool = False
     state: dict[str, Any] = field(default_factory=dict)
     connections: set[Any] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -90,6 +92,7 @@ class Connection(asyncio.Protocol):
         "_shared",
         "client",
         "conn",
+        "deflate",
         "gone",
         "loop",
         "ready",
@@ -103,6 +106,8 @@ class Connection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self.client: Client | None = None
         self.conn = conn
+        self.deflate: Deflate | None = None
+        """What was negotiated; None for a client without compression."""
         self.ready = True
         """Whether the socket takes frames now: the connection is open, and the kernel has all that was written."""
         self.gone = False

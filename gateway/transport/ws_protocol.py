@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, cast
 
+from websockets.datastructures import Headers
 from websockets.frames import CloseCode as ClosedFor
 from websockets.frames import Frame as ReceivedFrame
 from websockets.frames import Opcode
@@ -20,6 +21,7 @@ from websockets.server import ServerProtocol
 
 from gateway.messages.faults import MAX_MESSAGE_BYTES, CloseCode
 from gateway.transport.connection import Client, Connection, Shared
+from gateway.transport.extensions import agree, inflation
 from gateway.transport.opening import Opening
 
 _PIECE = 1_024  # bytes that are parsed before the budget is checked: 170 of the smallest frames, half a millisecond
@@ -79,6 +81,7 @@ class FrameProtocol(Connection):
             self.conn.send_response(response)
             self._refuse(b"".join(self.conn.data_to_send()))
             return
+        self._agree(event.headers, response.headers)
         opening = Opening(self, event, response)
         scope = opening.scope(self._shared.state, client=self._peer, server=server)
         answering = cast(Coroutine[Any, Any, None], self._shared.app(scope, opening.receive, opening.send))
@@ -86,6 +89,13 @@ class FrameProtocol(Connection):
         self._shared.tasks.add(task)
         task.add_done_callback(self._shared.tasks.discard)
         task.add_done_callback(opening.end)
+
+    def _agree(self, request: Headers, answer: Headers) -> None:
+        """Negotiate compression."""
+        self.deflate = agree(request.get_all("Sec-WebSocket-Extensions")) if self._shared.compresses else None
+        if self.deflate is not None:
+            self.conn.extensions = [inflation()]
+            answer["Sec-WebSocket-Extensions"] = self.deflate.answer
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer, at most 16 KiB."""

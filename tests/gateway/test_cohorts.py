@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.broadcast.cohorts import Cohort, Wanted
+from gateway.broadcast.compression import Streams
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.frames import Buffer, Form, Frame, Update, join
@@ -22,6 +23,8 @@ FORMS = (Form.TEXT, Form.TEXT_META, Form.PACKED)
 
 class Receiver:
     """Notes what it is given, and in how many writes."""
+
+    window = None
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
@@ -59,6 +62,10 @@ def new_hub(**options: Any) -> Hub:
     return Hub(SERVICES, 100, GatewayMetrics(open_registry()), **({"kept": 1 << 20} | options))
 
 
+def new_cohort() -> Cohort:
+    return Cohort(Wanted(Form.TEXT, frozenset(SERVICES)), Streams())
+
+
 def update(service: str, seq: int, size: int = 0) -> Update:
     return Update(Envelope(service, "update", {"n": seq, "pad": "x" * size}, "t", "e", seq), b"")
 
@@ -81,7 +88,7 @@ def test_frames_are_joined_in_order_up_to_what_a_transport_holds() -> None:
 
 def test_a_round_that_is_cut_into_slices_gives_everybody_everything_once() -> None:
     """Who comes late in a round gets what was added meanwhile in the same write; who came early gets it after."""
-    cohort, some = Cohort(Wanted(Form.TEXT, frozenset(SERVICES))), frames(3)
+    cohort, some = new_cohort(), frames(3)
     everybody = [Receiver() for _ in range(5)]
     for receiver in everybody:
         cohort.enter(receiver)
@@ -97,7 +104,7 @@ def test_a_round_that_is_cut_into_slices_gives_everybody_everything_once() -> No
 
 def test_leaving_gives_what_was_added_before() -> None:
     """A receiver that leaves between an update and its delivery has it, and nothing after."""
-    cohort, some, receiver = Cohort(Wanted(Form.TEXT, frozenset(SERVICES))), frames(2), Receiver()
+    cohort, some, receiver = new_cohort(), frames(2), Receiver()
     cohort.enter(receiver)
     cohort.add(some[0])
     cohort.leave(receiver)
