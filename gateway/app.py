@@ -29,6 +29,9 @@ from shared.settings import Settings
 JSON, MSGPACK = "json", "msgpack"
 """The subprotocols: text frames with JSON, which need no subprotocol, and binary frames with MessagePack."""
 
+ROUTES = (*rest.ROUTES, *snapshot.ROUTES, *archive.ROUTES, *docs.ROUTES)
+"""The HTTP API."""
+
 
 class AppPort(rest.RestPort, snapshot.SnapshotPort, archive.HistoryPort, Protocol):
     """What requests ask of the node that they reach. The node imports this module, and not the other way round."""
@@ -69,12 +72,7 @@ def create_app(node: AppPort) -> ASGIApp:
         yield {"node": node}
 
     http = Starlette(
-        routes=[
-            *rest.ROUTES,
-            *snapshot.ROUTES,
-            *archive.ROUTES,
-            *docs.ROUTES,
-        ],
+        routes=ROUTES,
         # The API is public and without cookies: any website may read it, as any may open a WebSocket.
         middleware=[
             Middleware(

@@ -13,7 +13,7 @@ from typing import Protocol
 STALLED = 10.0
 """Seconds without progress, while something waits for the client, after which it counts as stalled."""
 
-_LOOK = 5.0  # s between two looks at a connection: a stalled one is closed after 10 to 15 s
+LOOK = 5.0  # s between two looks at a connection: a stalled one is closed after 10 to 15 s
 _SLICE = 500  # connections per turn of the loop, about a millisecond
 
 
@@ -32,7 +32,7 @@ class Keepalive:
         """A ping every `interval` seconds; its pong within `timeout` seconds."""
         self.interval = interval
         self.timeout = timeout
-        self._every = min(_LOOK, interval / 4, timeout / 4)
+        self._every = min(LOOK, interval / 4, timeout / 4)
 
     async def run(self, connections: Callable[[], Sequence[Watched]]) -> None:
         """Look at those that `connections` returns, again and again, until cancelled."""

@@ -25,8 +25,8 @@ from gateway.transport.extensions import agree, inflation
 from gateway.transport.opening import Opening
 
 _PIECE = 1_024  # bytes that are parsed before the budget is checked: 170 of the smallest frames, half a millisecond
-_FRAMES = 256.0  # control frames and fragments at once: 8 KiB in parts of 32 bytes
-_FRAMES_A_SECOND = 64.0  # of them; a lawful client sends one pong in 20 s
+FRAMES = 256.0  # control frames and fragments at once: 8 KiB in parts of 32 bytes
+FRAMES_A_SECOND = 64.0  # of them; a lawful client sends one pong in 20 s
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _REASONS = {1002: "protocol", 1007: "not_utf8", 1009: "too_big"}  # how the peer broke the protocol, in metrics
 
@@ -54,7 +54,7 @@ class FrameProtocol(Connection):
         self._part_is_text = False
         self._held: deque[tuple[str | bytes, int]] | None = None  # messages that wait for the session
         self._unread = b""  # bytes that wait for their turn; the transport reads nothing meanwhile
-        self._frames_left, self._frames_at = _FRAMES, self.loop.time()
+        self._frames_left, self._frames_at = FRAMES, self.loop.time()
 
     def serve(self, client: Client) -> None:
         """Pass to `client` whatever is received from now on, and before."""
@@ -208,7 +208,7 @@ class FrameProtocol(Connection):
     def _afford(self) -> bool:
         """Charge a control frame or a fragment. Returns whether the connection goes on."""
         now = self.loop.time()
-        left = min(_FRAMES, self._frames_left + (now - self._frames_at) * _FRAMES_A_SECOND) - 1
+        left = min(FRAMES, self._frames_left + (now - self._frames_at) * FRAMES_A_SECOND) - 1
         self._frames_left, self._frames_at = left, now
         if self.gone:
             return False
