@@ -19,12 +19,13 @@ from gateway.endpoints import ENDPOINTS
 from gateway.history import archive
 from gateway.http import rest, snapshot
 from gateway.messages.http import FailureData
-from gateway.session import Session
+from gateway.session import Session, SessionPort
 from gateway.transport.opening import EXTENSION
 from gateway.transport.refusals import Refusals
 from gateway.transport.ws_protocol import FrameProtocol
-from shared.metrics import GatewayMetrics
-from shared.settings import Settings
+
+ROUTES = (*rest.ROUTES, *snapshot.ROUTES, *archive.ROUTES, *docs.ROUTES)
+"""What is served over HTTP. WebSocket endpoints need no routes: `ENDPOINTS` has their paths."""
 
 JSON, MSGPACK = "json", "msgpack"
 """The subprotocols: text frames with JSON, which need no subprotocol, and binary frames with MessagePack."""
@@ -33,11 +34,9 @@ ROUTES = (*rest.ROUTES, *snapshot.ROUTES, *archive.ROUTES, *docs.ROUTES)
 """The HTTP API."""
 
 
-class AppPort(rest.RestPort, snapshot.SnapshotPort, archive.HistoryPort, Protocol):
+class AppPort(SessionPort, rest.RestPort, snapshot.SnapshotPort, archive.HistoryPort, Protocol):
     """What requests ask of the node that they reach. The node imports this module, and not the other way round."""
 
-    settings: Settings
-    metrics: GatewayMetrics
     refusals: Refusals
 
     @property
@@ -51,10 +50,6 @@ class AppPort(rest.RestPort, snapshot.SnapshotPort, archive.HistoryPort, Protoco
 
     def add(self, session: Session) -> None:
         """Count `session` until it is removed."""
-        ...
-
-    def remove(self, session: Session) -> None:
-        """The session has ended."""
         ...
 
 
@@ -116,17 +111,12 @@ async def connect(websocket: WebSocket) -> None:
     subprotocol = next((name for name in offered if name in (JSON, MSGPACK)), None)
     binary = subprotocol == MSGPACK
     session = Session(
+        node,
         cast(FrameProtocol, websocket.scope["extensions"][EXTENSION]),
         endpoint,
         number,
-        hub=node.hub,
-        presence=node.presence,
-        metrics=node.metrics,
-        outbox_messages=node.settings.outbox_messages,
-        outbox_bytes=node.settings.outbox_bytes,
         binary=binary,
         meta=binary or websocket.query_params.get("meta") in ("1", "true"),
-        on_end=node.remove,
         address=_address(websocket),
     )
     await websocket.accept(subprotocol=subprotocol)

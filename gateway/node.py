@@ -24,14 +24,15 @@ from gateway.broadcast.relay import Relay
 from gateway.history.archive import Archive
 from gateway.messages.faults import CloseCode
 from gateway.session import Session
-from gateway.transport.connection import Shared
 from gateway.transport.http_protocol import HttpProtocol
 from gateway.transport.keepalive import Keepalive
-from gateway.transport.listener import BACKLOG, Listener, connections_within
+from gateway.transport.listener import Listener, connections_within, listen
 from gateway.transport.proxies import TrustedProxies
 from gateway.transport.refusals import Refusals
+from gateway.transport.shared import Shared
 from gateway.transport.turn import Turn
 from gateway.transport.ws_protocol import FrameProtocol
+from gateway.waiting import Waiting
 from shared.bus import Subscription, open_redis
 from shared.bus.presence import Presence
 from shared.catalog import CHANNEL_NAMES
@@ -44,9 +45,6 @@ from shared.settings import Settings
 log = structlog.get_logger()
 
 _STEP = 0.01  # s between closes of a drain; finer steps would only wake the loop more often
-_UNSENT_BYTES = (
-    131_072  # that the kernel takes for a client that reads slowly, two full writes; the outbox has the rest
-)
 _CLOSING = 5  # s for clients to answer our close frame; then the server stops anyway
 
 
@@ -109,6 +107,8 @@ class Node:
         self.name = secrets.token_hex(6)
         self.registry = open_registry()
         self.metrics = GatewayMetrics(self.registry)
+        self.waiting = Waiting(settings.waiting_bytes)
+        self.metrics.waiting.set_function(lambda: self.waiting.used)
         self.refusals = Refusals(self.metrics.refused)
         self.websockets: Shared
         """What all WebSocket connections share; made when the node runs."""
@@ -189,20 +189,7 @@ class Node:
 
     def bind(self) -> socket.socket:
         """Listen on the host and port of the settings. Raises OSError where that is not possible."""
-        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
-        # With IPPROTO_TCP, asyncio sets TCP_NODELAY on accepted connections. With the 0 of socket.create_server it
-        # does not, and replies wait 40 ms for an acknowledgement (Nagle).
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-            listener.bind((self.settings.host, self.settings.port))
-            listener.listen(BACKLOG)
-        except OSError:
-            listener.close()
-            raise
-        listener.setblocking(False)
+        listener = listen(self.settings.host, self.settings.port)
         self.port = listener.getsockname()[1]
         return listener
 
@@ -217,6 +204,7 @@ class Node:
             self.refusals,
             keepalive,
             Turn(self._loop),
+            self.waiting,
             compresses=self.settings.ws_compression,
             state={"node": self},
             connections=server.server_state.connections,

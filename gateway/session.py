@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 import structlog
 from msgspec import UNSET, UnsetType
@@ -35,15 +35,31 @@ from gateway.messages.message import Notice
 from gateway.messages.notices import WELCOMES, ConnectionEstablished, ErrorData, Statistics
 from gateway.protocol import BYTES_PER_TOKEN, CommandRate, id_of, notice, parse_command
 from gateway.transport.ws_protocol import FrameProtocol
+from gateway.waiting import Waiting
 from shared.bus import Position
 from shared.bus.presence import ClientRecord, Presence
 from shared.metrics import GatewayMetrics
+from shared.settings import Settings
 from shared.timestamps import now_iso
 
 log = structlog.get_logger()
 
 _AHEAD = 2.0  # s to wait for an update that the client has received from another gateway; the bus takes milliseconds
 _UNREAD_BYTES = 65_536  # that wait for a client; more, and its commands wait, too, so that replies can't pile up
+
+
+class SessionPort(Protocol):
+    """What a session needs of the node."""
+
+    hub: Hub
+    presence: Presence
+    metrics: GatewayMetrics
+    waiting: Waiting
+    settings: Settings
+
+    def remove(self, session: Session) -> None:
+        """The session has ended."""
+        ...
 
 
 class Session:
@@ -59,8 +75,8 @@ class Session:
         "_hub",
         "_last_activity",
         "_metrics",
+        "_node",
         "_number",
-        "_on_end",
         "_presence",
         "_rate",
         "_recovery",
@@ -73,45 +89,41 @@ class Session:
 
     def __init__(
         self,
+        node: SessionPort,
         socket: FrameProtocol,
         endpoint: Endpoint,
         number: int,
         *,
-        hub: Hub,
-        presence: Presence,
-        metrics: GatewayMetrics,
-        outbox_messages: int,
-        outbox_bytes: int,
         binary: bool,
         meta: bool,
-        on_end: Callable[[Session], None],
         address: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`number` is unique in the cluster; `binary` (MessagePack) and `meta` are what the client opted into.
 
-        `on_end` is called once, when the connection has ended. `address` is the address of the client, for the log.
+        `address` is the address of the client, for the log.
         """
         self.client_id = f"client_{number}_{int(time.time())}"
         self.subscriptions: set[str] = set()
         self.form = Form.live(binary=binary, meta=meta)
-        deflate = socket.deflate
+        limits, deflate = node.settings, socket.deflate
         self.outbox = Outbox(
             socket,
-            messages=outbox_messages,
-            size=outbox_bytes,
+            messages=limits.outbox_messages,
+            size=limits.outbox_bytes,
             close_slow=self._close_slow,
+            budget=node.waiting,
             window=None if deflate is None else Window(deflate.bits, takeover=deflate.takeover),
         )
+        self._node = node
         self._socket = socket
         self._endpoint = endpoint
         self._number = number
-        self._hub = hub
-        self._presence = presence
-        self._metrics = metrics
+        self._hub = node.hub
+        self._presence = node.presence
+        self._metrics = node.metrics
         self._binary = binary
         self._address = address
-        self._on_end = on_end
         self._rate = CommandRate(clock)
         self._connected_at = self._last_activity = now_iso()
         self._recovery: asyncio.Task[None] | None = None
@@ -147,6 +159,13 @@ class Session:
         """The client takes nothing of what waits for it."""
         self._close_slow(self.outbox.close())
 
+    def crowded_out(self) -> None:
+        """The gateway needs the memory of what waits for this client."""
+        dropped = self.outbox.close()
+        self._metrics.dropped.inc(dropped)
+        log.info("client closed for its memory", client_id=self.client_id, address=self._address, dropped=dropped)
+        self.close(CloseCode.SLOW, "too much waits: reconnect, with `since` to get what was missed")
+
     def lost(self) -> None:
         """The connection has ended."""
         self._closing = True  # a drain that comes later closes nothing here
@@ -155,7 +174,7 @@ class Session:
             self._recovery.cancel()
         self._hub.want(self, ())
         self._presence.drop(self.client_id)
-        self._on_end(self)
+        self._node.remove(self)
 
     def close(self, code: CloseCode, reason: str) -> None:
         """End the connection. What waits in the outbox is dropped."""

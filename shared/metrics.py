@@ -67,6 +67,9 @@ class GatewayMetrics:
         self.cohorts = Gauge(
             "coinwire_gateway_cohorts", "Groups of connections that want the same bytes", registry=registry
         )
+        self.waiting = Gauge(
+            "coinwire_gateway_waiting_bytes", "Bytes that wait for clients or from them", registry=registry
+        )
         self.accepted = counter("accepted", "Connections accepted", "endpoint")
         refused = ("bad request", "draining", "full", "late", "not ready", "too large", "unknown path", "version")
         self.refused = counter("refused", "Requests refused", "reason", starts=refused)

@@ -14,9 +14,10 @@ from typing import Protocol
 
 from gateway.broadcast.compression import Window
 from gateway.frames import Buffer
+from gateway.waiting import Holder, Waiting
 
 
-class FrameSocket(Protocol):
+class FrameSocket(Holder, Protocol):
     """The socket: accepts whole frames, and states whether it accepts more."""
 
     @property
@@ -33,6 +34,7 @@ class Outbox:
     """Frames on their way to one client."""
 
     __slots__ = (
+        "_budget",
         "_close_slow",
         "_closed",
         "_count",
@@ -52,12 +54,14 @@ class Outbox:
         messages: int,
         size: int,
         close_slow: Callable[[int], None],
+        budget: Waiting,
         window: Window | None = None,
     ) -> None:
         """Up to `messages` frames and `size` bytes wait; beyond, `close_slow` is called once, with their number.
 
-        `window` is that of a client that negotiated compression.
+        They count against the `budget` of all that waits. `window` is that of a client that negotiated compression.
         """
+        self._budget = budget
         self.window = window
         self._socket = socket
         self._messages = messages
@@ -82,6 +86,7 @@ class Outbox:
         self._waiting.append(buffer)
         self._count += len(buffer.frames)
         self.size += len(buffer.wire)
+        self._budget.hold(self._socket, buffer)
         if self._count > self._messages or self.size > self._most:
             self._close_slow(self.close())
 
@@ -91,6 +96,7 @@ class Outbox:
             buffer = self._waiting.popleft()
             self._count -= len(buffer.frames)
             self.size -= len(buffer.wire)
+            self._budget.release(self._socket, buffer)
             self._socket.write_buffer(buffer)
         if not self._waiting:
             self._forget()
@@ -110,8 +116,10 @@ class Outbox:
         return dropped
 
     def _forget(self) -> None:
-        self._waiting = None
+        waiting, self._waiting = self._waiting, None
         self._count = self.size = 0
+        for buffer in waiting or ():
+            self._budget.release(self._socket, buffer)
         if self._drained is not None:
             if not self._drained.done():
                 self._drained.set_result(None)

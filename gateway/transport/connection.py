@@ -11,12 +11,10 @@ import fcntl
 import random
 import sys
 import termios
-from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Protocol, cast
+from typing import cast
 
 import structlog
-from starlette.types import ASGIApp
 from websockets.frames import CloseCode as ClosedFor
 from websockets.http11 import Response
 from websockets.protocol import OPEN
@@ -24,55 +22,14 @@ from websockets.server import ServerProtocol
 
 from gateway.frames import Buffer
 from gateway.transport.extensions import Deflate
-from gateway.transport.keepalive import STALLED, Keepalive
-from gateway.transport.refusals import Refusals
-from gateway.transport.turn import Turn
-from shared.metrics import GatewayMetrics
+from gateway.transport.keepalive import STALLED
+from gateway.transport.shared import Client, Shared
 
 log = structlog.get_logger()
 
 _LINGER = 3.0  # s for a close frame and its answer to cross a working network; then the socket is cut
+_FAREWELL = 65_536  # bytes that may wait for a client that is closed for the memory that it takes
 _READ_BYTES = 16_384  # per read of the transport
-
-
-class Client(Protocol):
-    """Who answers the messages of a connection: its session."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether the next message has to wait."""
-        ...
-
-    def received(self, message: str | bytes, size: int) -> None:
-        """A whole message: text or binary, of `size` bytes."""
-        ...
-
-    def ready(self) -> None:
-        """The socket accepts frames again."""
-        ...
-
-    def stalled(self) -> None:
-        """The client takes nothing of what waits for it."""
-        ...
-
-    def lost(self) -> None:
-        """The connection ends. Called once."""
-        ...
-
-
-@dataclass
-class Shared:
-    """What all WebSocket connections of a gateway share. `app` answers handshakes, with `state` in their scope."""
-
-    app: ASGIApp
-    metrics: GatewayMetrics
-    refusals: Refusals
-    keepalive: Keepalive
-    turn: Turn
-    compresses: bool = False
-    state: dict[str, Any] = field(default_factory=dict)
-    connections: set[Any] = field(default_factory=set)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 class Connection(asyncio.Protocol):
@@ -88,6 +45,7 @@ class Connection(asyncio.Protocol):
         "_ping_at",
         "_pinged",
         "_read_at",
+        "_rest",
         "_sent",
         "_shared",
         "client",
@@ -118,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._corked: list[bytes] | None = None  # what is written together with what comes next
         self._cut: asyncio.TimerHandle | None = None
         now = self.loop.time()
+        self._rest = 0  # bytes that count as waiting: here, and in the incoming half
         self._sent = self._acked = 0  # bytes
         self._moved_at = now  # when nothing waited for the peer, or it took something
         self._read_at = -inf  # when it took something of what waited
@@ -138,6 +97,11 @@ class Connection(asyncio.Protocol):
 
     def go_on(self) -> None:
         """Read what waited: the session is less busy than it was."""
+        raise NotImplementedError
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes that the peer has sent, and that wait here."""
         raise NotImplementedError
 
     # Writing.
@@ -222,9 +186,11 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The kernel takes no more."""
         self.ready = False
+        self._count()
 
     def resume_writing(self) -> None:
         """The kernel has taken everything."""
+        self._count()
         if self.gone:
             return
         self.ready = True
@@ -243,6 +209,7 @@ class Connection(asyncio.Protocol):
         """The socket is gone."""
         self._shared.connections.discard(self)
         self._end()
+        self._shared.waiting.change(self, -self._rest)
         if self._cut is not None:
             self._cut.cancel()
             self._cut = None
@@ -288,6 +255,25 @@ class Connection(asyncio.Protocol):
         except OSError:  # not Linux
             return 0
         return int.from_bytes(size, sys.byteorder)
+
+    # Memory.
+
+    def _count(self) -> None:
+        """Count what waits here against the budget of the gateway."""
+        rest = self.transport.get_write_buffer_size() + self.unfinished
+        if rest != self._rest:
+            more, self._rest = rest - self._rest, rest
+            self._shared.waiting.change(self, more)
+
+    def give_up(self) -> None:
+        """End the connection, for its memory."""
+        if self.client is not None:
+            self.client.crowded_out()
+        self._end()
+        if self.transport.get_write_buffer_size() > _FAREWELL:  # its close frame is behind that
+            self.transport.abort()
+        else:
+            self._cut_later()
 
     # The end.
 

@@ -19,12 +19,32 @@ log = structlog.get_logger()
 
 BACKLOG = 2048  # connections that the kernel queues while the loop broadcasts; it refuses more
 _PER_TURN = 16  # connections accepted per turn of the loop: 5 ms of it
+_UNSENT_BYTES = 131_072  # that the kernel takes for a client that reads slowly: two writes
 _PAUSE = 0.05  # s until a full process looks again whether a connection has ended; the kernel queues meanwhile
 CALM = 10.0  # s without a pause until "accepting again" is logged: a storm of clients that come and go is one event
 _OWN_FILES = 64  # files besides connections: Redis, the database, lookups, the loop's own; 30 in use when busy
 _UNLIMITED = 1_048_576  # Linux' own maximum of files per process; without a limit, memory ends first
 _HTTP_SHARE = 8  # one connection of so many is kept for HTTP, so that a full gateway still answers health checks
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; `port` 0 picks a free one. Raises OSError where that is not possible."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With IPPROTO_TCP, asyncio sets TCP_NODELAY on accepted connections. With the 0 of socket.create_server it
+    # does not, and replies wait 40 ms for an acknowledgement (Nagle).
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # accepted sockets inherit it
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    listening.setblocking(False)
+    return listening
 
 
 def raise_file_limit() -> int:

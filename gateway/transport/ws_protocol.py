@@ -20,13 +20,15 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from gateway.messages.faults import MAX_MESSAGE_BYTES, CloseCode
-from gateway.transport.connection import Client, Connection, Shared
+from gateway.transport.connection import Connection
 from gateway.transport.extensions import agree, inflation
 from gateway.transport.opening import Opening
+from gateway.transport.shared import Client, Shared
 
 _PIECE = 1_024  # bytes that are parsed before the budget is checked: 170 of the smallest frames, half a millisecond
 FRAMES = 256.0  # control frames and fragments at once: 8 KiB in parts of 32 bytes
 FRAMES_A_SECOND = 64.0  # of them; a lawful client sends one pong in 20 s
+_HELD_BYTES = 256  # that a message takes besides its text
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _REASONS = {1002: "protocol", 1007: "not_utf8", 1009: "too_big"}  # how the peer broke the protocol, in metrics
 
@@ -102,6 +104,7 @@ class FrameProtocol(Connection):
         if self._unread or (self.client is None and not self.gone):
             self._unread += data
             self.transport.pause_reading()
+            self._count()
         else:
             self._unread = data
             self._shared.turn.spend(self._read)
@@ -131,6 +134,14 @@ class FrameProtocol(Connection):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+        if self._rest or self._part is not None or self._unread:
+            self._count()
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes that the peer has sent, and that wait here."""
+        held = sum(size + _HELD_BYTES for _, size in self._held) if self._held else 0
+        return len(self._unread) + len(self._part or b"") + held
 
     def _parse(self) -> None:
         while self._pass_on() and self._unread:

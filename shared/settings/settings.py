@@ -97,6 +97,13 @@ class Settings(BaseSettings):
     ws_join_updates: bool = _setting(
         True, Group.GATEWAY, "write updates that arrive together in one write per client; false: one write per update"
     )
+    waiting_bytes: int = _setting(
+        268_435_456,
+        Group.GATEWAY,
+        "bytes that may wait for all clients together; beyond, the largest are closed",
+        unit="bytes",
+        ge=1_048_576,
+    )
     ws_compression: bool = _setting(False, Group.GATEWAY, "offer permessage-deflate to WebSocket clients")
     ws_ping_interval: float = _setting(
         20.0, Group.GATEWAY, "seconds between WebSocket pings to a client", unit="s", gt=0

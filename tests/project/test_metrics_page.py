@@ -139,8 +139,8 @@ def test_what_alerts_watch_is_there_from_the_start(
 
 
 def test_reasons_to_close_are_those_of_the_protocol(gateway: dict[str, Metric]) -> None:
-    """With those that the WebSocket protocol itself has: 1002, 1007, and 1011 for a missing pong."""
-    codes = {code.name.lower() for code in CloseCode} | {"protocol", "not_utf8", "no_pong"}
+    """With those that the WebSocket protocol itself has (1002, 1007, 1011), and the other cause of 1008."""
+    codes = {code.name.lower() for code in CloseCode} | {"protocol", "not_utf8", "no_pong", "failed", "flood"}
     assert gateway["coinwire_gateway_closed_total"].starts["reason"] == codes
 
 

@@ -43,7 +43,7 @@ from tests.places import ROOT
 from tests.project.test_reference import table
 
 PAGE = (ROOT / "docs" / "reference" / "protocol.md").read_text()
-APP = create_app(None)  # type: ignore[arg-type]  # routes and documents ask nothing of a node
+APP = create_app(None)  # type: ignore[arg-type]  # documents ask nothing of a node
 DEFAULTS = Settings(_env_file=None)  # type: ignore[call-arg]
 
 
@@ -176,6 +176,7 @@ def test_limits_are_those_of_the_code() -> None:
         "time in which a client takes nothing of what waits for it": f"{keepalive.STALLED:g} to "
         f"{keepalive.STALLED + keepalive.LOOK:g} s",
         "refused commands in a row": f"{REFUSALS_BEFORE_CLOSE}, without a pause of 2 s in between",
+        "bytes waiting for all clients of a gateway": f"{DEFAULTS.waiting_bytes // 2**20} MiB (`WAITING_BYTES`)",
         "updates waiting for a slow client": f"{DEFAULTS.outbox_messages} messages (`OUTBOX_MESSAGES`) or "
         f"{DEFAULTS.outbox_bytes // 2**20} MiB (`OUTBOX_BYTES`)",
         "updates kept for recovery": f"{DEFAULTS.history_length:,} per service (`HISTORY_LENGTH`)",

@@ -1,0 +1,60 @@
+"""What a WebSocket connection needs of others: its session, and what all connections of a gateway share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from starlette.types import ASGIApp
+
+from gateway.transport.keepalive import Keepalive
+from gateway.transport.refusals import Refusals
+from gateway.transport.turn import Turn
+from gateway.waiting import Waiting
+from shared.metrics import GatewayMetrics
+
+
+class Client(Protocol):
+    """Who answers the messages of a connection: its session."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the next message has to wait."""
+        ...
+
+    def received(self, message: str | bytes, size: int) -> None:
+        """A whole message: text or binary, of `size` bytes."""
+        ...
+
+    def ready(self) -> None:
+        """The socket accepts frames again."""
+        ...
+
+    def stalled(self) -> None:
+        """The client takes nothing of what waits for it."""
+        ...
+
+    def crowded_out(self) -> None:
+        """More waits for this client than for any other, and the gateway needs the memory."""
+        ...
+
+    def lost(self) -> None:
+        """The connection ends. Called once."""
+        ...
+
+
+@dataclass
+class Shared:
+    """What all WebSocket connections of a gateway share. `app` answers handshakes, with `state` in their scope."""
+
+    app: ASGIApp
+    metrics: GatewayMetrics
+    refusals: Refusals
+    keepalive: Keepalive
+    turn: Turn
+    waiting: Waiting
+    compresses: bool = False
+    state: dict[str, Any] = field(default_factory=dict)
+    connections: set[Any] = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)

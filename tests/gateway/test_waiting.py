@@ -1,0 +1,133 @@
+"""One budget for all that waits: counted once, and the largest is closed first."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.broadcast.outbox import Outbox
+from gateway.frames import Buffer, Frame
+from gateway.waiting import Waiting
+from shared.settings import Settings
+from tests.contract.conftest import running
+from tests.gateway.raw import code_of, connect
+from tests.waiting import until
+
+KIB = 1024
+
+
+class Held:
+    """A client that reads nothing."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self.gone = False
+        self.ready = False
+        self.outbox = Outbox(self, messages=10_000, size=1 << 30, close_slow=lambda _: None, budget=waiting)
+
+    def write_buffer(self, buffer: Buffer) -> None:
+        raise AssertionError(buffer)
+
+    def give_up(self) -> None:
+        self.gone = True
+        self.outbox.close()
+
+
+def frame(size: int) -> Frame:
+    return Frame(b"x" * (size - 4), binary=True)
+
+
+def test_what_waits_for_many_counts_once() -> None:
+    """A hundred clients that wait for the same buffer close nobody."""
+    waiting = Waiting(100 * KIB)
+    clients = [Held(waiting) for _ in range(100)]
+    shared = frame(60 * KIB)
+    for client in clients:
+        client.outbox.offer(shared)
+    assert waiting.used == 60 * KIB
+    assert not any(client.gone for client in clients)
+    for client in clients[1:]:
+        client.give_up()
+    assert waiting.used == 60 * KIB
+    clients[0].give_up()
+    assert waiting.used == 0
+
+
+def test_the_largest_is_closed_first_and_no_more_than_needed() -> None:
+    """Who made the budget overflow is not closed if another takes more."""
+    waiting = Waiting(100 * KIB)
+    small, large, last = Held(waiting), Held(waiting), Held(waiting)
+    small.outbox.offer(frame(20 * KIB))
+    large.outbox.offer(frame(60 * KIB))
+    last.outbox.offer(frame(30 * KIB))
+    assert [each.gone for each in (small, large, last)] == [False, True, False]
+    assert waiting.used == 50 * KIB
+
+
+def test_what_only_one_has_counts_too() -> None:
+    """Bytes that are no buffer, such as unfinished messages."""
+    waiting = Waiting(100 * KIB)
+    reader, sender = Held(waiting), Held(waiting)
+    reader.outbox.offer(frame(50 * KIB))
+    waiting.change(sender, 40 * KIB)
+    assert waiting.used == 90 * KIB
+    waiting.change(sender, 20 * KIB)
+    assert sender.gone
+    assert not reader.gone
+    waiting.change(sender, -60 * KIB)
+    assert waiting.used == 50 * KIB
+
+
+def test_who_is_on_the_way_out_is_not_counted_twice() -> None:
+    """Bytes of a closed connection are there until its socket is; nobody else is closed for them."""
+    waiting = Waiting(100 * KIB)
+    closed, reader = Held(waiting), Held(waiting)
+    waiting.change(closed, 101 * KIB)
+    assert closed.gone
+    reader.outbox.offer(frame(90 * KIB))
+    assert not reader.gone
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans())))
+def test_nothing_is_left_when_everybody_is_gone(script: list[tuple[int, int, bool]]) -> None:
+    """Whatever is offered, to whom and in which order: the count is what waits, and ends at nothing."""
+    waiting = Waiting(5 * KIB)
+    clients = [Held(waiting) for _ in range(4)]
+    buffers = [frame(KIB) for _ in range(6)]
+    for number, buffer, closes in script:
+        if closes:
+            clients[number].give_up()
+        else:
+            clients[number].outbox.offer(buffers[buffer])
+        waits = {id(each) for client in clients for each in client.outbox._waiting or ()}
+        assert waiting.used == len(waits) * KIB <= 5 * KIB
+    for client in clients:
+        client.give_up()
+    assert waiting.used == 0
+
+
+@pytest.mark.usefixtures("no_errors")
+async def test_a_gateway_closes_whom_most_waits_for(settings: Settings) -> None:
+    """Who reads nothing of much is closed with 4008; who reads nothing of little stays, and gets all of it."""
+    limits = {"waiting_bytes": 2 << 20, "outbox_bytes": 64 << 20}
+    async with running(settings.model_copy(update=limits)) as cluster:
+        node = cluster.nodes[0]
+        async with (
+            connect(node.port, "/ws/market_data", window=4096) as much,
+            connect(node.port, "/ws/news", window=4096) as little,
+        ):
+            await cluster.publish("news", text="x" * 900_000)
+            await until(lambda: node.waiting.used > 0)
+            while len(node._sessions) == 2:
+                await cluster.publish("market_data", text=os.urandom(100_000).hex())
+            (left,) = node._sessions
+            assert left.subscriptions == {"news"}
+            assert code_of((await much.rest())[-1]) == 4008
+            while (await little.message())["type"] != "update":
+                pass
+        await until(lambda: not node._sessions)
+        await asyncio.sleep(0)
+        assert node.waiting.used == 0
