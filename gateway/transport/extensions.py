@@ -7,12 +7,19 @@ nothing is left.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.exceptions import PayloadTooBig, ProtocolError
+from websockets.extensions import Extension
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.typing import ExtensionName
 
-from gateway.deflate import LARGEST_WINDOW, SMALLEST_WINDOW
+from gateway.deflate import LARGEST_WINDOW, SMALLEST_WINDOW, TAIL
+
+_BEHIND = b"\0" + TAIL
+"""What may come behind the last block of a stream that has one (RFC 7692, 7.2.3.4)."""
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -33,14 +40,47 @@ class Deflate(NamedTuple):
     """The value of Sec-WebSocket-Extensions in the answer."""
 
 
-def inflation() -> PerMessageDeflate:
-    """Inflates what a client sends, up to the size that a message may have. Between messages it keeps nothing."""
-    return PerMessageDeflate(
-        remote_no_context_takeover=True,
-        local_no_context_takeover=True,
-        remote_max_window_bits=LARGEST_WINDOW,
-        local_max_window_bits=LARGEST_WINDOW,
-    )
+class Inflation(Extension):
+    """Inflates what a client sends, each message by itself, up to the size that a message may have.
+
+    Unlike the extension of `websockets`, it accepts nothing behind the last block of a stream: zlib would keep it, and
+    copy it with every fragment that adds to it.
+    """
+
+    name = ExtensionName("permessage-deflate")
+
+    def __init__(self) -> None:
+        self._inflater: Any = None  # of a message whose fragments still come
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
+        """The frame as if it had not been compressed. A reserved bit in a wrong place stays, for the parser to find.
+
+        Raises ProtocolError for what is no deflate stream, and PayloadTooBig beyond `max_size` bytes.
+        """
+        assert max_size is not None
+        if frame.opcode is Opcode.CONT:
+            if self._inflater is None or frame.rsv1:
+                return frame
+        elif frame.rsv1 and frame.opcode in DATA_OPCODES:
+            self._inflater = zlib.decompressobj(-LARGEST_WINDOW)
+        else:
+            return frame
+        data = bytes(frame.data) + (TAIL if frame.fin else b"")
+        try:
+            inflated = self._inflater.decompress(data, max_size + 1)
+        except zlib.error as error:
+            raise ProtocolError("decompression failed") from error
+        if len(inflated) > max_size:
+            raise PayloadTooBig(None, max_size)
+        if len(self._inflater.unused_data) > len(_BEHIND):
+            raise ProtocolError("data behind the last block")
+        if frame.fin:
+            self._inflater = None
+        return Frame(frame.opcode, inflated, frame.fin, False, frame.rsv2, frame.rsv3)
+
+    def encode(self, frame: Frame) -> Frame:
+        """What `websockets` sends itself are control frames, which are not compressed."""
+        return frame
 
 
 def agree(headers: Iterable[str]) -> Deflate | None:

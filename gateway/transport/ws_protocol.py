@@ -21,7 +21,7 @@ from websockets.server import ServerProtocol
 
 from gateway.messages.faults import MAX_MESSAGE_BYTES, CloseCode
 from gateway.transport.connection import Connection
-from gateway.transport.extensions import agree, inflation
+from gateway.transport.extensions import Inflation, agree
 from gateway.transport.opening import Opening
 from gateway.transport.shared import Client, Shared
 
@@ -96,7 +96,7 @@ class FrameProtocol(Connection):
         """Negotiate compression."""
         self.deflate = agree(request.get_all("Sec-WebSocket-Extensions")) if self._shared.compresses else None
         if self.deflate is not None:
-            self.conn.extensions = [inflation()]
+            self.conn.extensions = [Inflation()]
             answer["Sec-WebSocket-Extensions"] = self.deflate.answer
 
     def data_received(self, data: bytes) -> None:

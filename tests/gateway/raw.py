@@ -74,12 +74,18 @@ class Raw:
         found, _, self._read = self._read.partition(b"\r\n\r\n")
         return found.decode()
 
+    async def whole(self) -> tuple[bytes, bytes]:
+        """The next frame: its header and its payload. EOFError at the end."""
+        head = await self._take(2)
+        if head[1] < 126:
+            return head, await self._take(head[1])
+        size = await self._take(2 if head[1] == 126 else 8)
+        return head + size, await self._take(int.from_bytes(size, "big"))
+
     async def frame(self) -> tuple[int, bytes]:
         """The next frame: opcode and payload. EOFError at the end."""
-        first, size = await self._take(2)
-        if size >= 126:
-            size = int.from_bytes(await self._take(2 if size == 126 else 8), "big")
-        return first & 0x0F, await self._take(size)
+        head, payload = await self.whole()
+        return head[0] & 0x0F, payload
 
     async def message(self) -> dict[str, Any]:
         """The next frame, which must be a text."""

@@ -102,6 +102,8 @@ class Case:
     close: int = 1000
     """What the gateway closes with: 1000 is its answer to the close that every case ends with."""
     subprotocol: str | None = None
+    offer: str | None = None
+    """What is offered as Sec-WebSocket-Extensions."""
     once: bool = False
     """Whether it is played only frame by frame, as one of very many."""
 
@@ -127,7 +129,7 @@ async def judge(port: int, cases: Iterable[Case]) -> None:
 
     async def play(case: Case, writes: list[bytes]) -> Heard:
         async with most, asyncio.timeout(_DEADLINE):
-            return await converse(port, writes, case.expected, case.subprotocol)
+            return await converse(port, writes, case.expected, case.subprotocol, case.offer)
 
     heard = await asyncio.gather(*(play(case, writes) for case, _, writes in played))
     wrong = [
@@ -138,7 +140,9 @@ async def judge(port: int, cases: Iterable[Case]) -> None:
     assert not wrong, "\n".join([f"{len(wrong)} of {len(played)}", *wrong])
 
 
-async def converse(port: int, writes: Sequence[bytes], expected: Heard, subprotocol: str | None = None) -> Heard:
+async def converse(
+    port: int, writes: Sequence[bytes], expected: Heard, subprotocol: str | None = None, offer: str | None = None
+) -> Heard:
     """Connect, send, close once everything has come, and read until the gateway ends the connection."""
     loop = asyncio.get_running_loop()
     with socket.socket() as connection:
@@ -146,6 +150,7 @@ async def converse(port: int, writes: Sequence[bytes], expected: Heard, subproto
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await loop.sock_connect(connection, ("127.0.0.1", port))
         more = [f"Sec-WebSocket-Protocol: {subprotocol}"] if subprotocol else []
+        more += [f"Sec-WebSocket-Extensions: {offer}"] if offer else []
         await loop.sock_sendall(connection, upgrade("/ws/data", *more))
         reader = Reader(connection, packed=subprotocol == "msgpack")
         reading = asyncio.create_task(reader.run())
@@ -161,7 +166,7 @@ async def converse(port: int, writes: Sequence[bytes], expected: Heard, subproto
 
 
 class Reader:
-    """What a gateway without extensions sends, frame by frame."""
+    """What a gateway sends, frame by frame. Answers are never compressed, also where that was agreed."""
 
     def __init__(self, connection: socket.socket, *, packed: bool) -> None:
         self.heard = Heard()
