@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 
 import structlog
@@ -29,7 +30,19 @@ async def serve() -> int:
     except OSError as error:
         sys.stderr.write(f"gateway: can't listen on {settings.host}:{settings.port}: {error.strerror}\n")
         return 2
+    spare_the_collector()
     return await node.run(listener)
+
+
+def spare_the_collector() -> None:
+    """Keep pauses of the garbage collector short: it looks at every object, and everybody's updates wait meanwhile.
+
+    What exists at the start stays for good, and is not looked at again. The rest is looked at after 10,000 new objects
+    instead of 700: connections and updates leave almost no circles of references that only the collector could free.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _within_files(settings: Settings) -> Settings:

@@ -111,6 +111,7 @@ class Outbox:
     def close(self) -> int:
         """Drop what waits, and accept nothing more. Returns how many frames that were."""
         self._closed = True
+        self._close_slow = _ignore  # it refers to the session, which refers to this: a circle would outlive both
         dropped = self._count
         self._forget()
         return dropped
@@ -124,3 +125,7 @@ class Outbox:
             if not self._drained.done():
                 self._drained.set_result(None)
             self._drained = None
+
+
+def _ignore(dropped: int) -> None:
+    """Who is closed is not closed again."""

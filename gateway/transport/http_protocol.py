@@ -176,6 +176,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         protocol.open(rewritten(self.scope["method"].encode(), self.url, self.headers), self.server)
+        self.parser = None  # type: ignore[assignment] # it refers to this object: only the collector would find both
 
     def _should_upgrade(self) -> bool:
         return self._upgrades

@@ -1,7 +1,8 @@
 """Turn: how long one turn of the event loop may be kept by what clients send, over all connections together.
 
 A read takes microseconds, but three hundred clients that send a flood at the same moment would keep the loop for
-seconds, and everybody's updates with it. What is left waits for the next turn, in order.
+seconds, and everybody's updates with it. So would two thousand that connect. What is left waits for the next turn, in
+order.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-_MOST = 0.01  # s: a broadcast waits no longer for what clients send
+_READING = 0.01  # s: a broadcast waits no longer for what clients send
+_OPENING = 0.005  # s for handshakes, 20 of them; as long again until their application has answered
 
 
-class Turn:
-    """The budget of the turn that runs now."""
+class _Share:
+    """A part of every turn, for one kind of work."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, most: float = _MOST) -> None:
-        """Spend at most about `most` seconds per turn of `loop`."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: float) -> None:
         self._loop = loop
         self._most = most
         self._spent = 0.0
@@ -26,7 +27,6 @@ class Turn:
         self._counting = False
 
     def spend(self, work: Callable[[], None]) -> None:
-        """Do `work` now, or in a later turn where this one has been long enough or others wait already."""
         if self._waiting or self._spent >= self._most:
             self._waiting.append(work)
         else:
@@ -48,3 +48,22 @@ class Turn:
         self._counting = False
         while self._waiting and self._spent < self._most:
             self._do(self._waiting.popleft())
+
+
+class Turn:
+    """The budgets of the turn that runs now. Clients that are connected do not wait behind those that connect."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, reading: float = _READING, opening: float = _OPENING
+    ) -> None:
+        """Spend at most about `reading` seconds per turn of `loop` on messages, and `opening` on handshakes."""
+        self._reading = _Share(loop, reading)
+        self._opening = _Share(loop, opening)
+
+    def spend(self, work: Callable[[], None]) -> None:
+        """Do `work` now, or in a later turn where this one has been long enough or others wait already."""
+        self._reading.spend(work)
+
+    def open(self, work: Callable[[], None]) -> None:
+        """The same for a handshake."""
+        self._opening.spend(work)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, cast
 
 from websockets.datastructures import Headers
@@ -70,7 +71,12 @@ class FrameProtocol(Connection):
     # What asyncio calls.
 
     def open(self, request: bytes, server: tuple[str, int | None] | None) -> None:
-        """Answer the handshake in `request`, or let the application answer it."""
+        """Answer the handshake in `request`, or let the application answer it; where many connect, in a later turn."""
+        self._shared.turn.open(partial(self._open, request, server))
+
+    def _open(self, request: bytes, server: tuple[str, int | None] | None) -> None:
+        if self.gone:
+            return
         self.conn.receive_data(request)
         events = self.conn.events_received()
         if not events:  # not even a request
@@ -108,6 +114,11 @@ class FrameProtocol(Connection):
         else:
             self._unread = data
             self._shared.turn.spend(self._read)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        super().connection_lost(exc)
+        self.conn.parser.close()  # a generator that refers to `conn`: the circle would wait for the garbage collector
 
     # Reading.
 
