@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import zlib
 
+_LITTLE = 128
+
 
 def decoded(wire: bytes, bits: int = 15, *, takeover: bool = True) -> list[bytes]:
     """The messages of unmasked, unfragmented frames, inflated with a window of 2 to the power of `bits` bytes.
 
-    Raises zlib.error for what that window can't decode.
+    Raises zlib.error for what that window can't decode. It inflates a smaller one little by little: zlib finds whatever
+    it has inflated in one go, also beyond its window.
     """
     messages, at, inflater = [], 0, zlib.decompressobj(-bits)
     while at < len(wire):
@@ -22,7 +25,9 @@ def decoded(wire: bytes, bits: int = 15, *, takeover: bool = True) -> list[bytes
         if first & 0x40:
             if not takeover:
                 inflater = zlib.decompressobj(-bits)
-            payload = inflater.decompress(payload + b"\0\0\xff\xff")
+            payload = inflater.decompress(payload + b"\0\0\xff\xff", 0 if bits == 15 else _LITTLE)
+            while inflater.unconsumed_tail:
+                payload += inflater.decompress(inflater.unconsumed_tail, _LITTLE)
             assert not inflater.eof
         messages.append(payload)
     return messages
