@@ -46,7 +46,7 @@ class Hub:
         of compressed updates. There are at most `writes` in one turn of the loop.
         """
         self.recent = {service: Recent(recent_length) for service in services}
-        self.replays = Replays(metrics)
+        self.replays = Replays(metrics, joins=joins)
         self._metrics = metrics
         self._kept = kept if joins else -1
         self._writes = writes

@@ -106,10 +106,13 @@ class _Replay:
 class Replays:
     """All replays of a gateway. Those that can be written take turns."""
 
-    def __init__(self, metrics: GatewayMetrics, *, clock: Callable[[], float] = time.perf_counter) -> None:
-        """`clock` measures how long a turn takes."""
+    def __init__(
+        self, metrics: GatewayMetrics, *, joins: bool = True, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        """Without `joins`, every update is written by itself. `clock` measures how long a turn takes."""
         self.batches = Batches()
         self._metrics = metrics
+        self._joins = joins
         self._clock = clock
         self._ready: deque[_Replay] = deque()
         self._scheduled = False
@@ -196,7 +199,8 @@ class Replays:
         size = len(batch.buffer.wire)
         replay.allowance.take(size)
         self._metrics.replayed.inc(size)
-        replay.outbox.offer(batch.buffer)
+        for buffer in (batch.buffer,) if self._joins else batch.buffer.frames:
+            replay.outbox.offer(buffer)
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

@@ -95,7 +95,9 @@ class Settings(BaseSettings):
         4_194_304, Group.GATEWAY, "bytes that a slow client may lag behind before close 4008", unit="bytes", ge=65536
     )
     ws_join_updates: bool = _setting(
-        True, Group.GATEWAY, "write updates that arrive together in one write per client; false: one write per update"
+        True,
+        Group.GATEWAY,
+        "join updates that arrive together or are replayed into one write; false: one each",
     )
     waiting_bytes: int = _setting(
         268_435_456,

@@ -7,12 +7,14 @@ import contextlib
 import json
 import random
 import re
+import zlib
 from collections import Counter
 from typing import Any
 
 import msgpack
 import pytest
 
+from gateway.deflate import TAIL
 from gateway.frames import Buffer
 from gateway.transport.ws_protocol import FrameProtocol
 from shared.bus import Position
@@ -25,6 +27,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.usefixtures("no_errors")
 
 PACKED = "Sec-WebSocket-Protocol: msgpack"
+DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate"
 CLIENTS = [
     ("/ws/all",),
     ("/ws/all",),
@@ -34,6 +37,9 @@ CLIENTS = [
     ("/ws/market_data?meta=1",),
     ("/ws",),
     ("/ws", PACKED),
+    ("/ws/all", DEFLATE),
+    ("/ws/all", PACKED, DEFLATE),
+    ("/ws/news", DEFLATE + "; server_no_context_takeover"),
 ]
 STEPS = 14  # two commands each at most: no more than a burst
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -46,6 +52,8 @@ class Pair:
         self._raws = raws
         self._packed = packed
         self.received = [b"", b""]
+        """Frames as they came; the headers of compressed ones, and what they inflate to."""
+        self._inflaters = [zlib.decompressobj(-15) for _ in raws]
 
     async def say(self, number: int, command: dict[str, Any] | None) -> None:
         """Send a command, and read until a ping is answered: all that was broadcast before goes before its answer."""
@@ -57,11 +65,9 @@ class Pair:
             await raw.send(frame(msgpack.packb(each), 2) if self._packed else frame(json.dumps(each)))
         answered = False
         while not answered:
-            head = await raw._take(2)
-            if head[1] >= 126:
-                head += await raw._take(2 if head[1] == 126 else 8)
-            size = head[1] if len(head) == 2 else int.from_bytes(head[2:], "big")
-            payload = await raw._take(size)
+            head, payload = await raw.whole()
+            if head[0] & 0x40:  # two streams, cut differently, have one content
+                head, payload = head[:1], self._inflaters[index].decompress(payload + TAIL)
             message = msgpack.unpackb(payload) if self._packed else json.loads(payload)
             answered = message["type"] == "pong" and message["data"].get("id") == number
             # The time of an answer is each gateway's own; an update has that of its publication.
@@ -77,7 +83,7 @@ async def a_pair(stack: contextlib.AsyncExitStack, cluster: Cluster, path: str, 
         assert (await raw.head()).startswith("HTTP/1.1 101 ")
         await raw.frame()
         raws.append(raw)
-    return Pair(raws, packed=bool(more))
+    return Pair(raws, packed=PACKED in more)
 
 
 async def burst(cluster: Cluster, chance: random.Random) -> None:
@@ -115,7 +121,10 @@ def command(cluster: Cluster, chance: random.Random) -> dict[str, Any]:
 async def test_joined_or_not_every_client_receives_the_same_bytes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Two gateways, one that joins and one that does not: bursts, subscriptions, recoveries, and equal bytes."""
+    """Two gateways, one that joins and one that does not: bursts, subscriptions, recoveries, and equal bytes.
+
+    Where they are compressed, they inflate to equal bytes.
+    """
     joined: Counter[int] = Counter()
     write = FrameProtocol.write_buffer
 
@@ -125,7 +134,9 @@ async def test_joined_or_not_every_client_receives_the_same_bytes(
 
     monkeypatch.setattr(FrameProtocol, "write_buffer", counted)
     chance = random.Random(seed)
-    joins, apart = (settings.model_copy(update={"ws_join_updates": each}) for each in (True, False))
+    joins, apart = (
+        settings.model_copy(update={"ws_join_updates": each, "ws_compression": True}) for each in (True, False)
+    )
     async with running(joins, apart, heartbeat=3600) as cluster, contextlib.AsyncExitStack() as stack:
         for service in CHANNEL_NAMES:  # the first update of a service may overtake those of others, on each gateway
             await cluster.publish(service)
