@@ -22,6 +22,7 @@ from gateway.transport.handshake import (
     origin_form,
     rewritten,
 )
+from gateway.transport.joining import Joining
 from gateway.transport.ws_protocol import FrameProtocol
 
 STALLED = 30.0  # s to read the 32 KiB that a transport buffers for us at most, 1 kB/s; then cut
@@ -50,6 +51,7 @@ _REASONS = {
 class HttpProtocol(HttpToolsProtocol):
     """One HTTP connection."""
 
+    _joining: Joining
     _cut: asyncio.TimerHandle | None = None
     _head_deadline: asyncio.TimerHandle | None = None
     _in_head = False  # a head has begun and is not complete
@@ -65,6 +67,8 @@ class HttpProtocol(HttpToolsProtocol):
         if hasattr(transport, "max_size"):
             transport.max_size = _READ_BYTES
         self.transport.set_write_buffer_limits(high=_WRITE_BYTES)
+        self._joining = Joining(self.transport)
+        self.transport = cast(asyncio.Transport, self._joining)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -172,9 +176,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._cancel_head_deadline()
         self._cancel_cut()
         self.connections.discard(self)
+        self._joining.flush()
+        transport = self._joining.transport
         protocol = FrameProtocol(self.app_state["node"].websockets, self.client)
-        self.transport.set_protocol(protocol)
-        protocol.connection_made(self.transport)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
         protocol.open(rewritten(self.scope["method"].encode(), self.url, self.headers), self.server)
         self.parser = None  # type: ignore[assignment] # it refers to this object: only the collector would find both
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 
 import pytest
@@ -261,3 +262,15 @@ async def test_the_subprotocol_that_a_client_prefers_is_chosen(
         await raw.send(upgrade("/ws/data", f"Sec-WebSocket-Protocol: {', '.join(offered)}"))
         assert f"Sec-WebSocket-Protocol: {chosen}" in await raw.head()
         assert (await raw.frame())[0] == (1 if chosen == "json" else 2)
+
+
+async def test_an_answer_is_one_piece(cluster: Cluster) -> None:
+    """Head and body arrive together: who reads once has both."""
+    async with dial(cluster.nodes[0].port) as raw:
+        for _ in range(3):
+            await raw.send(b"GET /health/live HTTP/1.1\r\nHost: coinwire\r\n\r\n")
+            await raw._more()
+            head, _, body = raw._read.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert json.loads(body)
+            raw._read = b""
