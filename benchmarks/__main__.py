@@ -34,8 +34,6 @@ _FAULTS = (BenchmarkError, OSError, ValueError)
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
-Folder = Annotated[Path | None, typer.Option(help="folder of the results")]
-
 
 @app.command()
 def run(
@@ -57,7 +55,7 @@ def run(
         chosen = [each for each in SCENARIOS.values() if not scenario or each.name in scenario]
         chosen = [_with(gateway, shortened(each) if quick else each) for each in chosen]
         _measure(chosen, installed, folder)
-        if not scenario or report.WIRE in scenario:
+        if (not scenario or report.WIRE in scenario) and (not gateway or "coinwire" in gateway):
             _measure_wire(_QUICK_WIRE_SECONDS if quick else _WIRE_SECONDS, installed, folder)
     except (BenchmarkError, RedisServerError) as error:
         out.print(f"benchmark: {error}")
