@@ -157,7 +157,7 @@ node-modules: $(NODE_STAMP) ## install what the JavaScript tests need, if npm is
 
 .PHONY: clean
 clean: ## remove everything generated: .venv, caches, the demo's data
-	rm -rf .venv .coinwire .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/node/node_modules
+	rm -rf .venv .coinwire .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/node/node_modules benchmarks/.installed
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
