@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.gateways import GATEWAYS, SERVICE, coinwire, mixed
+from benchmarks.gateways import GATEWAYS, SERVICE, Gateway, coinwire, mixed
 from benchmarks.load import Group
 from benchmarks.measure import Trial
 from benchmarks.payloads import market_data, padded
@@ -76,13 +76,30 @@ def _herd(name: str) -> Trial:
     return Trial(GATEWAYS[name], 10_000, at_once=10_000, retry=True, missed=3 if name == "coinwire" else 0)
 
 
-def _mixed(messages: int, pace: Pace) -> list[Trial]:
-    """All endpoints, and the same clients with as many deliveries, in flight or per second, in one cohort."""
+def _share(gateway: Gateway) -> float:
+    """The share of the published updates that a client receives, on average."""
+    groups = gateway.dialect.groups
+    return sum(len(group.services or ()) for group in groups) / len(groups) / len(gateway.channels)
+
+
+def _mixed() -> list[Trial]:
+    """All endpoints, and beside it the same clients with as many deliveries in flight in one cohort."""
     everywhere, together = mixed(), replace(GATEWAYS["coinwire"], name="one cohort")
-    groups, services = everywhere.dialect.groups, len(everywhere.channels)
-    share = sum(len(group.services or ()) for group in groups) / len(groups) / services
-    same = Pace(in_flight=pace.in_flight * share, per_second=pace.per_second * share)
-    return [Trial(everywhere, 1000, messages, pace), Trial(together, 1000, round(messages * share), same)]
+    share = _share(everywhere)
+    return [
+        Trial(everywhere, 1000, 1000, Pace(in_flight=32)),
+        Trial(together, 1000, round(1000 * share), Pace(in_flight=32 * share)),
+    ]
+
+
+def _mixed_paced() -> list[Trial]:
+    """All endpoints, and beside it as many clients, of which as many as receive an update there are one cohort."""
+    everywhere, pace = mixed(), Pace(per_second=40)
+    tenth = round(10 * _share(everywhere))
+    subscribed = Group(f"/ws/{SERVICE}", services=frozenset({SERVICE}))
+    others = Group("/ws/news", services=frozenset())
+    together = coinwire("one cohort", [subscribed] * tenth + [others] * (10 - tenth))
+    return [Trial(gateway, 1000, 400, pace) for gateway in (everywhere, together)]
 
 
 _FLOOR = ("C loop", "Centrifugo")
@@ -123,15 +140,16 @@ _LINES = (
         "1,000 clients of coinwire, evenly on its sixteen endpoints; where an endpoint subscribes nothing, they "
         "subscribe all that it lists. Twelve services publish in turn. Beside it, as many clients and deliveries, "
         "in all and in flight, of one service.",
-        _mixed(1000, Pace(in_flight=32)),
+        _mixed(),
         (*_COSTS, "rate", "lost"),
         ratios=("one cohort",),
     ),
     Scenario(
         "mixed-paced",
         "Mixed subscriptions, one update per turn",
-        "The same with 40 updates per second for 10 s, and beside it as many deliveries per second of one service.",
-        _mixed(400, Pace(per_second=40)),
+        "The same with 40 updates per second for 10 s. Beside it, as many clients and updates of one service, which "
+        "three of ten clients receive: as many as receive an update on all endpoints.",
+        _mixed_paced(),
         (*_COSTS, "late", "lost"),
         ratios=("one cohort",),
     ),
