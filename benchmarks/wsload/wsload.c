@@ -5,12 +5,12 @@
 //     -s TEXT       text frame sent once open, by the connections of the last -u; repeatable
 //     -H 'K: V'     extra request header; repeatable
 //     -a TEXT       a connection is live only after a frame that contains TEXT (a confirmed subscription)
-//     -r IN=OUT     answers a text frame that is exactly IN with OUT (pings of Engine.IO '2=3', of Centrifugo '{}={}')
-//     -m            a frame may hold several messages, each with its mark
-//     -z            offers permessage-deflate. Nothing is inflated: each data frame counts as a message without a mark
-//     -i N          handshakes in flight (100)                       -R    connects again where a handshake failed
-//     -t S          seconds until it gives up connecting (120)      -w S  seconds to settle after the last one (1)
-//     -p FILE       writes the number of messages to FILE (a native uint64, mapped) for a publisher that waits for it
+//     -r IN=OUT     answers a line of text that is exactly IN with OUT (pings of Engine.IO '2=3', of Centrifugo
+//     '{}={}') -m            a frame may hold several messages, each with its mark -z            offers
+//     permessage-deflate. Nothing is inflated: each data frame counts as a message without a mark -i N handshakes in
+//     flight (100)                       -R    connects again where a handshake failed -t S          seconds until it
+//     gives up connecting (120)      -w S  seconds to settle after the last one (1) -p FILE       writes the number of
+//     messages to FILE (a native uint64, mapped) for a publisher that waits for it
 //
 // Prints `READY {json}`, then obeys lines on standard input: `count EXPECTED IDLE FIRST MESSAGES` counts from zero
 // until EXPECTED messages arrived or none came for IDLE seconds, and prints `COUNTING`, then a line of JSON. End of
@@ -158,16 +158,6 @@ static long handshake(Connection *c, unsigned char *p, size_t size) {
     return end + 4 - p;
 }
 
-// The integer behind a key, over quotes, colons and the backslashes of JSON in JSON. Moves *p behind it.
-static uint64_t integer(unsigned char **p, const unsigned char *end) {
-    uint64_t value = 0;
-    while (*p < end && strchr("\":, \\n", **p) && **p)
-        (*p)++;
-    while (*p < end && **p >= '0' && **p <= '9')
-        value = value * 10 + (*(*p)++ - '0');
-    return value;
-}
-
 static void count_message(uint64_t at) {
     if (!tally.messages++)
         tally.first_ns = at;
@@ -193,6 +183,17 @@ static void marked(Connection *c, unsigned char **p, const unsigned char *end, u
     count_message(at);
 }
 
+// Answers the pings in a text frame: its lines, as several messages may share it.
+static void answer_pings(Connection *c, const unsigned char *line, const unsigned char *end) {
+    for (size_t size = strlen(options.reply_in); line < end; line++) {
+        const unsigned char *rest = memchr(line, '\n', end - line);
+        rest = rest ? rest : end;
+        if ((size_t)(rest - line) == size && !memcmp(line, options.reply_in, size))
+            send_frame(c, 1, options.reply_out, strlen(options.reply_out));
+        line = rest;
+    }
+}
+
 static void data_frame(Connection *c, int opcode, unsigned char *p, size_t size, uint64_t at) {
     unsigned char *end = p + size, *mark = p;
     int found = 0;
@@ -201,6 +202,8 @@ static void data_frame(Connection *c, int opcode, unsigned char *p, size_t size,
             count_message(at);
         return;
     }
+    if (opcode == 1 && options.reply_in)
+        answer_pings(c, p, end);
     while ((!found || options.several) && (mark = memmem(mark, end - mark, "sent_ns", 7))) {
         mark += 7;
         found = 1;
@@ -213,9 +216,6 @@ static void data_frame(Connection *c, int opcode, unsigned char *p, size_t size,
         c->state = LIVE;
         live++;
     }
-    const char *in = options.reply_in;
-    if (opcode == 1 && in && size == strlen(in) && !memcmp(p, in, size))
-        send_frame(c, 1, options.reply_out, strlen(options.reply_out));
 }
 
 // Handles every complete frame of [p, p + size). Returns the number of bytes consumed.
