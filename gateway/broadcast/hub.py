@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
@@ -16,7 +17,8 @@ from gateway.messages.message import Message
 from shared.catalog import SYSTEM
 from shared.metrics import GatewayMetrics
 
-_SLICE = 500  # writes in one turn of the loop, about 5 ms; with more clients, commands and pings get their turn between
+_SLICE = 0.005  # s of writing in one turn of the loop; commands, pings and new connections get their turn between
+_WRITES = 50  # between two looks at the clock: half a millisecond if they are small, 4 ms at 64 KiB each
 
 
 class Subscriber(Protocol):
@@ -38,17 +40,19 @@ class Hub:
         kept: int,
         joins: bool = True,
         streams: int = STREAMS,
-        writes: int = _SLICE,
+        slice_seconds: float = _SLICE,
+        writes: int = _WRITES,
     ) -> None:
         """A cohort keeps at most `kept` bytes for a later slice; beyond, its round is finished at once.
 
         Without `joins` every update is written by itself, as soon as it comes. At most `streams` cohorts have a stream
-        of compressed updates. There are at most `writes` in one turn of the loop.
+        of compressed updates. Writing takes about `slice_seconds` of a turn of the loop, and at least `writes` writes.
         """
         self.recent = {service: Recent(recent_length) for service in services}
         self.replays = Replays(metrics, joins=joins)
         self._metrics = metrics
         self._kept = kept if joins else -1
+        self._slice = slice_seconds
         self._writes = writes
         self._streams = Streams(streams)
         self._cohorts: dict[Wanted, Cohort] = {}
@@ -136,15 +140,19 @@ class Hub:
             self._failed.set()
 
     def _deliver_slice(self) -> None:
+        end = time.perf_counter() + self._slice
         left = self._writes
         while self._due:
             cohort = next(iter(self._due))
             del self._due[cohort]
             left -= cohort.deliver(left)
-            if left <= 0:
-                self._due[cohort] = None  # behind the others: they have waited as long
+            if left > 0:
+                continue
+            self._due[cohort] = None  # behind the others: they have waited as long
+            if time.perf_counter() >= end:
                 asyncio.get_running_loop().call_soon(self._deliver)
                 return
+            left = self._writes
         self._scheduled = False
 
     def _open(self, wanted: Wanted) -> Cohort:

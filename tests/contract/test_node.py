@@ -17,6 +17,7 @@ from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.relay import Relay
 from gateway.frames import Buffer, Form, Frame, Update
 from gateway.node import Node
+from gateway.waiting import Waiting
 from launcher.redis_server import RedisServer
 from shared.envelope import Envelope
 from shared.settings import Settings
@@ -137,7 +138,7 @@ def frames(count: int) -> list[Frame]:
 async def test_an_outbox_keeps_the_order_and_sends_what_waited() -> None:
     """What the socket does not take waits, and goes out before what comes later."""
     plug, some = Plug(), frames(6)
-    outbox = Outbox(plug, messages=10, size=1000, close_slow=lambda dropped: None)
+    outbox = Outbox(plug, messages=10, size=1000, close_slow=lambda dropped: None, budget=Waiting())
     outbox.offer(some[0])
     plug.ready = False
     for frame in some[1:4]:
@@ -156,7 +157,7 @@ async def test_a_full_outbox_closes_its_client_once(messages: int, size: int) ->
     """Beyond either limit everything that waits is dropped, close_slow is told how much, and nothing is taken more."""
     plug, told = Plug(), []
     plug.ready = False
-    outbox = Outbox(plug, messages=messages, size=size, close_slow=told.append)
+    outbox = Outbox(plug, messages=messages, size=size, close_slow=told.append, budget=Waiting())
     for frame in frames(20):
         outbox.offer(frame)
     assert told == [4]

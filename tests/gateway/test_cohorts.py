@@ -14,6 +14,7 @@ from gateway.broadcast.compression import Streams
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.frames import Buffer, Form, Frame, Update, join
+from gateway.waiting import Waiting
 from shared.envelope import Envelope
 from shared.metrics import GatewayMetrics, open_registry
 
@@ -55,7 +56,7 @@ class Subscriber:
     def __init__(self, form: Form) -> None:
         self.form = form
         self.plug = Plug()
-        self.outbox = Outbox(self.plug, messages=1000, size=1 << 20, close_slow=lambda dropped: None)
+        self.outbox = Outbox(self.plug, messages=1000, size=1 << 20, close_slow=lambda dropped: None, budget=Waiting())
 
 
 def new_hub(**options: Any) -> Hub:
@@ -131,8 +132,8 @@ async def test_updates_of_one_turn_are_one_write_per_subscriber() -> None:
 
 
 async def test_a_turn_with_many_subscribers_is_cut_into_slices() -> None:
-    """No turn of the loop writes to more than 500; all have it a few turns later, the first comers first."""
-    hub, subscribers = new_hub(), [Subscriber(Form.TEXT) for _ in range(1200)]
+    """A turn whose time is over goes on in the next; all have it a few turns later, the first comers first."""
+    hub, subscribers = new_hub(slice_seconds=0, writes=500), [Subscriber(Form.TEXT) for _ in range(1200)]
     for subscriber in subscribers:
         hub.want(subscriber, ("news",))
     hub.broadcast(update("news", 1))
@@ -173,7 +174,7 @@ async def test_a_delivery_that_fails_is_raised_to_whoever_runs_the_hub() -> None
             raise RuntimeError("no socket")
 
     hub, subscriber = new_hub(), Subscriber(Form.TEXT)
-    subscriber.outbox = Outbox(Broken(), messages=10, size=1000, close_slow=lambda dropped: None)
+    subscriber.outbox = Outbox(Broken(), messages=10, size=1000, close_slow=lambda dropped: None, budget=Waiting())
     hub.want(subscriber, ("news",))
     running = asyncio.create_task(hub.run())
     hub.broadcast(update("news", 1))

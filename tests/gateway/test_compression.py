@@ -130,7 +130,7 @@ steps = st.lists(
 
 async def played(script: list[Step], kinds: list[Kind], *, compresses: bool = True, **options: Any) -> list[Client]:
     """The clients after the script."""
-    hub, seqs = new_hub(streams=2, writes=3, **options), dict.fromkeys(SERVICES, 0)
+    hub, seqs = new_hub(streams=2, writes=3, slice_seconds=0, **options), dict.fromkeys(SERVICES, 0)
     clients = [Client(kind, FORMS[n % 7 // 3], compresses=compresses) for n, kind in enumerate(kinds)]
     wants: list[frozenset[str]] = [frozenset(SERVICES)] * len(clients)
     for client in clients[:5]:

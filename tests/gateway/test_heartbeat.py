@@ -17,6 +17,7 @@ from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.recent import NOTHING_YET
 from gateway.frames import Buffer, Form, Frame, Update
+from gateway.waiting import Waiting
 from shared.catalog import CHANNEL_NAMES, SERVICES, STALE_INTERVALS
 from shared.envelope import Envelope
 from shared.metrics import GatewayMetrics, open_registry
@@ -62,7 +63,7 @@ class Subscriber:
     def __init__(self, form: Form) -> None:
         self.form = form
         self.plug = Plug()
-        self.outbox = Outbox(self.plug, messages=100, size=1 << 20, close_slow=lambda dropped: None)
+        self.outbox = Outbox(self.plug, messages=100, size=1 << 20, close_slow=lambda dropped: None, budget=Waiting())
 
 
 async def beat(client: Client) -> dict[str, Any]:
