@@ -31,19 +31,22 @@ def padded(size: int) -> Iterator[Data]:
 
 
 def market_data(coins: int = 100) -> Iterator[Data]:
-    """Updates of the service `market_data`, 5 s apart, from the simulated market. Endless."""
+    """Updates of the service `market_data`, 5 s apart, from the simulated market. Endless.
+
+    As in the service, exchanges move seven of ten coins with every update; the others, and all volumes, have the figures
+    of a list that changes once a minute.
+    """
     market, start = Market(load_coins()), 1_764_000_000.0
     ranked = market.ranked(start)[:coins]
 
-    def figure(value: float) -> float:
-        return float(f"{value:.10g}")  # as the service rounds them
-
     def update(moment: float) -> Data:
+        listed = moment - moment % 60
+        moments = [(coin, moment if rank % 10 < 7 else listed) for rank, coin in enumerate(ranked)]
         return {
-            "prices": {coin.id: figure(market.price(coin, moment)) for coin in ranked},
-            "volumes": {coin.id: figure(market.volume(coin, moment)) for coin in ranked},
-            "market_caps": {coin.id: figure(market.market_cap(coin, moment)) for coin in ranked},
-            "price_changes": {coin.id: round(market.change(coin, moment), 5) for coin in ranked},
+            "prices": {coin.id: _ten_digits(market.price(coin, at)) for coin, at in moments},
+            "volumes": {coin.id: float(round(market.volume(coin, listed))) for coin in ranked},
+            "market_caps": {coin.id: _ten_digits(market.market_cap(coin, at)) for coin, at in moments},
+            "price_changes": {coin.id: round(market.change(coin, at), 5) for coin, at in moments},
             "source": "coingecko (simulated), binance (simulated)",
             "timestamp": now_iso(),
         }
@@ -92,6 +95,10 @@ class Envelopes:
         """The next update of `service`."""
         seq = _packed("seq") + _packed(next(self._seq[service]))
         return pack_draft(service, data, now_iso()) + self._epoch + seq
+
+
+def _ten_digits(value: float) -> float:
+    return float(f"{value:.10g}")
 
 
 def _json(value: object) -> str:
