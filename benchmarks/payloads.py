@@ -33,8 +33,8 @@ def padded(size: int) -> Iterator[Data]:
 def market_data(coins: int = 100) -> Iterator[Data]:
     """Updates of the service `market_data`, 5 s apart, from the simulated market. Endless.
 
-    As in the service, exchanges move seven of ten coins with every update; the others, and all volumes, have the figures
-    of a list that changes once a minute.
+    As in the service, exchanges move seven of ten coins with every update. The others, and all volumes, have the
+    figures of a list that changes once a minute.
     """
     market, start = Market(load_coins()), 1_764_000_000.0
     ranked = market.ranked(start)[:coins]
