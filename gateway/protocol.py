@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from gateway.messages.actions import ACTIONS, COMMANDS, AnyCommand
@@ -28,7 +28,6 @@ __all__ = [
     "id_of",
     "notice",
     "parse_command",
-    "size_of",
 ]
 
 ERROR_CODES = tuple(ERRORS)
@@ -59,12 +58,6 @@ def id_of(message: Any) -> str | int | None:
     """The `id` to echo in the reply; None where `message` has none, or one that can't be echoed."""
     found = message.get("id") if isinstance(message, dict) else None
     return found if can_echo(found) else None
-
-
-def size_of(event: Mapping[str, Any]) -> int:
-    """Bytes of a received message: of an ASGI `websocket.receive`, which is not compressed any more."""
-    text, payload = event.get("text"), event.get("bytes")
-    return len(payload or b"") if text is None else len(text.encode())
 
 
 def notice(kind: str, data: Any) -> Message[Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, assert_never
+from typing import Protocol, assert_never
 
 import structlog
 from msgspec import UNSET, UnsetType
@@ -15,8 +14,9 @@ from gateway.broadcast.compression import Window
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.replays import Allowance, FellBehind
+from gateway.commands import Commands
 from gateway.endpoints import Endpoint, expand
-from gateway.frames import Form, decode_binary, decode_text, encode
+from gateway.frames import Form, encode
 from gateway.messages.actions import (
     AnyCommand,
     ConnectionStatus,
@@ -32,8 +32,8 @@ from gateway.messages.actions import (
 )
 from gateway.messages.faults import CloseCode, Fault
 from gateway.messages.message import Notice
-from gateway.messages.notices import WELCOMES, ConnectionEstablished, ErrorData, Statistics
-from gateway.protocol import BYTES_PER_TOKEN, CommandRate, id_of, notice, parse_command
+from gateway.messages.notices import ErrorData, Statistics, greeting
+from gateway.protocol import notice
 from gateway.transport.ws_protocol import FrameProtocol
 from gateway.waiting import Waiting
 from shared.bus import Position
@@ -70,6 +70,7 @@ class Session:
         "_allowance",
         "_binary",
         "_closing",
+        "_commands",
         "_connected_at",
         "_endpoint",
         "_hub",
@@ -78,7 +79,6 @@ class Session:
         "_node",
         "_number",
         "_presence",
-        "_rate",
         "_recovery",
         "_socket",
         "client_id",
@@ -124,7 +124,7 @@ class Session:
         self._metrics = node.metrics
         self._binary = binary
         self._address = address
-        self._rate = CommandRate(clock)
+        self._commands = Commands(binary=binary, clock=clock)
         self._connected_at = self._last_activity = now_iso()
         self._recovery: asyncio.Task[None] | None = None
         self._allowance: Allowance | None = None  # made for the first replay: most clients have none
@@ -201,58 +201,28 @@ class Session:
 
     def _greet(self) -> None:
         endpoint = self._endpoint
-        automatic = expand((endpoint.subscribes,)) if endpoint.subscribes else ()
-        self._send(
-            ConnectionEstablished(
-                client_id=self.client_id,
-                connected_at=self._connected_at,
-                message=f"Connected to {endpoint.path}",
-                endpoint=endpoint.path,
-                subscriptions=sorted(automatic),
-                available_services=list(endpoint.lists),
-            )
-        )
-        welcome = WELCOMES.get(endpoint.path)
-        if welcome is not None:
-            counts = self._presence.subscription_counts
-            self._send(
-                welcome.of(Statistics(total_connections=self._presence.total_clients, subscription_counts=counts))
-            )
+        for message in greeting(endpoint, self._statistics, client_id=self.client_id, connected_at=self._connected_at):
+            self._send(message)
         if endpoint.subscribes:
             self._subscribe(Subscribe(asked=endpoint.subscribes))
+
+    def _statistics(self) -> Statistics:
+        presence = self._presence
+        return Statistics(total_connections=presence.total_clients, subscription_counts=presence.subscription_counts)
 
     # Commands and their replies.
 
     def _answer(self, message: str | bytes, size: int) -> None:
-        decoded = None
         try:
-            try:
-                self._rate.take(size)  # invalid messages count, too
-            except Fault:
-                if size <= BYTES_PER_TOKEN:  # else not even its id is worth the time to decode it
-                    with contextlib.suppress(Fault):
-                        decoded = self._decode(message)
-                raise
-            decoded = self._decode(message)
-            command = parse_command(decoded)
+            command = self._commands.read(message, size)
             self._metrics.commands.labels(command.action).inc()
             self._carry_out(command)
         except Fault as fault:
             self._metrics.errors.labels(fault.code).inc()
-            command_id = id_of(decoded)
-            self._send(ErrorData(**fault.data, id=UNSET if command_id is None else command_id))
-            if self._rate.hopeless:
+            self._send(ErrorData(**fault.data, id=UNSET if self._commands.id is None else self._commands.id))
+            if self._commands.hopeless:
                 log.info("client kept on although rate limited", client_id=self.client_id, address=self._address)
                 self.close(CloseCode.POLICY, "rate limited, and kept on")
-
-    def _decode(self, message: str | bytes) -> Any:
-        if self._binary:
-            if isinstance(message, str):
-                raise Fault("text_not_supported", "This connection speaks MessagePack: send binary frames")
-            return decode_binary(message)
-        if isinstance(message, bytes):
-            raise Fault("binary_not_supported", "This connection speaks JSON: send text frames")
-        return decode_text(message)
 
     def _carry_out(self, command: AnyCommand) -> None:
         match command:

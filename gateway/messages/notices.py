@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from gateway.endpoints import ENDPOINTS
+from gateway.endpoints import ENDPOINTS, Endpoint, expand
 from gateway.messages.actions import ACTIONS, COMMANDS, Command, Subscribe, action_of
 from gateway.messages.faults import ErrorCode
 from gateway.messages.fields import EXAMPLE_CLIENT, EXAMPLE_TIME, ClientId, Closed, Count, CountByService, EchoedId
@@ -145,6 +145,24 @@ def _usage(command: type[Command]) -> dict[str, Any]:
 
 WELCOMES: dict[str, type[Welcome | WelcomeMaster]] = {"/ws": Welcome, "/ws/master": WelcomeMaster}
 """The second message of a connection, by path."""
+
+
+def greeting(
+    endpoint: Endpoint, statistics: Callable[[], Statistics], *, client_id: str, connected_at: str
+) -> Iterator[Notice]:
+    """What a client of `endpoint` gets first."""
+    yield ConnectionEstablished(
+        client_id=client_id,
+        connected_at=connected_at,
+        message=f"Connected to {endpoint.path}",
+        endpoint=endpoint.path,
+        subscriptions=sorted(expand((endpoint.subscribes,))) if endpoint.subscribes else [],
+        available_services=list(endpoint.lists),
+    )
+    welcome = WELCOMES.get(endpoint.path)
+    if welcome is not None:
+        yield welcome.of(statistics())
+
 
 GREETINGS: tuple[type[Notice], ...] = (ConnectionEstablished, *WELCOMES.values())
 REPLIES: tuple[type[Notice], ...] = tuple(dict.fromkeys(command.reply for command in COMMANDS.values()))
