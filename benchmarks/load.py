@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.processes import BenchmarkError, end, on_core
 from benchmarks.publisher import Progress
 
-_SETTLE_SECONDS = 1.5  # between the last connection and the first message
+_SETTLE_SECONDS = 1.0  # between the last connection and the first message
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where a mapped file is never written to a disk
 
 
