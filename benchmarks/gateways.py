@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.install import CENTRIFUGO, PROGRAMS, ROOT, Installed
+from benchmarks.install import PROGRAMS, ROOT, Installed
 from benchmarks.load import Dialect, Group
 from benchmarks.payloads import Encode, Envelopes, as_centrifugo, as_channels, as_json, as_socketio
 from gateway.endpoints import ENDPOINTS
@@ -23,7 +23,6 @@ class Gateway:
     """One program. `{PORT}` and other names of its environment may stand in `command` and `env`."""
 
     name: str
-    about: str
     kit: str
     """What has to be installed for it, of `KITS`."""
     command: Callable[[Installed], Sequence[str | Path]]
@@ -60,7 +59,6 @@ def coinwire(
     """Our gateway, of this checkout, with clients that do what `groups` say."""
     return Gateway(
         name,
-        "the gateway of this repository",
         "c",
         lambda installed: (sys.executable, "-m", "gateway"),
         Dialect(tuple(groups), wait_for='"subscription_confirmed"', deflate=compressed),
@@ -97,15 +95,10 @@ def returning(epoch: str, seq: int) -> Gateway:
 
 _ENGINE_IO = Dialect((Group("/socket.io/?EIO=4&transport=websocket", ("40",)),), wait_for='40{"sid"', reply="2=3")
 
-LOOP = Gateway(
-    "C loop", "one send() per client in a loop in C, and nothing else", "c", lambda installed: [installed.loop]
-)
-
 _OTHERS = (
-    LOOP,
+    Gateway("C loop", "c", lambda installed: [installed.loop]),
     Gateway(
         "Centrifugo",
-        f"Centrifugo {CENTRIFUGO.rpartition('@v')[2]} with its Redis engine",
         "go",
         lambda installed: (installed.centrifugo, "-c", PROGRAMS / "centrifugo.json"),
         Dialect(
@@ -118,14 +111,14 @@ _OTHERS = (
         lambda: as_centrifugo,
         {"CENTRIFUGO_HTTP_SERVER_PORT": "{PORT}", "CENTRIFUGO_ENGINE_REDIS_ADDRESS": "{REDIS_URL}"},
     ),
-    Gateway("picows", "picows, a WebSocket library in C for asyncio, on uvloop", "python",
+    Gateway("picows", "python",
             lambda installed: (installed.python, PROGRAMS / "picows_server.py")),
-    Gateway("ws", "ws and ioredis on Node", "node", _node("ws.js")),
-    Gateway("Socket.IO", "Socket.IO and its Redis adapter on Node", "node", _node("socketio.js"), _ENGINE_IO,
+    Gateway("ws", "node", _node("ws.js")),
+    Gateway("Socket.IO", "node", _node("socketio.js"), _ENGINE_IO,
             [("", "socket.io#/#")], lambda: as_socketio),
-    Gateway("naive Starlette", "Starlette and redis-py on uvicorn, a loop of `await send_text`", "python",
+    Gateway("naive Starlette", "python",
             _uvicorn("--ws", "websockets-sansio", "--ws-per-message-deflate", "false", "naive:app")),
-    Gateway("Django Channels", "Django Channels and channels_redis' pub/sub layer on uvicorn", "python",
+    Gateway("Django Channels", "python",
             _uvicorn("channels_app:app"), channels=[("", "asgi__group__bench")], encode=lambda: as_channels),
 )  # fmt: skip
 
