@@ -48,9 +48,12 @@ def _says(**fields: object) -> str:
     return json.dumps(fields)
 
 
+_EVERY_UPDATE = _says(action="subscribe", service=SERVICE, deliver="every")  # as others deliver: a slow client, too
+
+
 def coinwire(
     name: str = "coinwire",
-    groups: Sequence[Group] = (Group("/ws", (_says(action="subscribe", service=SERVICE),)),),
+    groups: Sequence[Group] = (Group("/ws", (_EVERY_UPDATE,)),),
     *,
     services: Sequence[str] = (SERVICE,),
     compressed: bool = False,

@@ -36,7 +36,7 @@ class Frame:
         self._header = len(header)
         self._alone: dict[int, bytes] | None = None
         self.service: str | None = None
-        """The service of an update; None for every other message."""
+        """The service of a live update, for which a later one may stand; None where the frame must be sent."""
         self.wire = header + payload
 
     @property
@@ -217,12 +217,16 @@ class Update:
                 self._frames[form] = made
         return made
 
+    def after(self, skipped: int, form: Form) -> Frame:
+        """A frame of this form that counts the updates which were skipped before this one. It is not kept."""
+        return self._build(form, skipped) if skipped and form.has_meta else self.frame(form)
+
     def shrink(self) -> None:
         """Keep only the bytes from the bus. Frames are built again when needed, and not kept."""
         self._envelope = None
         self._frames.clear()
 
-    def _build(self, form: Form) -> Frame:
+    def _build(self, form: Form, skipped: int = 0) -> Frame:
         envelope = self._envelope or Envelope.unpack(self._raw)
         binary, marks = form.value
         meta: UpdateMeta | msgspec.UnsetType = msgspec.UNSET
@@ -233,10 +237,11 @@ class Update:
                 published_at=envelope.timestamp,
                 snapshot=True if "snapshot" in marks else msgspec.UNSET,
                 recovered=True if "recovered" in marks else msgspec.UNSET,
+                skipped=skipped or msgspec.UNSET,
             )
         message = Message(
             service=envelope.service, type=envelope.type, data=envelope.data, timestamp=envelope.timestamp, meta=meta
         )
         frame = encode(message, binary=binary)
-        frame.service = envelope.service
+        frame.service = None if marks else envelope.service
         return frame

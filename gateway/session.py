@@ -153,7 +153,7 @@ class Session:
 
     def ready(self) -> None:
         """The socket accepts frames again."""
-        self.outbox.drain()
+        self._hub.drain(self)
 
     def stalled(self) -> None:
         """The client takes nothing of what waits for it."""
@@ -162,7 +162,7 @@ class Session:
     def crowded_out(self) -> None:
         """The gateway needs the memory of what waits for this client."""
         dropped = self.outbox.close()
-        self._metrics.dropped.inc(dropped)
+        self._metrics.dropped.labels("closed").inc(dropped)
         log.info("client closed for its memory", client_id=self.client_id, address=self._address, dropped=dropped)
         self.close(CloseCode.SLOW, "too much waits: reconnect, with `since` to get what was missed")
 
@@ -185,7 +185,7 @@ class Session:
             self._socket.close_now(code, reason)  # calls `lost`
 
     def _close_slow(self, dropped: int) -> None:
-        self._metrics.dropped.inc(dropped)
+        self._metrics.dropped.labels("closed").inc(dropped)
         log.info("client too slow", client_id=self.client_id, address=self._address, dropped=dropped)
         self.close(CloseCode.SLOW, "too slow: reconnect, with `since` to get what was missed")
 
@@ -255,14 +255,16 @@ class Session:
     def _subscribe(self, command: Subscribe) -> None:
         services = expand(command.services)
         self.subscriptions.update(services)
+        self._choose(command)
+        self._go_live()
         self._confirm(command, {service: self._hub.recent[service].position for service in services})
         for service in services:
-            self._offer_latest(service)
-        self._go_live()
+            self._hub.send_latest(self, service)
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
-        for service in expand(command.services):
-            self.subscriptions.discard(service)
+        services = expand(command.services)
+        self.subscriptions.difference_update(services)
+        self.outbox.delivery.forget(services)
         self._go_live()
         left = sorted(self.subscriptions)
         self._send(UnsubscriptionConfirmed(service=command.asked, subscriptions=left, id=command.id))
@@ -273,6 +275,7 @@ class Session:
         (service,) = command.services
         recent = self._hub.recent[service]
         self.subscriptions.add(service)
+        self._choose(command)
         self._go_live(but=service)  # live updates only after the missed ones
         await recent.reach(since, _AHEAD)
         missed = recent.since(since)
@@ -280,7 +283,7 @@ class Session:
         # Until the first replayed update, the client has to come back with the position that it came with.
         self._confirm(command, {service: recent.position if missed is None else since}, recovered=missed is not None)
         if missed is None:
-            self._offer_latest(service)
+            self._hub.send_latest(self, service)
         elif missed:
             self._allowance = self._allowance or Allowance()
             try:
@@ -309,10 +312,9 @@ class Session:
         if not self._closing:
             self._hub.want(self, self.subscriptions - {but})
 
-    def _offer_latest(self, service: str) -> None:
-        latest = self._hub.recent[service].latest
-        if latest is not None:
-            self.outbox.offer(latest.frame(self.form.as_snapshot()))
+    def _choose(self, command: Subscribe) -> None:
+        if command.deliver is not UNSET:
+            self.outbox.delivery.choose(expand(command.services), command.deliver)
 
     def _confirm(self, command: Subscribe, at: Mapping[str, Position], recovered: bool | UnsetType = UNSET) -> None:
         """Confirm; `at` are the positions that the next updates follow."""
@@ -325,6 +327,7 @@ class Session:
                 recovered=recovered,
                 position=positions[str(command.asked)] if shown and one else UNSET,
                 positions=positions if shown and not one else UNSET,
+                deliver=command.deliver,
                 id=command.id,
             )
         )

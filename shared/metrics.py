@@ -79,7 +79,8 @@ class GatewayMetrics:
         self.errors = counter("errors", "Error messages sent to clients", "code")
         self.broadcasts = counter("broadcasts", "Updates broadcast", "service")
         self.offered = counter("offered", "Updates offered to clients", "service")
-        self.dropped = counter("dropped", "Messages not delivered because their client was too slow")
+        dropped = ("closed", "replaced")
+        self.dropped = counter("dropped", "Messages not sent because their client was behind", "reason", starts=dropped)
         self.recoveries = counter("recoveries", "Subscribes with a position", "recovered", starts=("true", "false"))
         self.replays = Gauge(
             "coinwire_gateway_replays", "Replays under way, by what they wait for", ("state",), registry=registry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 from gateway.broadcast.cohorts import Cohort, Wanted
@@ -76,6 +77,13 @@ class Hub:
 
     def want(self, subscriber: Subscriber, services: Collection[str]) -> None:
         """Send these services to the subscriber from now on, in its form, and no others."""
+        outbox = subscriber.outbox
+        self.settle(subscriber)
+        self._place(subscriber, () if outbox.closed else services)  # it may have been too slow for what was settled
+        for service, updates in outbox.delivery.restrict(services, meta=subscriber.form.has_meta):
+            outbox.queue(self._newest(subscriber, service, updates))
+
+    def _place(self, subscriber: Subscriber, services: Collection[str]) -> None:
         wanted = Wanted(subscriber.form, frozenset(services))
         before = self._places.get(subscriber.outbox)
         if before is not None:
@@ -95,6 +103,29 @@ class Hub:
         cohort = self._places.get(subscriber.outbox)
         if cohort is not None:
             cohort.give(subscriber.outbox)
+
+    def send_latest(self, subscriber: Subscriber, service: str) -> None:
+        """Send the newest update of a service, if there is one, also where the subscriber had it before."""
+        if self.recent[service].latest is not None and not subscriber.outbox.postpones(service):
+            subscriber.outbox.offer(self._newest(subscriber, service, 0))
+
+    def drain(self, subscriber: Subscriber) -> None:
+        """Send what waits, then the newest of what was postponed. Called when the socket is ready again."""
+        outbox = subscriber.outbox
+        if outbox.delivery.due:
+            self.settle(subscriber)  # else what follows could come a second time
+        outbox.drain()
+        if outbox.delivery.due:
+            outbox.catch_up(partial(self._newest, subscriber))
+
+    def _newest(self, subscriber: Subscriber, service: str, updates: int) -> Frame:
+        """The newest update, which stands for so many; for none, it is the repetition that a subscribe asks for."""
+        latest = self.recent[service].latest
+        assert latest is not None
+        if updates == 0:
+            return latest.frame(subscriber.form.as_snapshot())
+        self._metrics.dropped.labels("replaced").inc(updates - 1)
+        return latest.after(updates - 1, subscriber.form)
 
     def broadcast(self, update: Update) -> None:
         """Keep `update`, and send it in this turn of the loop to everybody who wants it, encoded once per form."""

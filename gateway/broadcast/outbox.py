@@ -1,8 +1,8 @@
 """Outbox: frames that one client has not received yet. Bounded; never waits; its policy is `close_slow`.
 
-A frame is written to the socket at once while the socket accepts it. Otherwise it waits here, in order. Beyond the
-limits, everything that waits is dropped and the connection is closed with 4008: the client reconnects, and with `since`
-it loses nothing. Silently dropping frames would lose updates.
+A frame is written to the socket at once while the socket accepts it. Otherwise it waits here, in order, unless it is an
+update for which a later one may stand: that is postponed (see Delivery). Beyond the limits, everything that waits is
+dropped and the connection is closed with 4008: the client reconnects, and with `since` it loses nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.broadcast.compression import Window
-from gateway.frames import Buffer
+from gateway.broadcast.delivery import Delivery
+from gateway.frames import Buffer, join
 from gateway.waiting import Holder, Waiting
 
 
@@ -34,15 +35,17 @@ class Outbox:
     """Frames on their way to one client."""
 
     __slots__ = (
+        "_behind",
         "_budget",
         "_close_slow",
-        "_closed",
         "_count",
         "_drained",
         "_messages",
         "_most",
         "_socket",
         "_waiting",
+        "closed",
+        "delivery",
         "size",
         "window",
     )
@@ -67,19 +70,36 @@ class Outbox:
         self._messages = messages
         self._most = size
         self._close_slow = close_slow
+        self.delivery = Delivery()
+        self._behind = False  # whether anything waits or is postponed
         self._waiting: deque[Buffer] | None = None  # made when something waits: most clients are never slow
         self._count = 0
         self.size = 0
         """Bytes that wait."""
-        self._closed = False
+        self.closed = False
+        """Whether nothing is accepted any more."""
         self._drained: asyncio.Future[None] | None = None
 
     def offer(self, buffer: Buffer) -> None:
         """Send `buffer` after all before it. Never waits."""
-        if self._socket.ready and not self._waiting:
+        if self._socket.ready and not self._behind:
             self._socket.write_buffer(buffer)
             return
-        if self._closed:
+        if self.closed:
+            return
+        self._behind = True
+        frames = self.delivery.sift(buffer.frames)
+        if len(frames) == len(buffer.frames):
+            self.queue(buffer)
+        else:
+            if self.window is not None:
+                self.window.restart()  # it lacks what it is not sent
+            for rest in join(frames) if frames else ():
+                self.queue(rest)
+
+    def queue(self, buffer: Buffer) -> None:
+        """Send `buffer` after all before it, to a client that is behind."""
+        if self.closed:
             return
         if self._waiting is None:
             self._waiting = deque()
@@ -89,6 +109,24 @@ class Outbox:
         self._budget.hold(self._socket, buffer)
         if self._count > self._messages or self.size > self._most:
             self._close_slow(self.close())
+
+    def postpones(self, service: str) -> bool:
+        """Postpone the newest update of `service`, if the client is behind and needs only the newest one."""
+        if self._socket.ready and not self._behind:
+            return False
+        postponed = self.delivery.repeat(service)
+        self._behind = self._behind or postponed
+        return postponed
+
+    def catch_up(self, newest: Callable[[str, int], Buffer]) -> None:
+        """Send the newest update of each postponed service, while the socket accepts it. To be called after `drain`.
+
+        `newest` makes it, from the service and how many updates it stands for. They are sent one by one: what the
+        socket does not accept now remains the newest until it does.
+        """
+        while self.delivery.due and self._socket.ready:
+            self._socket.write_buffer(newest(*self.delivery.take()))
+        self._behind = bool(self._waiting) or self.delivery.due
 
     def drain(self) -> None:
         """Send what waits, while the socket accepts it. Called when the socket is ready again."""
@@ -100,6 +138,7 @@ class Outbox:
             self._socket.write_buffer(buffer)
         if not self._waiting:
             self._forget()
+        self._behind = bool(self._waiting) or self.delivery.due
 
     async def drained(self) -> None:
         """Wait until the outbox is empty or closed."""
@@ -110,9 +149,9 @@ class Outbox:
 
     def close(self) -> int:
         """Drop what waits, and accept nothing more. Returns how many frames that were."""
-        self._closed = True
+        self.closed = True
         self._close_slow = _ignore  # it refers to the session, which refers to this: a circle would outlive both
-        dropped = self._count
+        dropped = self._count + self.delivery.clear()
         self._forget()
         return dropped
 

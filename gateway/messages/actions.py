@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.endpoints import SUBSCRIBABLE
-from gateway.messages.faults import Fault, echo, kind_of
+from gateway.messages.faults import Fault, kind_of
 from gateway.messages.fields import (
     EXAMPLE_CLIENT,
     EXAMPLE_TIME,
@@ -22,11 +22,13 @@ from gateway.messages.fields import (
     Closed,
     CommandId,
     Count,
+    Deliver,
     EchoedId,
     ServiceNames,
     Subscriptions,
 )
 from gateway.messages.message import Notice
+from gateway.messages.reading import names_of, read_deliver, read_id, read_service
 from shared.payloads.fields import UtcTime
 
 
@@ -92,6 +94,7 @@ class SubscriptionConfirmed(Notice, frozen=True, kw_only=True):
         dict[str, ServicePosition] | UnsetType,
         Meta(description="only on connections that see `meta`, by service, if `service` is `all` or a list"),
     ] = UNSET
+    deliver: Annotated[Deliver | UnsetType, Meta(description="only if the command has it")] = UNSET
     id: EchoedId = UNSET
 
     @classmethod
@@ -104,24 +107,31 @@ class SubscriptionConfirmed(Notice, frozen=True, kw_only=True):
 
 
 class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe", rename={"asked": "service"}):
-    """Receive every update of a service from now on, and the latest one at once. Idempotent."""
+    """Receive the updates of a service from now on, and the latest one at once. Idempotent."""
 
     reply = SubscriptionConfirmed
 
     asked: ServiceNames
     since: Since | UnsetType = UNSET
+    deliver: Annotated[
+        Deliver | UnsetType,
+        Meta(
+            description="to a client that is behind: only the latest update of the service, or every one. By default "
+            "as it was; at first `latest` for a state on a connection without `meta`, else `every`"
+        ),
+    ] = UNSET
     id: CommandId | UnsetType = UNSET
 
     @property
     def services(self) -> tuple[str, ...]:
         """The names asked for."""
-        return _names(self.asked)
+        return names_of(self.asked)
 
     @classmethod
     def read(cls, message: dict[Any, Any]) -> Self:
-        asked = _read_service("subscribe", message)
-        since = _read_since(message["since"], _names(asked)) if "since" in message else UNSET
-        return cls(asked=asked, since=since, id=_read_id(message))
+        asked = read_service("subscribe", message)
+        since = _read_since(message["since"], names_of(asked)) if "since" in message else UNSET
+        return cls(asked=asked, since=since, deliver=read_deliver(message), id=read_id(message))
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -129,6 +139,7 @@ class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe", rename={"as
             cls(asked="market_data"),
             cls(asked=["news", "sentiment"], id=7),
             cls(asked="news", since=Since(epoch="9f86d081884c7d65", seq=41)),
+            cls(asked="market_data", deliver="latest"),
         )
 
 
@@ -160,11 +171,11 @@ class Unsubscribe(Command, frozen=True, kw_only=True, tag="unsubscribe", rename=
     @property
     def services(self) -> tuple[str, ...]:
         """The names asked for."""
-        return _names(self.asked)
+        return names_of(self.asked)
 
     @classmethod
     def read(cls, message: dict[Any, Any]) -> Self:
-        return cls(asked=_read_service("unsubscribe", message), id=_read_id(message))
+        return cls(asked=read_service("unsubscribe", message), id=read_id(message))
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -240,7 +251,7 @@ class Ping(Command, frozen=True, kw_only=True, tag="ping"):
 
     @classmethod
     def read(cls, message: dict[Any, Any]) -> Self:
-        data, command_id = message.get("data"), _read_id(message)
+        data, command_id = message.get("data"), read_id(message)
         data = {} if data is None else data
         if command_id is not UNSET and not isinstance(data, dict):
             raise Fault("invalid_message", f"With an id, data must be an object, not {kind_of(data)}")
@@ -263,26 +274,6 @@ def action_of(command: type[Command]) -> str:
 COMMANDS: dict[str, type[AnyCommand]] = {action_of(command): command for command in get_args(AnyCommand)}
 """By action, in the protocol's order."""
 ACTIONS = tuple(COMMANDS)
-
-
-def _read_id(message: dict[Any, Any]) -> str | int | UnsetType:
-    found: str | int | None = message.get("id")
-    return UNSET if found is None else found
-
-
-def _names(asked: str | list[str]) -> tuple[str, ...]:
-    return (asked,) if isinstance(asked, str) else tuple(asked)
-
-
-def _read_service(action: str, message: dict[Any, Any]) -> str | list[str]:
-    asked = message.get("service")
-    names: list[Any] = asked if isinstance(asked, list) else [asked]
-    if asked is None or not names:
-        raise Fault("missing_service", f"{action} needs a service", available_services=list(SUBSCRIBABLE))
-    for name in names:
-        if not isinstance(name, str) or name not in SUBSCRIBABLE:
-            raise Fault("invalid_service", f"Invalid service: {echo(name)}", available_services=list(SUBSCRIBABLE))
-    return names if isinstance(asked, list) else str(asked)
 
 
 def _read_since(since: Any, names: tuple[str, ...]) -> Since:

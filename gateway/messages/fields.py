@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct, UnsetType
 
@@ -24,6 +24,8 @@ ServiceNames = Annotated[
 ]
 Subscriptions = Annotated[list[str], Meta(description="all current subscriptions, sorted", examples=[["market_data"]])]
 Asked = Annotated[str | list[str], Meta(description="`service` as the command had it")]
+Deliver = Literal["latest", "every"]
+DELIVERS: tuple[Deliver, ...] = get_args(Deliver)
 CommandId = Annotated[str | int, Meta(description="echoed as `data.id` of the reply")]
 EchoedId = Annotated[str | int | UnsetType, Meta(description="the `id` of the command that this answers")]
 Epoch = Annotated[str, Meta(description="changes when counting restarts", examples=["5f2b9c81d04e7a63"])]

@@ -23,6 +23,10 @@ class UpdateMeta(Closed, frozen=True, kw_only=True):
         UNSET
     )
     recovered: Annotated[Literal[True] | UnsetType, Meta(description="this update was missed and is replayed")] = UNSET
+    skipped: Annotated[
+        Annotated[int, Meta(ge=1)] | UnsetType,
+        Meta(description="with `deliver: latest`: updates left out before this one, because the client was behind"),
+    ] = UNSET
 
 
 class Message(Closed, Generic[T], frozen=True, kw_only=True):

@@ -128,6 +128,7 @@ ERRORS = [
     ('{"action": "subscribe", "service": "news", "since": 5}', "invalid_message", "", None),
     ('{"action": "subscribe", "service": "all", "since": {"epoch": "e", "seq": 1}}', "invalid_message", "", None),
     ('{"action": "subscribe", "service": "news", "since": {"epoch": "e", "seq": -1}}', "invalid_message", "", None),
+    ('{"action": "subscribe", "service": "news", "deliver": "some"}', "invalid_message", "deliver must be", None),
     (b"\x00\x01", "binary_not_supported", "", None),
 ]
 

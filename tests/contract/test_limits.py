@@ -88,7 +88,7 @@ async def deaf_client(cluster: Cluster, path: str) -> socket.socket:
 
 async def test_a_client_that_never_reads_is_closed_and_costs_the_others_nothing(cluster: Cluster) -> None:
     """Its outbox fills, it is dropped within seconds, its presence goes; another client gets every update in order."""
-    raw = await deaf_client(cluster, "/ws/news")
+    raw = await deaf_client(cluster, "/ws/news?meta=1")
     await until(lambda: cluster.nodes[0].presence.total_clients == 1)
     reader = await cluster.connect("/ws/news")
     await reader.next()

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.broadcast.compression import Window
+from gateway.broadcast.delivery import Delivery
 from gateway.broadcast.hub import Hub
 from gateway.frames import Buffer, Form, Frame, Update
 from shared.envelope import Envelope
@@ -41,6 +42,8 @@ class Client:
         self.kind = kind
         self.form = form
         self.outbox: Any = self
+        self.closed = False
+        self.delivery = Delivery()
         self.window = Window(kind.bits, takeover=kind.takeover) if compresses and kind.compresses else None
         self.stalled = False
         self.skips = 0

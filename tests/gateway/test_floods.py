@@ -140,7 +140,7 @@ async def test_a_long_command_is_counted_by_its_size_and_before_it_is_decoded(
 async def test_a_slow_client_that_reads_again_is_told_4008(cluster: Cluster) -> None:
     """Dropped messages are counted, session and presence end at once, and the last frame has the reason."""
     node = cluster.nodes[0]
-    async with connect(node.port, "/ws/market_data", window=4096) as raw:
+    async with connect(node.port, "/ws/market_data?meta=1", window=4096) as raw:
         (session,) = node._sessions
         while node._sessions:
             await cluster.publish("market_data", text="x" * 500_000)
@@ -159,7 +159,7 @@ async def test_a_slow_client_that_reads_again_is_told_4008(cluster: Cluster) -> 
 async def test_a_client_that_never_reads_its_close_is_cut(cluster: Cluster) -> None:
     """The gateway waits a few seconds for an answer and then frees the socket, unread data or not."""
     node = cluster.nodes[0]
-    async with connect(node.port, "/ws/market_data", window=4096):
+    async with connect(node.port, "/ws/market_data?meta=1", window=4096):
         (session,) = node._sessions
         transport = session._socket.transport
         while node._sessions:

@@ -116,7 +116,7 @@ async def test_a_gateway_closes_whom_most_waits_for(settings: Settings) -> None:
     async with running(settings.model_copy(update=limits)) as cluster:
         node = cluster.nodes[0]
         async with (
-            connect(node.port, "/ws/market_data", window=4096) as much,
+            connect(node.port, "/ws/market_data?meta=1", window=4096) as much,
             connect(node.port, "/ws/news", window=4096) as little,
         ):
             await cluster.publish("news", text="x" * 900_000)

@@ -266,7 +266,7 @@ async def test_a_client_too_slow_is_logged_with_its_address(settings: Settings) 
     """One line for the close, with what was dropped."""
     with capture_logs() as logs:
         async with running(settings.model_copy(update={"outbox_bytes": 65_536})) as cluster:
-            raw = await deaf_client(cluster, "/ws/news")
+            raw = await deaf_client(cluster, "/ws/news?meta=1")
             await until(lambda: cluster.nodes[0].presence.total_clients == 1)
 
             async def closed() -> bool:
