@@ -287,7 +287,7 @@ class Session:
         elif missed:
             self._allowance = self._allowance or Allowance()
             try:
-                await self._hub.replays.run(self.outbox, recent, missed, self.form.as_recovered(), self._allowance)
+                await self._hub.replays.run(self.outbox, missed, self.form.as_recovered(), self._allowance)
             except FellBehind:
                 self.close(CloseCode.SLOW, "too slow: what was missed is no longer kept")
         self._go_live()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gateway.frames import Buffer, Form, Joined, Update
 from shared.bus import Position
@@ -15,6 +14,14 @@ _KEPT_BYTES = 8 << 20  # of batches, encoded and joined: 128 full ones; older on
 _KEPT_SECONDS = 10.0  # without use; longer than clients of a lost gateway take to come back
 
 _Key = tuple[str, Position, int, Form]
+
+
+class Updates(Protocol):
+    """Updates in order, one after another."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Update: ...
 
 
 class Batch(NamedTuple):
@@ -43,7 +50,7 @@ class Batches:
         """How many are kept."""
         return len(self._young.keys() | self._old.keys())
 
-    def first(self, left: Sequence[Update], form: Form) -> Batch:
+    def first(self, left: Updates, form: Form) -> Batch:
         """The batch that begins with the first of `left`: up to the next multiple of 16, or to 64 KiB."""
         update = left[0]
         (epoch, seq) = update.position
@@ -57,7 +64,7 @@ class Batches:
             self._keep(key, batch)
         return batch
 
-    def _build(self, left: Sequence[Update], most: int, form: Form) -> Batch:
+    def _build(self, left: Updates, most: int, form: Form) -> Batch:
         self.built += 1
         frames = [left[0].frame(form)]
         size = len(frames[0].wire)

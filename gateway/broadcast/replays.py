@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
 from gateway.broadcast.batches import Batches
-from gateway.broadcast.recent import Recent
-from gateway.frames import Buffer, Form, Update
+from gateway.broadcast.recent import Missed
+from gateway.frames import Buffer, Form
 from shared.metrics import GatewayMetrics
 
 BURST_BYTES = 4 << 20
@@ -89,9 +89,8 @@ class Allowance:
 class _Replay:
     """One replay under way: what is left of it, and where it goes."""
 
-    def __init__(self, outbox: Reader, recent: Recent, left: deque[Update], form: Form, allowance: Allowance) -> None:
+    def __init__(self, outbox: Reader, left: Missed, form: Form, allowance: Allowance) -> None:
         self.outbox = outbox
-        self.recent = recent
         self.left = left
         self.form = form
         self.allowance = allowance
@@ -100,7 +99,7 @@ class _Replay:
     @property
     def writable(self) -> bool:
         """Whether another batch can be written now."""
-        return 0 < len(self.left) <= self.recent.length and not self.outbox.size and not self.allowance.wait()
+        return bool(self.left) and not (self.left.lost or self.outbox.size or self.allowance.wait())
 
 
 class Replays:
@@ -124,21 +123,18 @@ class Replays:
         """How many replays wait for their turn (`ready`), their client (`reading`), or their allowance (`held`)."""
         return self._states[state]
 
-    async def run(
-        self, outbox: Reader, recent: Recent, missed: Iterable[Update], form: Form, allowance: Allowance
-    ) -> None:
-        """Send `missed`, and what is published meanwhile. Cancelled when the connection ends.
+    async def run(self, outbox: Reader, missed: Missed, form: Form, allowance: Allowance) -> None:
+        """Send what was `missed`, and what is published meanwhile. Cancelled when the connection ends.
 
-        Raises FellBehind where the client reads so slowly that more has been published than the history holds.
+        Raises FellBehind where the client reads so slowly that more has been published than is kept.
         """
-        with recent.backlog(missed) as left:
-            if left:
-                allowance.begin(left[0].service)
-            replay = _Replay(outbox, recent, left, form, allowance)
-            while left:
-                if len(left) > recent.length:
-                    raise FellBehind
-                await self._wait(replay)
+        if missed:
+            allowance.begin(missed[0].service)
+        replay = _Replay(outbox, missed, form, allowance)
+        while missed:
+            if missed.lost:
+                raise FellBehind
+            await self._wait(replay)
 
     async def _wait(self, replay: _Replay) -> None:
         """Wait for what `replay` needs next: that its client has read, that its allowance is refilled, or its turn."""
@@ -194,8 +190,7 @@ class Replays:
 
     def _write(self, replay: _Replay) -> None:
         batch = self.batches.first(replay.left, replay.form)
-        for _ in range(batch.updates):
-            replay.left.popleft()
+        replay.left.skip(batch.updates)
         size = len(batch.buffer.wire)
         replay.allowance.take(size)
         self._metrics.replayed.inc(size)

@@ -152,7 +152,7 @@ async def played(script: list[Step], kinds: list[Kind], *, compresses: bool = Tr
                 client.offer(Frame(b"reply %d " % what * 20, binary=False))
             case "snapshot" | "replay":
                 hub.settle(client)
-                for each in list(hub.recent[SERVICES[what]]._updates)[-1 if kind == "snapshot" else -3 :]:
+                for each in list(hub.recent[SERVICES[what]].updates)[-1 if kind == "snapshot" else -3 :]:
                     client.offer(each.frame(client.form))
             case "skip":
                 client.skips = what

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.broadcast.batches import Batches
-from gateway.broadcast.recent import Recent
+from gateway.broadcast.recent import Missed, Recent
 from gateway.broadcast.replays import Allowance, FellBehind, Replays
 from gateway.frames import Buffer, Form, Update
 from shared.bus import Position
@@ -37,10 +37,14 @@ def history(count: int, length: int = 1000, size: int = 0) -> Recent:
     return recent
 
 
-def missed(recent: Recent, seq: int) -> list[Update]:
+def since(recent: Recent, seq: int) -> Missed:
     found = recent.since(Position("e", seq))
     assert found is not None
     return found
+
+
+def missed(recent: Recent, seq: int) -> list[Update]:
+    return list(since(recent, seq))
 
 
 def wires(updates: Sequence[Update]) -> bytes:
@@ -154,8 +158,8 @@ def test_a_replay_sends_everything_once_and_in_order(data: st.DataObject) -> Non
         peers = [Peer(reads=data.draw(st.booleans())) for _ in starts]
         expected = [missed(recent, start) for start in starts]
         running = [
-            asyncio.create_task(replays.run(peer, recent, list(updates), FORM, Allowance()))
-            for peer, updates in zip(peers, expected, strict=True)
+            asyncio.create_task(replays.run(peer, since(recent, start), FORM, Allowance()))
+            for peer, start in zip(peers, starts, strict=True)
         ]
         await asyncio.sleep(0)
         epoch, seq = "e", len(missed(recent, 0))
@@ -170,14 +174,13 @@ def test_a_replay_sends_everything_once_and_in_order(data: st.DataObject) -> Non
             recent.append(update(seq, epoch))
             for updates, task in zip(expected, running, strict=True):
                 if not task.done():
-                    updates.append(recent._updates[-1])
+                    updates.append(recent.updates[-1])
         while not all(task.done() for task in running):
             for peer in peers:
                 peer.read()
             await asyncio.sleep(0)
         await asyncio.gather(*running)
         assert [peer.wire for peer in peers] == [wires(updates) for updates in expected]
-        assert not recent._backlogs
         assert under_way(replays) == {}
 
     asyncio.run(check())
@@ -188,7 +191,7 @@ async def test_a_herd_has_every_batch_built_once() -> None:
     recent, replays = history(100), new_replays()
     peers = [Peer() for _ in range(300)]
     updates = missed(recent, 0)
-    await asyncio.gather(*(replays.run(peer, recent, updates, FORM, Allowance()) for peer in peers))
+    await asyncio.gather(*(replays.run(peer, since(recent, 0), FORM, Allowance()) for peer in peers))
     assert {peer.wire for peer in peers} == {wires(updates)}
     assert {peer.writes for peer in peers} == {7}
     assert replays.batches.built == 7
@@ -205,7 +208,7 @@ async def test_a_turn_ends_by_the_clock() -> None:
 
     recent, replays = history(160), new_replays(clock)
     peers = [Costly() for _ in range(20)]
-    herd = asyncio.gather(*(replays.run(peer, recent, missed(recent, 0), FORM, Allowance()) for peer in peers))
+    herd = asyncio.gather(*(replays.run(peer, since(recent, 0), FORM, Allowance()) for peer in peers))
     done = []
     while not herd.done():
         done.append(sum(peer.writes for peer in peers))
@@ -226,7 +229,7 @@ async def test_replays_take_turns() -> None:
 
     stuck, long, short = Noted(reads=False), Noted(), Noted()
     tasks = [
-        asyncio.create_task(replays.run(peer, recent, missed(recent, seq), FORM, Allowance()))
+        asyncio.create_task(replays.run(peer, since(recent, seq), FORM, Allowance()))
         for peer, seq in ((stuck, 0), (long, 0), (short, 928))
     ]
     await asyncio.gather(*tasks[1:])
@@ -238,17 +241,29 @@ async def test_replays_take_turns() -> None:
     assert stuck.wire == long.wire
 
 
+async def test_who_asks_for_the_whole_history_has_time_for_its_turn() -> None:
+    """Updates that are published before its first batch push older ones out, and are no reason to give it up."""
+    recent, replays, peer = history(100, length=100), new_replays(), Peer()
+    running = asyncio.create_task(replays.run(peer, since(recent, 0), FORM, Allowance()))
+    expected = missed(recent, 0)
+    for seq in range(101, 111):
+        recent.append(update(seq))
+        expected.append(recent.updates[-1])
+    await running
+    assert peer.wire == wires(expected)
+    assert recent.since(Position("e", 9)) is None
+
+
 async def test_a_client_that_falls_behind_the_history_is_given_up() -> None:
     """More waits for it than the history holds: FellBehind, and nothing is left of the replay."""
     recent, replays, peer = history(20, length=20), new_replays(), Peer(reads=False)
-    running = asyncio.create_task(replays.run(peer, recent, missed(recent, 0), FORM, Allowance()))
+    running = asyncio.create_task(replays.run(peer, since(recent, 0), FORM, Allowance()))
     await until(lambda: peer.size > 0)
-    for seq in range(21, 38):
+    for seq in range(21, 40):
         recent.append(update(seq))
     peer.read()
     with pytest.raises(FellBehind):
         await running
-    assert not recent._backlogs
     assert peer.writes == 1
 
 
@@ -260,24 +275,24 @@ async def test_a_replay_that_is_cancelled_leaves_nothing(state: str) -> None:
     allowance = Allowance(Clock(), burst=-1 if state == "held" else 0)
     if state == "held":
         allowance.begin("news")
-    running = asyncio.create_task(replays.run(peer, recent, missed(recent, 0), FORM, allowance))
+    running = asyncio.create_task(replays.run(peer, since(recent, 0), FORM, allowance))
     await until(lambda: under_way(replays) == {state: 1}) if state != "ready" else await asyncio.sleep(0)
     assert under_way(replays) == {state: 1}
     running.cancel()
-    await replays.run(other, recent, missed(recent, 0), FORM, Allowance())
+    await replays.run(other, since(recent, 0), FORM, Allowance())
     assert running.cancelled()
     assert under_way(replays) == {}
-    assert len(recent._backlogs) == 0
     assert (peer.writes, other.writes) == ({"ready": 0, "reading": 1, "held": 0}[state], 7)
 
 
 async def test_an_error_ends_the_replay_that_it_belongs_to() -> None:
     """An update that can't be encoded fails its own replay, and no other."""
     recent, replays, peer = history(100), new_replays(), Peer()
-    broken = Update(Envelope("sentiment", "update", {"n": object()}, "t", "e", 1), b"")
+    unsendable = Recent(10)
+    unsendable.append(Update(Envelope("sentiment", "update", {"n": object()}, "t", "e", 1), b""))
     results = await asyncio.gather(
-        replays.run(Peer(), recent, [broken], FORM, Allowance()),
-        replays.run(peer, recent, missed(recent, 0), FORM, Allowance()),
+        replays.run(Peer(), since(unsendable, 0), FORM, Allowance()),
+        replays.run(peer, since(recent, 0), FORM, Allowance()),
         return_exceptions=True,
     )
     assert [type(result).__name__ for result in results] == ["Fault", "NoneType"]
@@ -331,8 +346,8 @@ async def test_a_replay_beyond_the_allowance_is_held_not_refused() -> None:
     states: Counter[str] = Counter()
     loop = asyncio.get_running_loop()
     began = loop.time()
-    running = asyncio.create_task(replays.run(peer, recent, updates, FORM, allowance))
-    await replays.run(other, recent, updates, FORM, Allowance())
+    running = asyncio.create_task(replays.run(peer, since(recent, 0), FORM, allowance))
+    await replays.run(other, since(recent, 0), FORM, Allowance())
     assert not running.done()
     await until(lambda: bool(states.update(under_way(replays))) or running.done())
     assert states["held"] > 0

@@ -189,7 +189,9 @@ def test_a_history_is_bounded_and_without_holes() -> None:
         history.append(update(seq))
     assert history.since(Position("e", 0)) is None
     assert [each.position.seq for each in history.since(Position("e", 1)) or ()] == [2, 3, 4]
-    assert history.since(Position("e", 4)) == []
+    nothing = history.since(Position("e", 4))
+    assert nothing is not None
+    assert list(nothing) == []
     assert history.since(Position("e", 5)) is None
     history.append(update(6))
     assert history.since(Position("e", 4)) is None
