@@ -186,7 +186,8 @@ def write(folder: Path) -> None:
     about = ", ".join(f"{name} {value}" for name, value in machine.items() if value != "absent")
     parts = ["\n".join(_wrapped(f"Measured on: {about}.")), *(table.markdown for table in tables(folder))]
     between(HERE / "README.md", "\n\n".join(parts))
-    between(ROOT / "README.md", _summary(folder))
+    if read(folder, "saturated"):
+        between(ROOT / "README.md", _summary(folder))
 
 
 def _summary(folder: Path) -> str:
