@@ -90,6 +90,12 @@ def mixed() -> Gateway:
     return coinwire("sixteen endpoints", groups, services=tuple(SERVICES))
 
 
+def patient(history: int) -> Gateway:
+    """Our gateway with clients that want every update, also those that the next one replaces, and so long a history."""
+    command = _says(action="subscribe", service=SERVICE, deliver="every")
+    return coinwire(groups=[Group("/ws", (command,))], history=history)
+
+
 def returning(epoch: str, seq: int) -> Gateway:
     """Our gateway with clients that come back, and want what was published after a position."""
     command = _says(action="subscribe", service=SERVICE, since={"epoch": epoch, "seq": seq})

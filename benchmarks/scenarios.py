@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.gateways import GATEWAYS, SERVICE, Gateway, coinwire, mixed
+from benchmarks.gateways import GATEWAYS, SERVICE, Gateway, coinwire, mixed, patient
 from benchmarks.load import Group
 from benchmarks.measure import Trial
 from benchmarks.payloads import market_data, padded
@@ -64,7 +64,7 @@ def _compressed() -> Trial:
 
 def _burst(name: str) -> Trial:
     ours = name == "coinwire"
-    gateway = coinwire(history=_BURST) if ours else GATEWAYS[name]
+    gateway = patient(_BURST) if ours else GATEWAYS[name]
     return Trial(gateway, 20, _BURST, Pace(through_bus=ours), lambda: padded(4096), idle=5.0)
 
 
@@ -184,8 +184,8 @@ _LINES = (
         "Overload: 82 MB at once",
         "20 clients, 20,000 messages of 4 KiB published without waiting for anybody. Redis disconnects subscribers "
         "that have more than 32 MB to read. coinwire gets its updates through its Bus, which also stores them, and "
-        "fills holes from there; HISTORY_LENGTH is as long as the burst. A client that is disconnected knows that "
-        "it missed something; one that stays connected does not.",
+        "fills holes from there; HISTORY_LENGTH is as long as the burst, and clients subscribe with `deliver: "
+        "every`. A client that is disconnected knows that it missed something; one that stays connected does not.",
         _each(_burst),
         ("lost", "twice", "gone", "again", "growth"),
         repeats=1,
