@@ -138,7 +138,7 @@ async def test_a_client_that_never_reads_its_replay_is_dropped(cluster: Cluster)
     frame = bytes([0x81, 0x80 | len(command)]) + b"\0\0\0\0" + command
     # The second waits behind the first, so the gateway reads nothing more, pongs neither: no ping can time out.
     await asyncio.get_running_loop().sock_sendall(raw, frame * 2)
-    await until(lambda: any(session.subscriptions for session in cluster.nodes[0]._sessions))
+    await until(lambda: any(session.subscriptions.services for session in cluster.nodes[0]._sessions))
     await until(lambda: not cluster.nodes[0]._sessions, 45)
     assert cluster.nodes[0].presence.total_clients == 0
     raw.close()

@@ -155,7 +155,7 @@ class Line:
         self.socket.before = self._carry_out
         self._choices: dict[str, str] = {}
         self._every = set(CHANNEL_NAMES)
-        self.companion = Companion(self.session.form)
+        self.companion = Companion(self.session.subscriptions.form)
         self.session.begin()
 
     def remove(self, session: Session) -> None:
@@ -186,8 +186,8 @@ class Line:
         self._note_policy()
         self.socket.receive(msgpack.packb(command) if self.binary else json.dumps(command))
         self._note_policy()
-        self.companion.form = self.session.form
-        self.hub.want(self.companion, self.session.subscriptions)
+        self.companion.form = self.session.subscriptions.form
+        self.hub.want(self.companion, self.session.subscriptions.services)
 
     def _carry_out(self) -> None:
         command = self._sent.popleft()
@@ -240,7 +240,7 @@ class Line:
             return
         assert not self._sent
         assert {service: view.last for service, view in self.views.items()} == {
-            service: self.newest(service) for service in self.session.subscriptions
+            service: self.newest(service) for service in self.session.subscriptions.services
         }
         assert counted == {"replaced": self.skipped, "closed": 0}
 

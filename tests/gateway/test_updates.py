@@ -161,7 +161,7 @@ async def test_one_frame_serves_every_client_of_a_form(cluster: Cluster) -> None
     assert latest is not None
     assert set(latest._frames) == {Form.TEXT, Form.PACKED, Form.TEXT_META}
     sessions: set[Session] = cluster.nodes[0]._sessions
-    assert len({id(latest.frame(session.form)) for session in sessions}) == 2
+    assert len({id(latest.frame(session.subscriptions.form)) for session in sessions}) == 2
 
 
 def update(seq: int, epoch: str = "e") -> Update:

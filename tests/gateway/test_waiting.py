@@ -124,7 +124,7 @@ async def test_a_gateway_closes_whom_most_waits_for(settings: Settings) -> None:
             while len(node._sessions) == 2:
                 await cluster.publish("market_data", text=os.urandom(100_000).hex())
             (left,) = node._sessions
-            assert left.subscriptions == {"news"}
+            assert left.subscriptions.services == {"news"}
             assert code_of((await much.rest())[-1]) == 4008
             while (await little.message())["type"] != "update":
                 pass

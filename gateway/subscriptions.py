@@ -1,0 +1,166 @@
+"""Subscriptions: what one client receives, from when on, and how it gets what it has missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import UNSET, UnsetType
+
+from gateway.broadcast.hub import Hub
+from gateway.broadcast.outbox import Outbox
+from gateway.broadcast.replays import Allowance, FellBehind
+from gateway.endpoints import expand
+from gateway.frames import Form
+from gateway.messages.actions import (
+    ServicePosition,
+    Since,
+    Subscribe,
+    SubscriptionConfirmed,
+    Unsubscribe,
+    UnsubscriptionConfirmed,
+)
+from gateway.messages.message import Notice
+from shared.bus import Position
+from shared.metrics import GatewayMetrics
+
+_AHEAD = 2.0  # s to wait for an update that the client has received from another gateway; the bus takes milliseconds
+
+
+class Recipient(Protocol):
+    """The session whose subscriptions these are."""
+
+    def send(self, message: Notice) -> None:
+        """Send a message behind all before it."""
+        ...
+
+    def fell_behind(self) -> None:
+        """What the client missed is no longer kept."""
+        ...
+
+    def recovered(self, error: BaseException | None) -> None:
+        """A recovery has ended; `error` is an error of ours."""
+        ...
+
+
+class Subscriptions:
+    """The services that one client receives, in its form."""
+
+    __slots__ = ("_allowance", "_ended", "_hub", "_metrics", "_recipient", "_recovery", "form", "outbox", "services")
+
+    def __init__(self, recipient: Recipient, hub: Hub, metrics: GatewayMetrics, outbox: Outbox, form: Form) -> None:
+        """None yet. Updates go to `outbox` in the `form` that the client opted into."""
+        self.services: set[str] = set()
+        """The names that are subscribed to."""
+        self.outbox = outbox
+        self.form = form
+        self._recipient = recipient
+        self._hub = hub
+        self._metrics = metrics
+        self._ended = False
+        self._recovery: asyncio.Task[None] | None = None
+        self._allowance: Allowance | None = None  # made for the first replay: most clients have none
+
+    @property
+    def recovering(self) -> bool:
+        """Whether something that was missed is being sent."""
+        return self._recovery is not None
+
+    def subscribe(self, command: Subscribe) -> None:
+        """Receive more services. With `since`, what was missed comes first; `recovered` is called after that."""
+        if isinstance(command.since, Since):
+            since = Position(command.since.epoch, command.since.seq)
+            self._recovery = asyncio.get_running_loop().create_task(self._recover(command, since))
+            self._recovery.add_done_callback(self._end_recovery)
+            return
+        services = expand(command.services)
+        self.services.update(services)
+        self._choose(command)
+        self._go_live()
+        self._confirm(command, {service: self._hub.recent[service].position for service in services})
+        for service in services:
+            self._hub.send_latest(self, service)
+
+    def unsubscribe(self, command: Unsubscribe) -> None:
+        """Receive less."""
+        services = expand(command.services)
+        self.services.difference_update(services)
+        self.outbox.delivery.forget(services)
+        self._go_live()
+        left = sorted(self.services)
+        self._send(UnsubscriptionConfirmed(service=command.asked, subscriptions=left, id=command.id))
+
+    def end(self) -> None:
+        """Receive nothing any more: the connection has ended."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._recovery is not None:
+            self._recovery.cancel()
+        self._hub.want(self, ())
+        del self._recipient  # it refers to this: a circle that only the garbage collector could find
+
+    async def _recover(self, command: Subscribe, since: Position) -> None:
+        """Send what was missed since a position, then go live; a snapshot where continuity can't be proven."""
+        self._show_meta()
+        (service,) = command.services
+        recent = self._hub.recent[service]
+        self.services.add(service)
+        self._choose(command)
+        self._go_live(but=service)  # live updates only after the missed ones
+        await recent.reach(since, _AHEAD)
+        missed = recent.since(since)
+        self._metrics.recoveries.labels(str(missed is not None).lower()).inc()
+        # Until the first replayed update, the client has to come back with the position that it came with.
+        self._confirm(command, {service: recent.position if missed is None else since}, recovered=missed is not None)
+        if missed is None:
+            self._hub.send_latest(self, service)
+        elif missed:
+            self._allowance = self._allowance or Allowance()
+            try:
+                await self._hub.replays.run(self.outbox, missed, self.form.as_recovered(), self._allowance)
+            except FellBehind:
+                if not self._ended:
+                    self._recipient.fell_behind()
+        self._go_live()
+
+    def _end_recovery(self, recovery: asyncio.Task[None]) -> None:
+        self._recovery = None
+        if not self._ended:
+            self._recipient.recovered(recovery.exception())
+
+    def _show_meta(self) -> None:
+        form = Form.live(binary=self.form.binary, meta=True)
+        if form is not self.form:
+            self.form = form
+            self._go_live()
+
+    def _go_live(self, *, but: str | None = None) -> None:
+        """Receive from now on every service that is subscribed to, except `but`."""
+        if not self._ended:
+            self._hub.want(self, self.services - {but})
+
+    def _choose(self, command: Subscribe) -> None:
+        if command.deliver is not UNSET:
+            self.outbox.delivery.choose(expand(command.services), command.deliver)
+
+    def _confirm(self, command: Subscribe, at: Mapping[str, Position], recovered: bool | UnsetType = UNSET) -> None:
+        """Confirm; `at` are the positions that the next updates follow."""
+        positions = {service: ServicePosition(epoch=epoch, seq=seq) for service, (epoch, seq) in at.items()}
+        shown, one = self.form.has_meta, isinstance(command.asked, str) and command.asked in positions
+        self._send(
+            SubscriptionConfirmed(
+                service=command.asked,
+                subscriptions=sorted(self.services),
+                recovered=recovered,
+                position=positions[str(command.asked)] if shown and one else UNSET,
+                positions=positions if shown and not one else UNSET,
+                deliver=command.deliver,
+                id=command.id,
+            )
+        )
+
+    def _send(self, message: Notice) -> None:
+        if not self._ended:
+            self._recipient.send(message)
