@@ -70,6 +70,10 @@ class GatewayMetrics:
         self.waiting = Gauge(
             "coinwire_gateway_waiting_bytes", "Bytes that wait for clients or from them", registry=registry
         )
+        self.streams = Gauge(
+            "coinwire_gateway_streams", "Groups of connections that share a compressor", registry=registry
+        )
+        self.undecoded = counter("undecoded", "Clients with compression that closed because of what they were sent")
         self.accepted = counter("accepted", "Connections accepted", "endpoint")
         refused = ("bad request", "draining", "full", "late", "not ready", "too large", "unknown path", "version")
         self.refused = counter("refused", "Requests refused", "reason", starts=refused)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.deflate import LARGEST_WINDOW, Compressor, new_compressor
-from gateway.frames import Frame
+from gateway.frames import Buffer, Frame, Joined
 
 WINDOW_BYTES = 1 << LARGEST_WINDOW
 """How far back a stream refers."""
@@ -34,6 +34,11 @@ class Window:
         """Whether it can ever read a stream."""
         self.since: int | None = None
         """The position in its cohort from which it has been sent everything; None: from its next update."""
+
+    def alone(self, frame: Frame) -> Buffer:
+        """What to send of a frame that only this client gets: compressed, at the price of a restart."""
+        self.restart()
+        return Joined([frame], [frame.alone(self.bits)])
 
     def restart(self) -> None:
         """The client was not sent something that its cohort was: until the window is full again, nothing is shared."""

@@ -64,6 +64,7 @@ class Hub:
         self._failed = asyncio.Event()
         self._error: Exception | None = None
         metrics.cohorts.set_function(lambda: self.cohorts)
+        metrics.streams.set_function(lambda: self.streams)
 
     @property
     def cohorts(self) -> int:
@@ -107,7 +108,7 @@ class Hub:
     def send_latest(self, subscriber: Subscriber, service: str) -> None:
         """Send the newest update of a service, if there is one, also where the subscriber had it before."""
         if self.recent[service].latest is not None and not subscriber.outbox.postpones(service):
-            subscriber.outbox.offer(self._newest(subscriber, service, 0))
+            subscriber.outbox.offer_alone(self._newest(subscriber, service, 0))
 
     def drain(self, subscriber: Subscriber) -> None:
         """Send what waits, then the newest of what was postponed. Called when the socket is ready again."""

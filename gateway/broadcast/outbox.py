@@ -14,7 +14,7 @@ from typing import Protocol
 
 from gateway.broadcast.compression import Window
 from gateway.broadcast.delivery import Delivery
-from gateway.frames import Buffer, join
+from gateway.frames import Buffer, Frame, join
 from gateway.waiting import Holder, Waiting
 
 
@@ -109,6 +109,10 @@ class Outbox:
         self._budget.hold(self._socket, buffer)
         if self._count > self._messages or self.size > self._most:
             self._close_slow(self.close())
+
+    def offer_alone(self, frame: Frame) -> None:
+        """Send a frame that others of the same cohort don't get. Compressed, it takes this client out of the stream."""
+        self.offer(frame if self.window is None else self.window.alone(frame))
 
     def postpones(self, service: str) -> bool:
         """Postpone the newest update of `service`, if the client is behind and needs only the newest one."""

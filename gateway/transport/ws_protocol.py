@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, cast
 
+import structlog
 from websockets.datastructures import Headers
 from websockets.frames import CloseCode as ClosedFor
 from websockets.frames import Frame as ReceivedFrame
@@ -32,7 +33,9 @@ FRAMES_A_SECOND = 64.0  # of them; a lawful client sends one pong in 20 s
 _HELD_BYTES = 256  # that a message takes besides its text
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _REASONS = {1002: "protocol", 1007: "not_utf8", 1009: "too_big"}  # how the peer broke the protocol, in metrics
+_NOT_DECODED = (1002, 1007)  # with which clients close where their inflater fails; and for other frames of ours
 
+log = structlog.get_logger()
 _log = logging.getLogger("websockets.server")
 
 
@@ -252,6 +255,10 @@ class FrameProtocol(Connection):
     def _peer_closes(self) -> None:
         """The peer closes, or answers our close."""
         if not self.gone:
+            close = self.conn.close_rcvd
+            if self.deflate is not None and close is not None and close.code in _NOT_DECODED:
+                self._shared.metrics.undecoded.inc()
+                log.info("a client could not decode what it was sent", address=self.address, code=close.code)
             self._flush()
             self._end()
         self.transport.close()

@@ -106,7 +106,7 @@ class Settings(BaseSettings):
         unit="bytes",
         ge=1_048_576,
     )
-    ws_compression: bool = _setting(False, Group.GATEWAY, "offer permessage-deflate to WebSocket clients")
+    ws_compression: bool = _setting(True, Group.GATEWAY, "compress for WebSocket clients that offer permessage-deflate")
     ws_ping_interval: float = _setting(
         20.0, Group.GATEWAY, "seconds between WebSocket pings to a client", unit="s", gt=0
     )

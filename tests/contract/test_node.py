@@ -96,12 +96,6 @@ async def test_replies_do_not_wait_for_acknowledgements(cluster: Cluster) -> Non
     await client.quiet()
 
 
-async def test_compression_is_off_unless_switched_on(cluster: Cluster) -> None:
-    """A client that offers permessage-deflate gets none by default."""
-    client = await cluster.connect("/ws/data")
-    assert "Sec-WebSocket-Extensions" not in cast(Any, client.connection.response).headers
-
-
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 200_000])
 @pytest.mark.parametrize("binary", [False, True])
 def test_a_frame_is_what_the_reference_implementation_makes(size: int, binary: bool) -> None:

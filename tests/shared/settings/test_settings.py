@@ -31,7 +31,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "max_connections": ("1", 1),
     "outbox_messages": ("16", 16),
     "outbox_bytes": ("65536", 65536),
-    "ws_compression": ("true", True),
+    "ws_compression": ("false", False),
     "ws_ping_interval": ("1.5", 1.5),
     "ws_ping_timeout": ("2", 2.0),
     "drain_seconds": ("0", 0.0),
