@@ -12,7 +12,8 @@ from http import HTTPStatus
 from typing import cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.transport.handshake import (
     RefusedRequest,
@@ -23,6 +24,7 @@ from gateway.transport.handshake import (
     rewritten,
 )
 from gateway.transport.joining import Joining
+from gateway.transport.turn import Turn
 from gateway.transport.ws_protocol import FrameProtocol
 
 STALLED = 30.0  # s to read the 32 KiB that a transport buffers for us at most, 1 kB/s; then cut
@@ -59,6 +61,8 @@ class HttpProtocol(HttpToolsProtocol):
     _size = 0  # bytes of target and headers, trailers included
     _ended = False  # nothing more is taken from this client
     _fault: RefusedRequest | None = None
+    _answered: RequestResponseCycle | None = None  # the request that is answered now; `cycle` is the newest
+    _unread = b""  # bytes that wait for their turn, two reads at most
     _upgrades = False  # this request asks to become a WebSocket
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,10 +73,31 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.set_write_buffer_limits(high=_WRITE_BYTES)
         self._joining = Joining(self.transport)
         self.transport = cast(asyncio.Transport, self._joining)
+        self._turn: Turn = self.app_state["node"].websockets.turn
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of requests."""
+        """Bytes of requests; they are read when it is their turn, like those of WebSockets."""
+        if self._unread:
+            self._unread += data
+            self.transport.pause_reading()
+        else:
+            self._unread = data
+            self._turn.spend(len(data), self._take)
+
+    def _take(self) -> None:
+        data, self._unread = self._unread, b""
+        if self.transport.is_closing():
+            return
+        try:
+            self._parse(data)
+        except Exception:
+            self.logger.exception("connection failed")
+            self.transport.abort()
+        if self.transport.get_protocol() is self and not self.flow.read_paused:
+            self.transport.resume_reading()
+
+    def _parse(self, data: bytes) -> None:
         self._read += len(data)
         if self._ended:
             if self._read > _REQUEST_BYTES:
@@ -167,6 +192,11 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         super().connection_lost(exc)
+        if (
+            self._answered is not None
+        ):  # uvicorn tells only the newest; this one would go on, and asyncio log each write
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         self._unset_keepalive_if_required()
         self._cancel_head_deadline()
         self._cancel_cut()
@@ -183,6 +213,10 @@ class HttpProtocol(HttpToolsProtocol):
         protocol.connection_made(transport)
         protocol.open(rewritten(self.scope["method"].encode(), self.url, self.headers), self.server)
         self.parser = None  # type: ignore[assignment] # it refers to this object: only the collector would find both
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _should_upgrade(self) -> bool:
         return self._upgrades

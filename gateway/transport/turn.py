@@ -1,8 +1,8 @@
 """Turn: how long one turn of the event loop may be kept by what clients send, over all connections together.
 
 A read takes microseconds, but three hundred clients that send a flood at the same moment would keep the loop for
-seconds, and everybody's updates with it. So would two thousand that connect. What is left waits for the next turn, in
-order.
+seconds, and everybody's updates with it. So would two thousand that connect. What is left waits for the next turn.
+Short reads go first: who sends a command, a pong or a health check does not wait behind those who send floods.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 _READING = 0.01  # s: a broadcast waits no longer for what clients send
 _OPENING = 0.005  # s for handshakes, 20 of them; as long again until their application has answered
+_SHORT = 1_024  # bytes: enough for a request, or a command that names all services
 
 
 class _Share:
@@ -23,31 +24,53 @@ class _Share:
         self._loop = loop
         self._most = most
         self._spent = 0.0
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._began: float | None = None  # when what runs now began
+        self._short: deque[Callable[[], None]] = deque()
+        self._long: deque[Callable[[], None]] = deque()
         self._counting = False
 
-    def spend(self, work: Callable[[], None]) -> None:
-        if self._waiting or self._spent >= self._most:
-            self._waiting.append(work)
+    @property
+    def over(self) -> bool:
+        """Whether this share of the turn is used up."""
+        running = 0.0 if self._began is None else time.perf_counter() - self._began
+        return self._spent + running >= self._most
+
+    def spend(self, size: int, work: Callable[[], None]) -> None:
+        if self._short or self._long or self._began is not None or self.over:
+            self.put_off(size, work)
         else:
             self._do(work)
 
+    def put_off(self, size: int, work: Callable[[], None]) -> None:
+        (self._short if size <= _SHORT else self._long).append(work)
+        self._count()
+
     def _do(self, work: Callable[[], None]) -> None:
-        if not self._counting:
-            self._counting = True
-            self._loop.call_soon(self._begin)
-        began = time.perf_counter()
+        self._count()
+        self._began = time.perf_counter()
         try:
             work()
         finally:
-            self._spent += time.perf_counter() - began
+            self._spent += time.perf_counter() - self._began
+            self._began = None
+
+    def _count(self) -> None:
+        if not self._counting:
+            self._counting = True
+            self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         """A new turn begins."""
         self._spent = 0.0
         self._counting = False
-        while self._waiting and self._spent < self._most:
-            self._do(self._waiting.popleft())
+        while self._short and not self.over:
+            self._do(self._short.popleft())
+        if self._long:  # however many short ones there are
+            self._do(self._long.popleft())
+        while self._long and not self.over:
+            self._do(self._long.popleft())
+        if self._short or self._long:
+            self._count()
 
 
 class Turn:
@@ -60,10 +83,19 @@ class Turn:
         self._reading = _Share(loop, reading)
         self._opening = _Share(loop, opening)
 
-    def spend(self, work: Callable[[], None]) -> None:
-        """Do `work` now, or in a later turn where this one has been long enough or others wait already."""
-        self._reading.spend(work)
+    @property
+    def over(self) -> bool:
+        """Whether reading took long enough. Work that can go on later asks in between, and is put off."""
+        return self._reading.over
+
+    def spend(self, size: int, work: Callable[[], None]) -> None:
+        """Do `work`, which reads `size` bytes, now, or in a later turn where this one is over or others wait."""
+        self._reading.spend(size, work)
+
+    def put_off(self, size: int, work: Callable[[], None]) -> None:
+        """Do `work` in a later turn."""
+        self._reading.put_off(size, work)
 
     def open(self, work: Callable[[], None]) -> None:
-        """The same for a handshake."""
-        self._opening.spend(work)
+        """Do a handshake, now or in a later turn."""
+        self._opening.spend(0, work)

@@ -116,11 +116,12 @@ class FrameProtocol(Connection):
             self._count()
         else:
             self._unread = data
-            self._shared.turn.spend(self._read)
+            self._shared.turn.spend(len(self._unread), self._read)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         super().connection_lost(exc)
+        self._unread = b""  # what waits for its turn is read by nobody
         self.conn.parser.close()  # a generator that refers to `conn`: the circle would wait for the garbage collector
 
     # Reading.
@@ -128,7 +129,7 @@ class FrameProtocol(Connection):
     def go_on(self) -> None:
         """Read what waited: the session is less busy than it was."""
         if self.behind:
-            self._shared.turn.spend(self._read)
+            self._shared.turn.spend(len(self._unread), self._read)
         elif not self.gone:
             self.transport.resume_reading()
 
@@ -138,9 +139,10 @@ class FrameProtocol(Connection):
         return bool(self._held or self._unread)
 
     def _read(self) -> None:
-        """Parse, piece by piece, and pass messages on, until the session is busy."""
+        """Parse, piece by piece, and pass messages on, until the session is busy or the turn is over."""
         try:
-            self._parse()
+            if not self._parse():
+                self._shared.turn.put_off(len(self._unread), self._read)
         except Exception as error:  # noqa: BLE001 - logged; others may wait for their turn
             self._unread = b""
             self.fail(error)
@@ -157,7 +159,8 @@ class FrameProtocol(Connection):
         held = sum(size + _HELD_BYTES for _, size in self._held) if self._held else 0
         return len(self._unread) + len(self._part or b"") + held
 
-    def _parse(self) -> None:
+    def _parse(self) -> bool:
+        """Returns whether it went as far as it can."""
         while self._pass_on() and self._unread:
             if self.gone and self._frames_left < 0:
                 self._unread = b""
@@ -168,6 +171,9 @@ class FrameProtocol(Connection):
                 self._take(cast(ReceivedFrame, event))
             if self.conn.parser_exc is not None:
                 self._break()
+            if self._unread and self._shared.turn.over:
+                return False
+        return True
 
     def _pass_on(self) -> bool:
         """Pass messages on that had to wait. Returns whether none is left, and the session takes more."""
@@ -214,7 +220,7 @@ class FrameProtocol(Connection):
                     self._break()
                 return
         client = self.client
-        if self.gone or client is None:
+        if self.gone or client is None or self.transport.is_closing():  # nobody would read the answer
             return
         if self._held or client.busy:
             self._held = self._held or deque()
