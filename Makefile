@@ -118,6 +118,10 @@ bench: $(STAMP) ## compare the gateway with others: cost, lateness, memory, loss
 bench-quick: $(STAMP) ## the same beside Centrifugo and a C loop only, in 8 minutes
 	@$(BIN)/python -m benchmarks run --quick $(ARGS)
 
+.PHONY: attacks
+attacks: $(STAMP) ## attack a gateway; what an innocent client notices; six minutes (ARGS=pongs, ARGS=--list)
+	@$(BIN)/python -m benchmarks.attacks $(ARGS)
+
 .PHONY: lint
 lint: $(STAMP) ## run ruff, mypy --strict and the import rules
 	$(BIN)/ruff check
