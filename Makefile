@@ -119,7 +119,7 @@ bench-quick: $(STAMP) ## the same beside Centrifugo and a C loop only, in 8 minu
 	@$(BIN)/python -m benchmarks run --quick $(ARGS)
 
 .PHONY: attacks
-attacks: $(STAMP) ## attack a gateway; what an innocent client notices; six minutes (ARGS=pongs, ARGS=--list)
+attacks: $(STAMP) ## attack a gateway; see what an innocent client notices (ARGS=pongs, ARGS=--list)
 	@$(BIN)/python -m benchmarks.attacks $(ARGS)
 
 .PHONY: lint
