@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 _READING = 0.01  # s: a broadcast waits no longer for what clients send
-_OPENING = 0.005  # s for handshakes, 20 of them; as long again until their application has answered
+_OPENING = 0.0025  # s for handshakes, 35 of them; longer again until their application has answered
 _SHORT = 1_024  # bytes: enough for a request, or a command that names all services
 
 
