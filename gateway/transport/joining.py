@@ -26,7 +26,9 @@ class Joining:
         return getattr(self.transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write `data` behind all before it, at the end of this turn at the latest."""
+        """Write `data` behind all before it, at the end of this turn at the latest; nothing on a lost connection."""
+        if self.transport.is_closing():  # asyncio would log each write
+            return
         if not self._parts:
             asyncio.get_running_loop().call_soon(self.flush)
         self._parts.append(data)

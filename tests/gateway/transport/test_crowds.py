@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
+from typing import cast
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from gateway import docs
 from gateway.transport import http_protocol
 from gateway.transport.http_protocol import PIPELINED
+from gateway.transport.joining import Joining
 from tests.contract.conftest import Cluster
 from tests.gateway.raw import dial
 from tests.gateway.transport.test_heads import ALIVE, answer, ended
@@ -61,6 +64,19 @@ async def test_an_answer_that_is_not_read_is_not_kept(cluster: Cluster, monkeypa
         await raw.send(ALIVE.replace(b"/health/live", LARGEST))
         await until(lambda: any(protocol.flow.write_paused for protocol in protocols))
         assert 0 < protocols[0].transport.get_write_buffer_size() <= 2 * 16_384 + 1024
+
+
+async def test_pieces_for_a_lost_connection_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A page whose client has gone is written to the end without a wait; asyncio would log each piece."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+        joining = Joining(cast(asyncio.Transport, transport))
+        joining.write(b"head")
+        joining.abort()
+        for _ in range(20):
+            joining.write(b"x" * 16_384)
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 async def test_a_page_that_many_ask_for_is_rendered_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
