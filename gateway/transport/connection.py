@@ -16,7 +16,6 @@ from typing import cast
 
 import structlog
 from websockets.frames import CloseCode as ClosedFor
-from websockets.http11 import Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
@@ -121,16 +120,16 @@ class Connection(asyncio.Protocol):
         self._end()
         self._cut_later()
 
-    def answer(self, response: Response) -> None:
-        """Answer the handshake. After 101, `serve` comes next, and the answer is sent with the greeting."""
-        if self.gone:
-            return
-        self.conn.send_response(response)
-        if response.status_code == 101:
+    def accept(self, answer: bytes) -> None:
+        """Answer the handshake. `serve` comes next; the answer is sent with the greeting."""
+        if not self.gone:
             self.cork()
-            self._flush()
-        else:
-            self._flush()
+            self._write(answer)
+
+    def refuse(self, answer: bytes) -> None:
+        """Answer a handshake whose client is not taken."""
+        if not self.gone:
+            self._write(answer)
             self._end()
             self.transport.close()
             self._cut_later()
@@ -145,7 +144,7 @@ class Connection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """The server stops."""
-        if self.conn.state is OPEN and not self.gone:
+        if self.client is not None and self.conn.state is OPEN:
             self.conn.send_close(ClosedFor.SERVICE_RESTART)
             self._flush()
         self._end()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
+
+from websockets.utils import accept_key
 
 Headers = list[tuple[bytes, bytes]]
 """Names in lower case, with their values."""
@@ -12,7 +15,8 @@ Headers = list[tuple[bytes, bytes]]
 _ABSOLUTE = re.compile(rb"(?:http|ws)s?://(?P<authority>[^/?#]*)(?P<rest>[^#]*)", re.IGNORECASE)
 # uri-host [":" port] of RFC 9110, 7.2. Empty where the target has no authority.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.%a-zA-Z_~-]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
-_REWRITTEN = (b"connection", b"upgrade")
+HANDSHAKE_LINE = 8_192  # bytes of a header in a handshake, as in the libraries of WebSockets
+_KEY_BYTES = 16  # of the nonce in Sec-WebSocket-Key
 
 
 class RefusedRequest(Exception):
@@ -74,8 +78,48 @@ def check_version(headers: Headers) -> None:
         raise RefusedRequest(HTTPStatus.UPGRADE_REQUIRED, text, *upgrade)
 
 
-def rewritten(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The handshake for the `websockets` library, which wants one line of Connection and one of Upgrade."""
-    lines = [b"%s %s HTTP/1.1" % (method, target), b"connection: Upgrade", b"upgrade: websocket"]
-    lines += [b"%s: %s" % (name, value) for name, value in headers if name not in _REWRITTEN]
-    return b"\r\n".join([*lines, b"", b""])
+def check_upgrade(method: bytes, target: bytes, headers: Headers) -> None:
+    """Raise RefusedRequest unless a request that asks for a WebSocket is a valid handshake (RFC 6455, 4.2.1)."""
+    if method != b"GET":
+        raise RefusedRequest(HTTPStatus.METHOD_NOT_ALLOWED, "A WebSocket begins with GET.", ("Allow", "GET"))
+    check_version(headers)
+    if not target.isascii():
+        raise RefusedRequest(HTTPStatus.BAD_REQUEST, "Invalid request target.")
+    if any(len(name) + len(value) > HANDSHAKE_LINE for name, value in headers):
+        text = "A header of the request is too large."
+        raise RefusedRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text)
+    if any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers):
+        raise RefusedRequest(HTTPStatus.BAD_REQUEST, "The request for a WebSocket has no body.")
+    for name in (b"sec-websocket-key", b"sec-websocket-version"):
+        if sum(each == name for each, _ in headers) != 1:
+            raise RefusedRequest(HTTPStatus.BAD_REQUEST, f"The request needs one {name.decode()} header.")
+    try:
+        valid = len(base64.b64decode(_key(headers), validate=True)) == _KEY_BYTES
+    except ValueError:
+        valid = False
+    if not valid:
+        raise RefusedRequest(HTTPStatus.BAD_REQUEST, "Invalid sec-websocket-key header.")
+
+
+def switching(headers: Headers, *, extensions: str | None, subprotocol: str | None) -> bytes:
+    """The answer to a valid handshake that is accepted (RFC 6455, 4.2.2)."""
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accept_key(_key(headers).decode())}",
+    ]
+    if extensions is not None:
+        lines.append(f"Sec-WebSocket-Extensions: {extensions}")
+    if subprotocol is not None:
+        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def lines_of(headers: Headers, name: bytes) -> list[str]:
+    """The values of a header, a line each."""
+    return [value.decode("latin-1") for each, value in headers if each == name]
+
+
+def _key(headers: Headers) -> bytes:
+    return next(value for name, value in headers if name == b"sec-websocket-key").strip(b" \t")

@@ -19,9 +19,8 @@ from gateway.transport.handshake import (
     RefusedRequest,
     asks_for_websocket,
     check_host,
-    check_version,
+    check_upgrade,
     origin_form,
-    rewritten,
 )
 from gateway.transport.joining import Joining
 from gateway.transport.turn import Turn
@@ -159,7 +158,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.url = origin_form(self.url, self.headers)
             self._upgrades = self.parser.should_upgrade() and asks_for_websocket(self.headers, version)
             if self._upgrades:
-                check_version(self.headers)
+                check_upgrade(self.parser.get_method(), self.url, self.headers)
         except RefusedRequest as fault:
             self._fault = fault
             raise
@@ -211,7 +210,7 @@ class HttpProtocol(HttpToolsProtocol):
         protocol = FrameProtocol(self.app_state["node"].websockets, self.client)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        protocol.open(rewritten(self.scope["method"].encode(), self.url, self.headers), self.server)
+        protocol.open(self.url, self.headers, self.server)
         self.parser = None  # type: ignore[assignment] # it refers to this object: only the collector would find both
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from starlette.types import Message, Scope
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
 
 from gateway.transport.connection import Connection
+from gateway.transport.handshake import Headers, lines_of, switching
 
 EXTENSION = "coinwire.frames"
 """Key in the ASGI scope's `extensions` under which the application finds the connection."""
@@ -25,12 +24,14 @@ class Disconnected(OSError):
 class Opening:
     """One request to become a WebSocket, valid so far, and the application's answer to it."""
 
-    def __init__(self, connection: Connection, request: Request, accepted: Response) -> None:
-        """`accepted` is the answer if the application takes the client."""
+    def __init__(self, connection: Connection, target: bytes, headers: Headers, extensions: str | None) -> None:
+        """`headers` are those of the request; `extensions` is the answer to what it offers of them."""
         self._connection = connection
-        self._request = request
-        self._accepted = accepted
-        self._refused: Response | None = None
+        self._target = target
+        self._headers = headers
+        self._extensions = extensions
+        self._refused: Message | None = None
+        self._body = b""
         self._asked = False
         self._answered = False
 
@@ -38,9 +39,8 @@ class Opening:
         self, state: dict[str, Any], *, client: tuple[str, int] | None, server: tuple[str, int | None] | None
     ) -> Scope:
         """The ASGI scope of the request."""
-        raw_path, _, query = self._request.path.partition("?")
-        headers = [(key.encode("ascii"), value.encode("latin-1")) for key, value in self._request.headers.raw_items()]
-        offered = ",".join(self._request.headers.get_all("Sec-WebSocket-Protocol"))
+        raw_path, _, query = self._target.partition(b"?")
+        offered = ",".join(lines_of(self._headers, b"sec-websocket-protocol"))
         return {
             "type": "websocket",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -49,10 +49,10 @@ class Opening:
             "server": server,
             "client": client,
             "root_path": "",
-            "path": unquote(raw_path),
-            "raw_path": raw_path.encode("ascii"),
-            "query_string": query.encode("ascii"),
-            "headers": headers,
+            "path": unquote(raw_path.decode("ascii")),
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self._headers,
             "subprotocols": [token.strip() for token in offered.split(",") if token.strip()],
             "state": state.copy(),
             "extensions": {"websocket.http.response": {}, EXTENSION: self._connection},
@@ -71,24 +71,16 @@ class Opening:
             raise Disconnected
         match message["type"]:
             case "websocket.accept":
-                headers = self._accepted.headers
-                del headers["Date"]  # as every server of WebSockets: a handshake is not kept by anybody
-                if message.get("subprotocol"):
-                    headers["Sec-WebSocket-Protocol"] = message["subprotocol"]
-                self._answer(self._accepted)
+                self._answered = True
+                subprotocol = message.get("subprotocol")
+                answer = switching(self._headers, extensions=self._extensions, subprotocol=subprotocol)
+                self._connection.accept(answer)
             case "websocket.http.response.start":
-                status = HTTPStatus(message["status"])
-                headers = Headers(
-                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]
-                )
-                headers.setdefault("Date", email.utils.formatdate(usegmt=True))
-                headers.setdefault("Connection", "close")
-                self._refused = Response(status.value, status.phrase, headers, b"")
+                self._refused = message
             case "websocket.http.response.body" if self._refused is not None:
-                self._refused.body = (self._refused.body or b"") + message["body"]
+                self._body += message["body"]
                 if not message.get("more_body", False):
-                    self._refused.headers.setdefault("Content-Length", str(len(self._refused.body)))
-                    self._answer(self._refused)
+                    self._refuse(self._refused["status"], self._refused["headers"])
             case other:
                 raise RuntimeError(f"a handshake is not answered with {other}")
 
@@ -98,11 +90,19 @@ class Opening:
         if self._connection.gone or (self._answered and error is None):
             return
         if not self._answered:
-            failed = HTTPStatus.INTERNAL_SERVER_ERROR
-            headers = Headers([("Connection", "close"), ("Content-Length", "0")])
-            self._answer(Response(failed.value, failed.phrase, headers, b""))
+            self._body = b""
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, [])
         self._connection.fail(error)
 
-    def _answer(self, response: Response) -> None:
+    def _refuse(self, status: int, headers: Headers) -> None:
         self._answered = True
-        self._connection.answer(response)
+        there = {name.lower() for name, _ in headers}
+        defaults = {
+            b"date": email.utils.formatdate(usegmt=True).encode(),
+            b"connection": b"close",
+            b"content-length": b"%d" % len(self._body),
+        }
+        more = [(name, value) for name, value in defaults.items() if name not in there]
+        lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())]
+        lines += [b"%s: %s" % pair for pair in (*headers, *more)]
+        self._connection.refuse(b"\r\n".join([*lines, b"", self._body]))

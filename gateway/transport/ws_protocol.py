@@ -1,6 +1,6 @@
 """WebSocket connections: what a client sends becomes messages for its session.
 
-The library `websockets` answers the handshake and parses the client's frames. No connection has a task of its own, a
+The library `websockets` parses the client's frames. No connection has a task of its own, a
 client whose session is busy waits unread, and one that floods is closed before it can keep the loop.
 """
 
@@ -13,17 +13,16 @@ from functools import partial
 from typing import Any, cast
 
 import structlog
-from websockets.datastructures import Headers
 from websockets.frames import CloseCode as ClosedFor
 from websockets.frames import Frame as ReceivedFrame
 from websockets.frames import Opcode
-from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from gateway.messages.faults import MAX_MESSAGE_BYTES, CloseCode
 from gateway.transport.connection import Connection
 from gateway.transport.extensions import Inflation, agree
+from gateway.transport.handshake import Headers, lines_of
 from gateway.transport.opening import Opening
 from gateway.transport.shared import Client, Shared
 
@@ -31,7 +30,6 @@ _PIECE = 1_024  # bytes that are parsed before the budget is checked: 170 of the
 FRAMES = 256.0  # control frames and fragments at once: 8 KiB in parts of 32 bytes
 FRAMES_A_SECOND = 64.0  # of them; a lawful client sends one pong in 20 s
 _HELD_BYTES = 256  # that a message takes besides its text
-_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _REASONS = {1002: "protocol", 1007: "not_utf8", 1009: "too_big"}  # how the peer broke the protocol, in metrics
 _NOT_DECODED = (1002, 1007)  # with which clients close where their inflater fails; and for other frames of ours
 
@@ -55,7 +53,7 @@ class FrameProtocol(Connection):
 
     def __init__(self, shared: Shared, peer: tuple[str, int] | None) -> None:
         """`peer` is the address at the other end of the socket."""
-        super().__init__(shared, peer, _Parser(max_size=MAX_MESSAGE_BYTES, logger=_log))
+        super().__init__(shared, peer, _Parser(state=OPEN, max_size=MAX_MESSAGE_BYTES, logger=_log))
         self._part: bytearray | None = None  # of a message that comes in fragments
         self._part_is_text = False
         self._held: deque[tuple[str | bytes, int]] | None = None  # messages that wait for the session
@@ -73,40 +71,24 @@ class FrameProtocol(Connection):
 
     # What asyncio calls.
 
-    def open(self, request: bytes, server: tuple[str, int | None] | None) -> None:
-        """Answer the handshake in `request`, or let the application answer it; where many connect, in a later turn."""
-        self._shared.turn.open(partial(self._open, request, server))
+    def open(self, target: bytes, headers: Headers, server: tuple[str, int | None] | None) -> None:
+        """Let the application answer a valid handshake; where many connect, in a later turn."""
+        self._shared.turn.open(partial(self._open, target, headers, server))
 
-    def _open(self, request: bytes, server: tuple[str, int | None] | None) -> None:
+    def _open(self, target: bytes, headers: Headers, server: tuple[str, int | None] | None) -> None:
         if self.gone:
             return
-        self.conn.receive_data(request)
-        events = self.conn.events_received()
-        if not events:  # not even a request
-            self._refuse(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
-            return
-        (event,) = events
-        assert isinstance(event, Request)
-        response = self.conn.accept(event)
-        if response.status_code != 101:
-            self.conn.send_response(response)
-            self._refuse(b"".join(self.conn.data_to_send()))
-            return
-        self._agree(event.headers, response.headers)
-        opening = Opening(self, event, response)
+        if self._shared.compresses:
+            self.deflate = agree(lines_of(headers, b"sec-websocket-extensions"))
+        if self.deflate is not None:
+            self.conn.extensions = [Inflation()]
+        opening = Opening(self, target, headers, None if self.deflate is None else self.deflate.answer)
         scope = opening.scope(self._shared.state, client=self._peer, server=server)
         answering = cast(Coroutine[Any, Any, None], self._shared.app(scope, opening.receive, opening.send))
         task = self.loop.create_task(answering)
         self._shared.tasks.add(task)
         task.add_done_callback(self._shared.tasks.discard)
         task.add_done_callback(opening.end)
-
-    def _agree(self, request: Headers, answer: Headers) -> None:
-        """Negotiate compression."""
-        self.deflate = agree(request.get_all("Sec-WebSocket-Extensions")) if self._shared.compresses else None
-        if self.deflate is not None:
-            self.conn.extensions = [Inflation()]
-            answer["Sec-WebSocket-Extensions"] = self.deflate.answer
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer, at most 16 KiB."""
@@ -283,14 +265,6 @@ class FrameProtocol(Connection):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._cut_later()
-
-    def _refuse(self, answer: bytes) -> None:
-        """Answer an invalid handshake."""
-        self._write(answer)
-        self._end()
-        self.transport.close()
-        self._cut_later()
-        self._shared.refusals.note(self.address, "bad request")
 
     def _end(self) -> None:
         self._held = self._part = None
