@@ -45,6 +45,11 @@ class Frame:
         return (self,)
 
     @property
+    def plain(self) -> int:
+        """Bytes of the whole frame."""
+        return len(self.wire)
+
+    @property
     def binary(self) -> bool:
         """Whether the payload is MessagePack rather than text."""
         return self.wire[0] == _BINARY
@@ -95,10 +100,12 @@ def _header(first: int, size: int) -> bytes:
 class Joined:
     """One or several frames in one buffer, for one write; `wires` are their bytes, where they are compressed."""
 
-    __slots__ = ("frames", "wire")
+    __slots__ = ("frames", "plain", "wire")
 
     def __init__(self, frames: Sequence[Frame], wires: Sequence[bytes] | None = None) -> None:
         self.frames = frames
+        self.plain = sum([len(frame.wire) for frame in frames])
+        """Bytes that they would have if they were not compressed."""
         self.wire = b"".join([frame.wire for frame in frames] if wires is None else wires)
 
 

@@ -73,6 +73,10 @@ class GatewayMetrics:
         self.streams = Gauge(
             "coinwire_gateway_streams", "Groups of connections that share a compressor", registry=registry
         )
+        compressible = counter(
+            "compressible_bytes", "Updates to clients with compression", "measured", starts=("plain", "sent")
+        )
+        self.plain_bytes, self.sent_bytes = compressible.labels("plain"), compressible.labels("sent")
         self.undecoded = counter("undecoded", "Clients with compression that closed because of what they were sent")
         self.accepted = counter("accepted", "Connections accepted", "endpoint")
         refused = ("bad request", "draining", "full", "late", "not ready", "too large", "unknown path", "version")

@@ -132,6 +132,7 @@ class Cohort:
         while mark < head:
             for buffer in self._made(mark, self._sort(window, mark)):
                 receiver.offer(buffer)
+                self._streams.count(buffer)
                 mark += len(buffer.frames)
                 if window.since is None:  # it skipped that: what was built on it can't be read any more
                     break

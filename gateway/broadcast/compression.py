@@ -101,10 +101,22 @@ class Streams:
     def __init__(self, most: int = STREAMS) -> None:
         self._most = most
         self._owners: dict[Owner, None] = {}
+        self._plain = self._sent = 0
 
     def __len__(self) -> int:
         """How many there are."""
         return len(self._owners)
+
+    def count(self, buffer: Buffer) -> None:
+        """A client with a window was sent `buffer`."""
+        self._plain += buffer.plain
+        self._sent += len(buffer.wire)
+
+    def counted(self) -> tuple[int, int]:
+        """Bytes of what was sent since the last call: as they would be uncompressed, and as they were sent."""
+        counted = self._plain, self._sent
+        self._plain = self._sent = 0
+        return counted
 
     def take(self, owner: Owner) -> bool:
         """Let `owner` have a stream, if there are few or another has much fewer clients. Returns whether it may."""

@@ -152,6 +152,7 @@ class Hub:
         cohort.add(frame)
         if cohort.size > self._kept:
             cohort.deliver()
+            self._count_bytes()
             return
         self._due[cohort] = None
         if not self._scheduled:
@@ -167,6 +168,7 @@ class Hub:
     def _deliver(self) -> None:
         try:
             self._deliver_slice()
+            self._count_bytes()
         except Exception as error:  # noqa: BLE001 - `run` raises it
             self._error = error
             self._failed.set()
@@ -186,6 +188,12 @@ class Hub:
                 return
             left = self._writes
         self._scheduled = False
+
+    def _count_bytes(self) -> None:
+        plain, sent = self._streams.counted()
+        if plain:
+            self._metrics.plain_bytes.inc(plain)
+            self._metrics.sent_bytes.inc(sent)
 
     def _open(self, wanted: Wanted) -> Cohort:
         cohort = self._cohorts[wanted] = Cohort(wanted, self._streams)

@@ -312,6 +312,17 @@ async def test_a_cohort_without_such_clients_has_no_stream() -> None:
     assert hub.streams == 0
 
 
+@pytest.mark.parametrize("joins", [True, False])
+async def test_bytes_are_counted_as_they_are_and_as_they_would_be(joins: bool) -> None:
+    """Of updates to clients with compression only; the rest could not be smaller."""
+    hub = new_hub(joins=joins)
+    one, other, plain = joined(hub, Client(), Client(Kind(bits=9)), Client(Kind(compresses=False)))
+    for seq in range(1, 4):
+        await broadcast(hub, update("news", seq, 10_000), update("news", 10 + seq, 0))
+    assert hub._metrics.sent_bytes._value.get() == len(one.wire) + len(other.wire)
+    assert hub._metrics.plain_bytes._value.get() == 2 * len(plain.wire)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_tiny_updates_go_plain_and_do_not_count(kind: Kind) -> None:
     """Below the smallest message nothing is compressed, whatever was negotiated; what follows decodes."""
