@@ -94,6 +94,13 @@ class Raw:
         found: dict[str, Any] = json.loads(payload)
         return found
 
+    async def until_close(self) -> list[tuple[int, bytes]]:
+        """Every frame up to a close frame. Who does not answer that one would wait a while for the end."""
+        frames = [await self.frame()]
+        while frames[-1][0] != 8:
+            frames.append(await self.frame())
+        return frames
+
     async def rest(self) -> list[tuple[int, bytes]]:
         """Every frame until the connection ends."""
         frames = []

@@ -147,7 +147,7 @@ async def test_a_slow_client_that_reads_again_is_told_4008(cluster: Cluster) -> 
         assert not session.outbox._waiting
         await until(lambda: node.presence.total_clients == 0)
         assert node.hub.cohorts == 0
-        frames = await raw.rest()
+        frames = await raw.until_close()
     assert code_of(frames[-1]) == 4008
     assert b"since" in frames[-1][1]
     assert [opcode for opcode, _ in frames[:-1]] == [1] * (len(frames) - 1)  # whole updates, nothing torn

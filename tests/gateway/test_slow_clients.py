@@ -54,7 +54,7 @@ async def test_a_slow_client_of_events_is_closed(cluster: Cluster) -> None:
     async with connect(node.port, "/ws/whale_tracking", window=4096) as raw:
         await flood(cluster, "whale_tracking", 40)
         await until(lambda: not node._sessions)
-        assert code_of((await raw.rest())[-1]) == 4008
+        assert code_of((await raw.until_close())[-1]) == 4008
 
 
 async def test_who_sees_positions_and_asks_for_the_latest_knows_how_many_were_left_out(cluster: Cluster) -> None:

@@ -36,10 +36,11 @@ def frame(
     return head + (bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload)) if mask else payload)
 
 
-def fragments(parts: Sequence[bytes], opcode: int = TEXT, *, mask: bytes = MASK) -> list[bytes]:
-    """The frames of one message in these parts."""
-    last = len(parts) - 1
-    return [frame(part, CONT if at else opcode, fin=at == last, mask=mask) for at, part in enumerate(parts)]
+def fragments(parts: Sequence[bytes], opcode: int = TEXT, *, mask: bytes = MASK, rsv: int = 0) -> list[bytes]:
+    """The frames of one message in these parts; `rsv` stands in the first."""
+    first, *more = parts
+    frames = [frame(first, opcode, fin=not more, mask=mask, rsv=rsv)]
+    return frames + [frame(part, CONT, fin=at == len(more), mask=mask) for at, part in enumerate(more, 1)]
 
 
 def pieces(payload: bytes, size: int) -> list[bytes]:

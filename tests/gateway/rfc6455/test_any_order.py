@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.deflate import new_compressor, squeeze
 from tests.gateway.rfc6455.cases import BINARY, PING, PONG, TEXT, Heard, converse, fragments, frame
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("no_errors")]
@@ -53,15 +54,18 @@ def messages(*, packed: bool) -> st.SearchStrategy[tuple[int, bytes]]:
 
 
 @st.composite
-def scripts(draw: st.DrawFn, *, packed: bool) -> Script:
-    """A script of up to a dozen messages."""
+def scripts(draw: st.DrawFn, *, packed: bool, compressed: bool = False) -> Script:
+    """A script of up to a dozen messages, some of them `compressed`."""
     some = draw(st.lists(messages(packed=packed), min_size=1, max_size=MESSAGES))
     frames: list[bytes] = []
     pongs: list[bytes] = []
     for opcode, payload in some:
-        cuts = sorted(draw(st.lists(st.integers(0, len(payload)), max_size=6)))
-        ends = zip([0, *cuts], [*cuts, len(payload)], strict=True)
-        for part in fragments([payload[start:end] for start, end in ends], opcode, mask=draw(masks)):
+        squeezed = compressed and draw(st.booleans())
+        sent = squeeze(new_compressor(15), payload) if squeezed and payload else payload
+        cuts = sorted(draw(st.lists(st.integers(0, len(sent)), max_size=6)))
+        ends = zip([0, *cuts], [*cuts, len(sent)], strict=True)
+        rsv = 4 if sent is not payload else 0
+        for part in fragments([sent[start:end] for start, end in ends], opcode, mask=draw(masks), rsv=rsv):
             frames.append(part)
             for kind, content in draw(controls):
                 frames.append(frame(content, kind))
@@ -72,12 +76,12 @@ def scripts(draw: st.DrawFn, *, packed: bool) -> Script:
     return Script(some, frames, pongs, writes)
 
 
-async def answers(port: int, script: Script, *, subprotocol: str | None) -> None:
+async def answers(port: int, script: Script, *, subprotocol: str | None = None, offer: str | None = None) -> None:
     """Play a script whole and cut, and compare."""
     as_many: list[tuple[str, Any]] = [("", None)] * len(script.messages)
     frames = [frame(payload, opcode) for opcode, payload in script.messages]
     whole = await converse(port, frames, Heard(as_many, [], 1000), subprotocol)
-    cut = await converse(port, script.writes, Heard(as_many, script.pongs, 1000), subprotocol)
+    cut = await converse(port, script.writes, Heard(as_many, script.pongs, 1000), subprotocol, offer)
     assert whole == Heard(whole.messages, [], 1000)
     assert len(whole.messages) == len(script.messages)
     assert cut == Heard(whole.messages, script.pongs, 1000)
@@ -90,7 +94,7 @@ quickly = settings(max_examples=40, deadline=None, suppress_health_check=list(He
 @given(script=scripts(packed=False))
 async def test_cut_messages_have_the_answers_of_whole_ones(port: int, script: Script) -> None:
     """Fragments, control frames among them and writes that end anywhere change no answer; all pings are answered."""
-    await answers(port, script, subprotocol=None)
+    await answers(port, script)
 
 
 @quickly
@@ -98,3 +102,10 @@ async def test_cut_messages_have_the_answers_of_whole_ones(port: int, script: Sc
 async def test_cut_messages_have_the_answers_of_whole_ones_in_messagepack(port: int, script: Script) -> None:
     """The same on a MessagePack connection."""
     await answers(port, script, subprotocol="msgpack")
+
+
+@quickly
+@given(script=scripts(packed=False, compressed=True))
+async def test_compressed_messages_have_the_answers_of_plain_ones(port: int, script: Script) -> None:
+    """The same where some messages are compressed, and cut then."""
+    await answers(port, script, offer="permessage-deflate")

@@ -62,8 +62,7 @@ def compressed(payload: bytes, opcode: int = TEXT, *, fin: bool = True) -> bytes
 
 def parts(payload: bytes, size: int, opcode: int = TEXT) -> list[bytes]:
     """A compressed message in fragments: only the first has RSV1."""
-    made = fragments(pieces(payload, size), opcode)
-    return [bytes([made[0][0] | 0x40]) + made[0][1:], *made[1:]]
+    return fragments(pieces(payload, size), opcode, rsv=4)
 
 
 def case(name: str, sent: Sequence[bytes], *messages: bytes, ends: int = 1000, pongs: Sequence[bytes] = ()) -> Case:

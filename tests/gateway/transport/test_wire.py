@@ -96,7 +96,7 @@ async def test_a_flood_of_small_frames_is_1008(cluster: Cluster, kind: str) -> N
     node = cluster.nodes[0]
     async with connect(node.port) as raw:
         await raw.send(flood)
-        *answers, close = await raw.rest()
+        *answers, close = await raw.until_close()
     assert code_of(close) == 1008
     assert len(answers) < 500
     assert all(opcode == PONG for opcode, _ in answers)
@@ -226,7 +226,7 @@ async def test_who_reads_nothing_is_stalled_also_on_a_quiet_service(cluster: Clu
         connection.look(now + 9)
         assert not connection.gone
         connection.look(now + 10.5)
-        assert code_of((await raw.rest())[-1]) == 4008
+        assert code_of((await raw.until_close())[-1]) == 4008
 
 
 async def test_who_reads_slowly_is_alive(cluster: Cluster) -> None:
