@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Protocol, assert_never
 
-import structlog
 from msgspec import UNSET
 
 from gateway.broadcast.compression import Window
@@ -29,14 +28,13 @@ from gateway.messages.message import Notice
 from gateway.messages.notices import ErrorData, Statistics, greeting
 from gateway.protocol import notice
 from gateway.subscriptions import Subscriptions
+from gateway.transport.refusals import Refusals
 from gateway.transport.ws_protocol import FrameProtocol
 from gateway.waiting import Waiting
 from shared.bus.presence import ClientRecord, Presence
 from shared.metrics import GatewayMetrics
 from shared.settings import Settings
 from shared.timestamps import now_iso
-
-log = structlog.get_logger()
 
 _UNREAD_BYTES = 65_536  # that wait for a client; more, and its commands wait, too, so that replies can't pile up
 
@@ -48,6 +46,7 @@ class SessionPort(Protocol):
     presence: Presence
     metrics: GatewayMetrics
     waiting: Waiting
+    refusals: Refusals
     settings: Settings
 
     def remove(self, session: Session) -> None:
@@ -151,7 +150,7 @@ class Session:
         """The gateway needs the memory of what waits for this client."""
         dropped = self.outbox.close()
         self._metrics.dropped.labels("closed").inc(dropped)
-        log.info("client closed for its memory", client_id=self.client_id, address=self._address, dropped=dropped)
+        self._tell("client closed for its memory", dropped=dropped)
         self.close(CloseCode.SLOW, "too much waits: reconnect, with `since` to get what was missed")
 
     def lost(self) -> None:
@@ -172,8 +171,11 @@ class Session:
 
     def _close_slow(self, dropped: int) -> None:
         self._metrics.dropped.labels("closed").inc(dropped)
-        log.info("client too slow", client_id=self.client_id, address=self._address, dropped=dropped)
+        self._tell("client too slow", dropped=dropped)
         self.close(CloseCode.SLOW, "too slow: reconnect, with `since` to get what was missed")
+
+    def _tell(self, event: str, **fields: int) -> None:
+        self._node.refusals.tell(event, self._address, client_id=self.client_id, **fields)
 
     def _update_presence(self) -> None:
         if self._closing:
@@ -207,7 +209,7 @@ class Session:
             self._metrics.errors.labels(fault.code).inc()
             self.send(ErrorData(**fault.data, id=UNSET if self._commands.id is None else self._commands.id))
             if self._commands.hopeless:
-                log.info("client kept on although rate limited", client_id=self.client_id, address=self._address)
+                self._tell("client kept on although rate limited")
                 self.close(CloseCode.POLICY, "rate limited, and kept on")
 
     def _carry_out(self, command: AnyCommand) -> None:

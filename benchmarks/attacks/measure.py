@@ -18,8 +18,8 @@ HEALTH = 500.0
 """Milliseconds that the answer to a health check may take."""
 MEMORY = 512.0
 """MiB that a gateway may use: half of what docker-compose.yml allows it."""
-LOG_LINES = 200.0
-"""Lines per second that a gateway may log: 10 GB of logs take a day and a half then."""
+LOG_LINES = 250.0
+"""Lines per second that a gateway may log; those about clients are a thousand per minute at most."""
 BUSY = 100.0
 """Milliseconds that an update may take on the bus alone; beyond, the machine is too busy to measure on."""
 

@@ -12,7 +12,6 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, cast
 
-import structlog
 from websockets.frames import CloseCode as ClosedFor
 from websockets.frames import Frame as ReceivedFrame
 from websockets.frames import Opcode
@@ -33,7 +32,6 @@ _HELD_BYTES = 256  # that a message takes besides its text
 _REASONS = {1002: "protocol", 1007: "not_utf8", 1009: "too_big"}  # how the peer broke the protocol, in metrics
 _NOT_DECODED = (1002, 1007)  # with which clients close where their inflater fails; and for other frames of ours
 
-log = structlog.get_logger()
 _log = logging.getLogger("websockets.server")
 
 
@@ -246,7 +244,7 @@ class FrameProtocol(Connection):
             close = self.conn.close_rcvd
             if self.deflate is not None and close is not None and close.code in _NOT_DECODED:
                 self._shared.metrics.undecoded.inc()
-                log.info("a client could not decode what it was sent", address=self.address, code=close.code)
+                self._shared.refusals.tell("a client could not decode what it was sent", self.address, code=close.code)
             self._flush()
             self._end()
         self.transport.close()

@@ -20,6 +20,7 @@ from gateway.endpoints import ENDPOINTS
 from gateway.frames import Buffer, Form, Update, decode_binary, decode_text
 from gateway.session import Session
 from gateway.transport.extensions import Deflate
+from gateway.transport.refusals import Refusals
 from gateway.transport.ws_protocol import FrameProtocol
 from gateway.waiting import Waiting
 from shared.bus import open_redis
@@ -144,6 +145,7 @@ class Line:
         limits = {"outbox_messages": self.messages, "outbox_bytes": 1 << 20}
         self.settings = settings.model_copy(update=limits)
         self.waiting = Waiting()
+        self.refusals = Refusals(self.metrics.refused)
         self.presence = Presence(open_redis(self.settings), Channels(), "test")
         socket, clock = cast(FrameProtocol, self.socket), _hours()
         meta = self.meta or self.binary

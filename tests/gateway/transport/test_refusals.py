@@ -27,6 +27,21 @@ def test_one_line_per_address_and_minute() -> None:
     assert registry.get_sample_value("refused_total", {"reason": "full"}) == 3001
 
 
+def test_what_befalls_a_client_is_one_line_per_event_address_and_minute() -> None:
+    """Whoever is closed, and comes back, fills no log."""
+    refusals = Refusals(Counter("refused", "", ["reason"], registry=CollectorRegistry()), lambda: 0.0)
+    with capture_logs() as logs:
+        for number in range(100):
+            for event in ("client too slow", "client kept on although rate limited"):
+                refusals.tell(event, f"address {number % 2}", client_id=f"client_{number}")
+    assert [(line["event"].split()[1], line["address"][-1], line["client_id"]) for line in logs] == [
+        ("too", "0", "client_0"),
+        ("kept", "0", "client_0"),
+        ("too", "1", "client_1"),
+        ("kept", "1", "client_1"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("request_bytes", "reason"),
     [
