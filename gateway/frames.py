@@ -20,8 +20,8 @@ _TEXT, _BINARY = 0x81, 0x82  # FIN set, opcode 1 or 2: RFC 6455, section 5.2
 _COMPRESSED = 0x40  # RSV1, on every message that is compressed: RFC 7692, section 6
 
 _WRITE_BYTES = 65_536
-"""How much one write takes of several frames: what a transport holds before it reports that it is full. More would be
-copied into the transport of a slow client, where the limits of its outbox do not apply."""
+"""How much one write takes of several frames. What the kernel does not take of a write stays in the transport, where
+the limits of the client's outbox do not apply."""
 
 _to_json = msgspec.json.Encoder().encode
 

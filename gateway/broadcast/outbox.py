@@ -1,8 +1,9 @@
-"""Outbox: frames that one client has not received yet. Bounded; never waits; its policy is `close_slow`.
+"""Outbox: frames that one client has not received yet. Bounded; `offer` never waits.
 
-A frame is written to the socket at once while the socket accepts it. Otherwise it waits here, in order, unless it is an
-update for which a later one may stand: that is postponed (see Delivery). Beyond the limits, everything that waits is
-dropped and the connection is closed with 4008: the client reconnects, and with `since` it loses nothing.
+A buffer is written to the socket at once while the socket accepts it. Otherwise the client is behind. Updates of
+services that it gets as `latest` are then postponed (see Delivery): they take no memory, and the newest one is sent
+later. All other frames wait here, in order. Beyond the limits, everything that waits is dropped and `close_slow` closes
+the connection with 4008: the client reconnects, and with `since` it loses nothing.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Outbox:
         self._most = size
         self._close_slow = close_slow
         self.delivery = Delivery()
-        self._behind = False  # whether anything waits or is postponed
+        self._behind = False  # whether anything waits here or is postponed
         self._waiting: deque[Buffer] | None = None  # made when something waits: most clients are never slow
         self._count = 0
         self.size = 0

@@ -191,9 +191,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         super().connection_lost(exc)
-        if (
-            self._answered is not None
-        ):  # uvicorn tells only the newest; this one would go on, and asyncio log each write
+        if self._answered is not None:  # uvicorn ends only the newest; this one would go on, and each write be logged
             self._answered.disconnected = True
             self._answered.message_event.set()
         self._unset_keepalive_if_required()

@@ -97,12 +97,12 @@ class Settings(BaseSettings):
     ws_join_updates: bool = _setting(
         True,
         Group.GATEWAY,
-        "join updates that arrive together or are replayed into one write; false: one each",
+        "join updates that arrive together, or are replayed, into one write; false: one write each",
     )
     waiting_bytes: int = _setting(
         268_435_456,
         Group.GATEWAY,
-        "bytes that may wait for all clients together; beyond, the largest are closed",
+        "bytes that may wait for all clients together; beyond, those with most are closed",
         unit="bytes",
         ge=1_048_576,
     )
@@ -111,7 +111,11 @@ class Settings(BaseSettings):
         20.0, Group.GATEWAY, "seconds between WebSocket pings to a client", unit="s", gt=0
     )
     ws_ping_timeout: float = _setting(
-        20.0, Group.GATEWAY, "seconds without a pong before the connection is closed", unit="s", gt=0
+        20.0,
+        Group.GATEWAY,
+        "seconds without a pong, or progress in reading, before the connection is closed",
+        unit="s",
+        gt=0,
     )
     drain_seconds: float = _setting(
         1.0,
