@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from launcher.redis_server import RedisServer
@@ -13,6 +14,10 @@ from tests.database import database, database_settings, database_url, postgres
 from tests.started import start
 
 __all__ = ["database", "database_settings", "database_url", "postgres", "start"]
+
+# An example that takes long on a busy machine is no fault of the code.
+hypothesis.settings.register_profile("coinwire", deadline=None)
+hypothesis.settings.load_profile("coinwire")
 
 
 @pytest.fixture(scope="session")
