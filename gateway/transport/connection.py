@@ -209,6 +209,7 @@ class Connection(asyncio.Protocol):
         self._shared.connections.discard(self)
         self._end()
         self._shared.waiting.change(self, -self._rest)
+        self._rest = 0
         if self._cut is not None:
             self._cut.cancel()
             self._cut = None

@@ -28,6 +28,7 @@ from gateway.transport.shared import Client, Shared
 _PIECE = 1_024  # bytes that are parsed before the budget is checked: 170 of the smallest frames, half a millisecond
 FRAMES = 256.0  # control frames and fragments at once: 8 KiB in parts of 32 bytes
 FRAMES_A_SECOND = 64.0  # of them; a lawful client sends one pong in 20 s
+_HELD = 16_384  # bytes of messages that wait for a busy session while pings are answered; then the peer waits unread
 _HELD_BYTES = 256  # that a message takes besides its text
 _REASONS = {1002: "protocol", 1007: "not_utf8", 1009: "too_big"}  # how the peer broke the protocol, in metrics
 _NOT_DECODED = (1002, 1007)  # with which clients close where their inflater fails; and for other frames of ours
@@ -126,11 +127,11 @@ class FrameProtocol(Connection):
         except Exception as error:  # noqa: BLE001 - logged; others may wait for their turn
             self._unread = b""
             self.fail(error)
-        if self.behind:
+        if self._unread:
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
-        if self._rest or self._part is not None or self._unread:
+        if self._rest or self._part is not None or self.behind:
             self._count()
 
     @property
@@ -156,11 +157,11 @@ class FrameProtocol(Connection):
         return True
 
     def _pass_on(self) -> bool:
-        """Pass messages on that had to wait. Returns whether none is left, and the session takes more."""
+        """Pass messages on that had to wait. Returns whether more may be parsed."""
         client = self.client
         while self._held and client is not None and not client.busy:
             self._give(client, *self._held.popleft())
-        return self.gone or client is None or not client.busy
+        return self.gone or client is None or self.unfinished - len(self._unread) < _HELD
 
     def _take(self, frame: ReceivedFrame) -> None:
         match frame.opcode:
@@ -231,10 +232,12 @@ class FrameProtocol(Connection):
     def _pong(self) -> None:
         """Answer. While the peer does not read, answer only the newest ping (RFC 6455, 5.5.3): nothing piles up."""
         answers = self.conn.data_to_send()  # to all pings of this piece, and to a close after them
+        pongs = [answer for answer in answers if answer.startswith(b"\x8a")]
+        self.conn.writes += answers[len(pongs) :]  # what answers the messages before the close comes first
         if self.ready or self.conn.state is not OPEN:
-            self._write(b"".join(answers))
-        elif answers:
-            self._late_pong = answers[-1]
+            self._write(b"".join(pongs))
+        elif pongs:
+            self._late_pong = pongs[-1]
 
     # The end.
 

@@ -12,7 +12,7 @@ import pytest
 from gateway.broadcast.replays import BURST_BYTES
 from shared.bus import Position
 from tests.contract.conftest import Cluster
-from tests.gateway.raw import Raw, connect, frame
+from tests.gateway.raw import Raw, code_of, connect, frame
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("no_errors")
@@ -90,3 +90,42 @@ async def test_who_asks_for_everything_again_is_held(cluster: Cluster) -> None:
         assert not rest.done()
         assert await rest == list(range(1, count + 1))
         assert (await greedy.message())["type"] == "pong"
+
+
+async def test_pings_are_answered_while_a_replay_runs(cluster: Cluster) -> None:
+    """Also those behind commands, which wait: a client that counts on pongs does not give up on a long replay."""
+    start = await filled(cluster, 1, 10)
+    async with connect(cluster.nodes[0].port) as client:
+        await client.send(subscribe(start._replace(seq=2)))  # waits for two seconds for what is not there yet
+        await client.send(frame('{"action":"ping","id":1}') * 12 + frame(b"alive", 9))
+        assert await client.frame() == (10, b"alive")
+        assert (await client.message())["type"] == "subscription_confirmed"
+        assert (await client.message())["type"] == "update"
+        for _ in range(12):
+            assert (await client.message())["type"] == "pong"
+
+
+async def test_a_client_may_leave_during_a_replay(cluster: Cluster) -> None:
+    """Its close is answered at once, not behind what it no longer wants."""
+    start = await filled(cluster, 1, 10)
+    async with connect(cluster.nodes[0].port) as client:
+        await client.send(subscribe(start._replace(seq=2)))
+        await client.send(frame((1000).to_bytes(2, "big"), 8))
+        assert [code_of(end) for end in await client.rest()] == [1000]
+
+
+async def test_a_flood_of_commands_waits_unread_while_a_replay_runs(cluster: Cluster) -> None:
+    """A gateway holds 16 KiB of them; the rest waits in the kernel, and all are answered in order."""
+    start = await filled(cluster, 1, 10)
+    node = cluster.nodes[0]
+    async with connect(node.port) as client:
+        await client.send(subscribe(start._replace(seq=2)))
+        long = json.dumps({"action": "ping", "data": "x" * 4000})
+        await client.send(frame(long) * 9)
+        await until(lambda: node.waiting.used > 16_384)
+        assert node.waiting.used < 16_384 + 4 * 16_384
+        assert (await client.message())["type"] == "subscription_confirmed"
+        assert (await client.message())["type"] == "update"
+        for _ in range(9):
+            assert (await client.message())["type"] == "pong"
+    await until(lambda: node.waiting.used == 0)

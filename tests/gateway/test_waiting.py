@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from gateway.broadcast.outbox import Outbox
 from gateway.frames import Buffer, Frame
+from gateway.transport.turn import Turn
 from gateway.waiting import Waiting
 from shared.settings import Settings
 from tests.contract.conftest import running
 from tests.gateway.raw import code_of, connect
+from tests.gateway.raw import frame as raw_frame
 from tests.waiting import until
 
 KIB = 1024
@@ -130,4 +132,23 @@ async def test_a_gateway_closes_whom_most_waits_for(settings: Settings) -> None:
                 pass
         await until(lambda: not node._sessions)
         await asyncio.sleep(0)
+        assert node.waiting.used == 0
+
+
+async def test_who_leaves_before_its_turn_is_counted_out_once(settings: Settings) -> None:
+    """Two reads wait for a turn that comes after the end of their connection: nothing is left in the budget."""
+    async with running(settings) as cluster:
+        node = cluster.nodes[0]
+        turn = Turn(asyncio.get_running_loop(), reading=0.0)  # a turn that is over before it begins
+        async with connect(node.port) as client:
+            (connection,) = node.websockets.connections
+            node.websockets.turn = turn
+            turn.put_off(0, lambda: None)
+            connection.data_received(ping := raw_frame('{"action":"ping"}'))
+            connection.data_received(ping)
+            assert node.waiting.used == 2 * len(ping)
+            connection.transport.abort()
+            assert await client.rest() == []
+        await until(lambda: not node._sessions)
+        connection._read()
         assert node.waiting.used == 0

@@ -22,6 +22,7 @@ async def test_a_close_is_answered_and_is_the_last_word(port: int) -> None:
             Case("7.1.3 a ping after", [close(), frame(b"", PING)]),
             Case("7.1.4 a text after", [close(), frame(HELLO)]),
             Case("7.1.5 in a message", [frame(HELLO, fin=False), close(), frame(b"x", CONT)]),
+            Case("a ping, a message", [frame(b"", PING) + frame(HELLO) + close()], [echo(HELLO)], pongs=[b""]),
             Case("7.1.6 a large message before", [frame(large), close(), frame(b"", PING)], [echo(large)]),
             Case("nonsense after", [close(), b"\xff" * 100]),
         ],
