@@ -89,11 +89,6 @@ ATTACKS = (
         repeated(ping_of(_HARD_FLOAT, 65_000), count=20, pause=_RATE),
     ),
     Attack(
-        "floats, 8 KiB",
-        "20 connections send 8 KiB of them",
-        repeated(ping_of(_HARD_FLOAT, _LARGEST), count=20, pause=_RATE),
-    ),
-    Attack(
         "floats, 8 KiB, lawful",
         "200 connections send 8 KiB of them only as often as the limit of commands allows",
         repeated(ping_of(_HARD_FLOAT, _LARGEST), count=200, pause=8 * _RATE),
@@ -123,6 +118,6 @@ ATTACKS = (
         "100 connections subscribe to all as often as allowed, and read what comes each time",
         repeated(frame('{"action":"subscribe","service":"all"}'), count=100, pause=_RATE),
     ),
-    Attack("4,096 sets of services", "4,096 connections, each subscribed to another set", _sets(2), 10.0, 2),
+    Attack("4,096 sets of services", "4,096 connections, each subscribed to another set", _sets(2), 9.0, 2),
     Attack("changing sets", "200 connections change their set of services as often as allowed", _changing_sets),
 )

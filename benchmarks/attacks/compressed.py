@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 
 from benchmarks.attacks.crowd import Attack, Crowd
-from benchmarks.attacks.wire import TEXT, Peer, frame
+from benchmarks.attacks.wire import Peer, frame
 
 _OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
 _ON = {"WS_COMPRESSION": "true"}
@@ -44,11 +44,9 @@ def _damaged(number: int) -> bytes:
 
 _PING = frame(deflated(b'{"action":"ping","data":"' + b"x" * 8000 + b'"}'), compressed=True)
 _BOMB = frame(deflated(b" " * 64_000_000), compressed=True)
-_PARTS = frame(deflated(b" " * 30_000), TEXT, fin=False, compressed=True) + frame(b"", 0, fin=False) * 1000
 
 ATTACKS = (
     Attack("bombs", "50 clients send 64 KB that inflate to 64 MB", sending(_BOMB, count=50, pause=0.1), env=_ON),
-    Attack("bombs in parts", "50 clients send them in parts", sending(_PARTS, count=50, pause=0.1), env=_ON),
     Attack(
         "small and compressed",
         "50 clients send pings of 8 KB in 40 bytes, 50 times per second",

@@ -27,7 +27,7 @@ class Attack:
     about: str
     """What the attackers do, for the table's legend."""
     run: Callable[[Crowd], Awaitable[None]]
-    seconds: float = 4.0
+    seconds: float = 3.0
     processes: int = 1
     env: Mapping[str, str] = field(default_factory=dict)
     """Settings of the gateway that differ from the defaults."""

@@ -86,12 +86,6 @@ ATTACKS = (
     Attack("pings, in pulses", "the same with pings", pulses(_PING)),
     Attack("empty fragments, in pulses", "the same with empty parts of a message", pulses(_EMPTY_PART, _BEGIN)),
     Attack("pongs, steady", "30 connections send 10 Mbit/s of pongs each", streams(_PONG, count=30, mbit=10)),
-    Attack("pings, steady", "30 connections send 10 Mbit/s of pings each", streams(_PING, count=30, mbit=10)),
-    Attack(
-        "empty fragments, steady",
-        "30 connections send 10 Mbit/s of empty parts of a message each",
-        streams(_EMPTY_PART, _BEGIN, count=30, mbit=10),
-    ),
     Attack("endless message", "100 connections send a message in parts of 2 bytes", pulses(_PART, _BEGIN, count=100)),
     Attack("empty messages", "30 connections send 10 Mbit/s of empty texts each", streams(frame(), count=30, mbit=10)),
     Attack("single bytes", "100 connections send 500 segments of 1 byte per second each", _single_bytes),

@@ -117,10 +117,10 @@ async def _half_closed(crowd: Crowd) -> None:
 
 
 ATTACKS = (
-    Attack("slow handshakes", "900 connections say nothing, half a handshake, or a byte per second", _slow, 14.0),
+    Attack("slow handshakes", "900 connections say nothing, half a handshake, or a byte per second", _slow, 12.0),
     Attack("endless heads", "40 connections send headers without end", _endless_head),
     Attack(
-        "reconnect storm", "2,000 clients connect at once, stay a second, and are gone at once", _storm(1000), 10.0, 2
+        "reconnect storm", "2,000 clients connect at once, stay a second, and are gone at once", _storm(1000), 8.0, 2
     ),
     Attack("connect and leave", "100 clients connect and leave without a pause", _churn),
     Attack("resets", "30 clients send a handshake and reset the connection", _resets),

@@ -81,21 +81,17 @@ async def _trickle(crowd: Crowd) -> None:
 
 
 ATTACKS = (
+    Attack("unread pongs", "100 connections have 8 KiB echoed as often as allowed, and never read", _unread_pongs, 6.0),
+    Attack("unread updates", "100 connections subscribe to all, again and again, and never read", _unread_updates, 6.0),
     Attack(
-        "unread pongs", "100 connections have 8 KiB echoed as often as allowed, and never read", _unread_pongs, 10.0
+        "stalled", "100 connections read nothing while something waits for them, and nothing new comes", _stalled, 16.0
     ),
-    Attack(
-        "unread updates", "100 connections subscribe to all, again and again, and never read", _unread_updates, 10.0
-    ),
-    Attack(
-        "stalled", "100 connections read nothing while something waits for them, and nothing new comes", _stalled, 14.0
-    ),
-    Attack("trickling readers", "100 connections subscribed to all read 200 bytes per second", _trickle, 14.0),
+    Attack("trickling readers", "100 connections subscribed to all read 200 bytes per second", _trickle, 8.0),
     Attack(
         "slow readers",
         "20 connections read 4 MB of missed updates at a steady 60 kB/s; they must not be closed",
         _slow,
-        14.0,
+        10.0,
         env={"WS_PING_INTERVAL": "2", "WS_PING_TIMEOUT": "3"},
         lawful=True,
     ),

@@ -88,11 +88,6 @@ ATTACKS = (
     Attack(
         "guides", "40 clients ask for a guide, over and over", _requests(_get("/docs/reference/protocol.md"), lanes=40)
     ),
-    Attack(
-        "API documents",
-        "40 clients ask for the API document, over and over",
-        _requests(_get("/asyncapi.json"), lanes=40),
-    ),
     Attack("metrics", "40 clients ask for the metrics, over and over", _requests(_get("/metrics"), lanes=40)),
     Attack(
         "pages not read",
@@ -100,5 +95,4 @@ ATTACKS = (
         _unread("/asyncapi.json", 1000),
     ),
     Attack("bad requests", "50 clients on many addresses send garbage", _requests(b"\x16\x03\x01 \r\n\r\n", lanes=50)),
-    Attack("TRACE", "20 clients send TRACE to a path of 8 KB", _requests(_get("/" + "x" * 8000, "TRACE"), lanes=20)),
 )

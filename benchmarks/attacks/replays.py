@@ -76,10 +76,8 @@ async def _ahead(crowd: Crowd) -> None:
 
 
 ATTACKS = (
-    Attack(
-        "herd, 60 missed", "2,000 clients connect at once and ask for 60 missed updates each", _herd(60, 2), 12.0, 2
-    ),
-    Attack("herd, 200 missed", "the same with 200", _herd(200, 2), 16.0, 2),
+    Attack("herd, 60 missed", "2,000 clients connect at once and ask for 60 missed updates each", _herd(60, 2), 7.0, 2),
+    Attack("herd, 200 missed", "the same with 200", _herd(200, 2), 8.0, 2),
     Attack("one greedy replayer", "1 client asks for 900 updates of 10 kB as often as allowed", _greedy(1)),
     Attack("20 greedy replayers", "20 clients do", _greedy(20)),
     Attack("positions ahead", "1,000 clients ask for what comes after a position that is not reached", _ahead),
