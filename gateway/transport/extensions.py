@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from websockets.exceptions import PayloadTooBig, ProtocolError
@@ -85,12 +86,12 @@ class Inflation(Extension):
 
 def agree(headers: Iterable[str]) -> Deflate | None:
     """The first acceptable offer of the client's Sec-WebSocket-Extensions lines; None where there is none."""
-    for line in headers:
-        for offer in _offers(line):
-            agreed = _accept(offer)
-            if agreed is not None:
-                return agreed
-    return None
+    return next(filter(None, map(_agree, headers)), None)
+
+
+@lru_cache(maxsize=64)  # most clients offer what others do; a line has at most 8 KiB
+def _agree(line: str) -> Deflate | None:
+    return next(filter(None, map(_accept, _offers(line))), None)
 
 
 def _offers(line: str) -> Iterator[str]:
