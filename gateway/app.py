@@ -110,14 +110,16 @@ async def connect(websocket: WebSocket) -> None:
     offered = websocket.scope["subprotocols"]  # the first is what the client prefers (RFC 6455, 4.1)
     subprotocol = next((name for name in offered if name in (JSON, MSGPACK)), None)
     binary = subprotocol == MSGPACK
+    socket = cast(FrameProtocol, websocket.scope["extensions"][EXTENSION])
+    socket.address = _address(websocket)
     session = Session(
         node,
-        cast(FrameProtocol, websocket.scope["extensions"][EXTENSION]),
+        socket,
         endpoint,
         number,
         binary=binary,
         meta=binary or websocket.query_params.get("meta") in ("1", "true"),
-        address=_address(websocket),
+        address=socket.address,
     )
     await websocket.accept(subprotocol=subprotocol)
     node.metrics.accepted.labels(endpoint.path).inc()

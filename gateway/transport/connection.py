@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         "_rest",
         "_sent",
         "_shared",
+        "address",
         "client",
         "conn",
         "deflate",
@@ -65,6 +66,8 @@ class Connection(asyncio.Protocol):
         self.conn = conn
         self.deflate: Deflate | None = None
         """What was negotiated; None for a client without compression."""
+        self.address = peer[0] if peer else None
+        """The address of the client, for the log. The application replaces that of a trusted proxy."""
         self.ready = True
         """Whether the socket takes frames now: the connection is open, and the kernel has all that was written."""
         self.gone = False
@@ -81,11 +84,6 @@ class Connection(asyncio.Protocol):
         self._read_at = -inf  # when it took something of what waited
         self._ping_at = now + shared.keepalive.interval  # when a ping is due, or the pong of the last one
         self._pinged = b""  # what that pong has to repeat
-
-    @property
-    def address(self) -> str | None:
-        """The address of the peer, which may be a proxy, for the log."""
-        return self._peer[0] if self._peer else None
 
     # What the incoming half does.
 

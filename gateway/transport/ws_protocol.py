@@ -226,6 +226,7 @@ class FrameProtocol(Connection):
             return False
         if left < 0:
             self._count_close("flood")
+            self._shared.refusals.tell("client sent too many control frames or fragments", self.address)
             self.close_now(CloseCode.POLICY, "too many control frames or fragments")
         return not self.gone
 

@@ -20,6 +20,7 @@ from shared.errors import SettingsError
 from shared.settings import Settings
 from tests.contract.conftest import running
 from tests.contract.test_limits import deaf_client
+from tests.gateway.raw import code_of, dial, frame, upgrade
 from tests.waiting import until
 
 SPOOFED, CLIENT = "203.0.113.9", "198.51.100.7"
@@ -260,6 +261,20 @@ async def test_a_client_closed_for_flooding_is_logged_with_its_address(
             assert (await client.rest())[1] == 1008
     (line,) = [line for line in logs if line["event"] == "client kept on although rate limited"]
     assert line["address"] == address
+
+
+async def test_a_client_closed_for_small_frames_is_logged_with_its_address(settings: Settings) -> None:
+    """The address that a trusted proxy gave; one line a close, however many frames were sent."""
+    with capture_logs() as logs:
+        async with running(settings) as cluster, dial(cluster.nodes[0].port) as raw:
+            await raw.send(upgrade("/ws/data", f"X-Forwarded-For: {CLIENT}"))
+            assert (await raw.head()).startswith("HTTP/1.1 101")
+            await raw.message()
+            await raw.send(frame(b"", opcode=10) * 3000)
+            *_, close = await raw.rest()
+            assert code_of(close) == 1008
+    (line,) = [line for line in logs if line["event"] == "client sent too many control frames or fragments"]
+    assert line["address"] == CLIENT
 
 
 async def test_a_client_too_slow_is_logged_with_its_address(settings: Settings) -> None:
