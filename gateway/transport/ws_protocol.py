@@ -30,6 +30,7 @@ FRAMES = 256.0  # control frames and fragments at once: 8 KiB in parts of 32 byt
 FRAMES_A_SECOND = 64.0  # of them; a lawful client sends one pong in 20 s
 _HELD = 16_384  # bytes of messages that wait for a busy session while pings are answered; then the peer waits unread
 _HELD_BYTES = 256  # that a message takes besides its text
+_INFLATER = 39_000  # bytes of memory that zlib takes until a message in fragments is whole
 _REASONS = {1002: "protocol", 1007: "not_utf8", 1009: "too_big"}  # how the peer broke the protocol, in metrics
 _NOT_DECODED = (1002, 1007)  # with which clients close where their inflater fails; and for other frames of ours
 
@@ -137,8 +138,12 @@ class FrameProtocol(Connection):
     @property
     def unfinished(self) -> int:
         """Bytes that the peer has sent, and that wait here."""
-        held = sum(size + _HELD_BYTES for _, size in self._held) if self._held else 0
-        return len(self._unread) + len(self._part or b"") + held
+        part = 0 if self._part is None else len(self._part) + (_INFLATER if self.deflate is not None else 0)
+        return len(self._unread) + part + self._held_size
+
+    @property
+    def _held_size(self) -> int:
+        return sum(size + _HELD_BYTES for _, size in self._held) if self._held else 0
 
     def _parse(self) -> bool:
         """Returns whether it went as far as it can."""
@@ -161,7 +166,7 @@ class FrameProtocol(Connection):
         client = self.client
         while self._held and client is not None and not client.busy:
             self._give(client, *self._held.popleft())
-        return self.gone or client is None or self.unfinished - len(self._unread) < _HELD
+        return self.gone or client is None or self._held_size < _HELD
 
     def _take(self, frame: ReceivedFrame) -> None:
         match frame.opcode:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.broadcast.outbox import Outbox
+from gateway.deflate import TAIL
 from gateway.frames import Buffer, Frame
 from gateway.transport.turn import Turn
 from gateway.waiting import Waiting
 from shared.settings import Settings
 from tests.contract.conftest import running
-from tests.gateway.raw import code_of, connect
+from tests.gateway.raw import code_of, connect, dial, upgrade
 from tests.gateway.raw import frame as raw_frame
 from tests.waiting import until
 
@@ -152,3 +154,22 @@ async def test_who_leaves_before_its_turn_is_counted_out_once(settings: Settings
         await until(lambda: not node._sessions)
         connection._read()
         assert node.waiting.used == 0
+
+
+async def test_an_inflater_counts_until_its_message_is_whole(settings: Settings) -> None:
+    """A fragment of a compressed message takes 38 KiB of zlib, whatever its size; they are given back at the end."""
+    async with running(settings.model_copy(update={"ws_compression": True})) as cluster:
+        node = cluster.nodes[0]
+        deflater = zlib.compressobj(wbits=-15)
+        first = deflater.compress(b'{"action":') + deflater.flush(zlib.Z_SYNC_FLUSH)
+        second = deflater.compress(b'"ping"}') + deflater.flush(zlib.Z_SYNC_FLUSH)
+        async with dial(node.port) as client:
+            await client.send(upgrade("/ws/data", "Sec-WebSocket-Extensions: permessage-deflate"))
+            await client.head()
+            await client.message()
+            begin = raw_frame(first, fin=False)
+            await client.send(bytes([begin[0] | 0x40]) + begin[1:])
+            await until(lambda: node.waiting.used > 38 * KIB)
+            await client.send(raw_frame(second.removesuffix(TAIL), 0))
+            assert (await client.message())["type"] == "pong"
+            await until(lambda: node.waiting.used == 0)
