@@ -38,8 +38,9 @@ class Wanted(NamedTuple):
 class Cohort:
     """Receivers that want the same, and the frames that some of them have yet to be given.
 
-    Each receiver has a mark: how many of the cohort's frames it was given, counted from the cohort's beginning. Of a
-    round that was cut into slices, the last may find more frames than the first, and gets them in one buffer.
+    Each receiver has a mark: how many of the cohort's frames it was given, counted from the cohort's beginning. A round
+    gives every receiver what it lacks. It may be cut into slices; receivers in a later slice also get the frames that
+    were added meanwhile, in the same buffer.
     """
 
     def __init__(self, wanted: Wanted, streams: Streams) -> None:
