@@ -275,4 +275,6 @@ class FrameProtocol(Connection):
 
     def _end(self) -> None:
         self._held = self._part = None
+        if self._unread and not self.gone:  # the peer's close may be behind it, and nobody else would read on
+            self._shared.turn.put_off(len(self._unread), self._read)
         super()._end()

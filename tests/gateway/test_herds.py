@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.broadcast.replays import BURST_BYTES
+from gateway.messages.faults import CloseCode
 from shared.bus import Position
 from tests.contract.conftest import Cluster
 from tests.gateway.raw import Raw, code_of, connect, frame
@@ -129,3 +130,19 @@ async def test_a_flood_of_commands_waits_unread_while_a_replay_runs(cluster: Clu
         for _ in range(9):
             assert (await client.message())["type"] == "pong"
     await until(lambda: node.waiting.used == 0)
+
+
+async def test_a_close_is_heard_behind_commands_that_nobody_answers_any_more(cluster: Cluster) -> None:
+    """The gateway closes in the middle of a backlog: the connection ends with the client's answer, not by a cut."""
+    start = await filled(cluster, 1, 10)
+    node = cluster.nodes[0]
+    async with connect(node.port) as client:
+        await client.send(subscribe(start._replace(seq=2)))
+        (session,) = node._sessions
+        await client.send(frame(json.dumps({"action": "ping", "data": "x" * 4000})) * 9)
+        await until(lambda: node.waiting.used > 16_384)
+        session.close(CloseCode.RESTART, "")
+        assert code_of(await client.frame()) == 1012
+        await client.send(frame((1012).to_bytes(2, "big"), 8))
+        async with asyncio.timeout(2):  # it is cut after 3
+            assert await client.rest() == []
