@@ -57,6 +57,7 @@ class Worker:
         self._metrics = WorkerMetrics(self._registry)
         self._metrics.leading.set_function(lambda: float(bool(self.lease.fence)))
         self._notices: deque[SystemNotice] = deque(maxlen=_PENDING_NOTICES)
+        self._publishing = asyncio.Lock()
         self._latest: dict[str, tuple[float, Payload]] = {}
         self._stop = asyncio.Event()
         self.jobs = Jobs(lambda: bool(self.lease.fence))
@@ -185,13 +186,16 @@ class Worker:
 
     async def publish_notices(self) -> None:
         """Publish this cycle's notices on the `system` channel; without Redis they are kept for the next cycle."""
-        while self._notices:
-            try:
-                # No fence: workers of all categories publish here.
-                await self._bus.publish(SYSTEM, msgspec.to_builtins(self._notices[0]))
-            except BusError:
-                return
-            self._notices.popleft()
+        async with self._publishing:  # the cycles of two services may end at the same moment
+            while self._notices:
+                notice = self._notices.popleft()
+                try:
+                    # No fence: workers of all categories publish here.
+                    await self._bus.publish(SYSTEM, msgspec.to_builtins(notice))
+                except BusError:
+                    if len(self._notices) < _PENDING_NOTICES:  # else newer ones have taken its place
+                        self._notices.appendleft(notice)
+                    return
 
     def failed(self, name: str, reason: str) -> None:
         """Count a cycle that published nothing."""

@@ -138,6 +138,16 @@ class Counting(Headlines):
         return News(articles=[], sources=[str(self.at)], categories=[], timestamp=now_iso())
 
 
+async def test_cycles_that_end_together_publish_each_notice_once(bench: Bench) -> None:
+    """Services of one worker end their cycles at the same moment; its notices come once, and in order."""
+    for number in range(20):
+        bench.worker._notice("service_stale", "news", f"number {number}")
+    await asyncio.gather(*(bench.worker.publish_notices() for _ in range(3)))
+    assert [update.data["message"] for update in await bench.published("system")] == [
+        f"number {number}" for number in range(20)
+    ]
+
+
 async def test_a_service_goes_on_where_its_last_update_ended(bench: Bench, settings: Settings) -> None:
     """A successor resumes from the cursor that was stored with the last update: nothing twice, nothing left out."""
     first = Counting()

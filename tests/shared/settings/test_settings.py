@@ -31,6 +31,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "max_connections": ("1", 1),
     "outbox_messages": ("16", 16),
     "outbox_bytes": ("65536", 65536),
+    "waiting_bytes": ("1048576", 1_048_576),
     "ws_compression": ("false", False),
     "ws_ping_interval": ("1.5", 1.5),
     "ws_ping_timeout": ("2", 2.0),
