@@ -58,7 +58,7 @@ class Recent:
         self.count = 0
         """How many there were."""
         self._begins = 0  # number of the first from which on none is missing
-        self._waiting: list[tuple[Position, asyncio.Future[None]]] = []
+        self._waiting: dict[asyncio.Future[None], Position] = {}  # a dict, because thousands may leave at once
         self._first_epoch = True
         """Whether no epoch has ended since this process began to listen."""
 
@@ -87,7 +87,7 @@ class Recent:
         self.count += 1
         if len(self.updates) > _KEEP_FRAMES:
             self.updates[-_KEEP_FRAMES - 1].shrink()
-        for position, future in self._waiting:
+        for future, position in self._waiting.items():
             if not future.done() and self._has(position):
                 future.set_result(None)
 
@@ -114,10 +114,10 @@ class Recent:
         latest = self.latest
         if latest is None or latest.position.epoch != position.epoch or self._has(position):
             return
-        waiting = (position, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[waiting] = position
         try:
-            await asyncio.wait([waiting[1]], timeout=seconds)
+            await asyncio.wait([waiting], timeout=seconds)
         finally:
-            waiting[1].cancel()
-            self._waiting.remove(waiting)
+            waiting.cancel()
+            del self._waiting[waiting]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
 
+from gateway.broadcast.recent import Recent
 from gateway.broadcast.replays import BURST_BYTES
 from gateway.messages.faults import CloseCode
 from shared.bus import Position
 from tests.contract.conftest import Cluster
+from tests.gateway.line import update
 from tests.gateway.raw import Raw, code_of, connect, frame
 from tests.waiting import until
 
@@ -146,3 +149,18 @@ async def test_a_close_is_heard_behind_commands_that_nobody_answers_any_more(clu
         await client.send(frame((1012).to_bytes(2, "big"), 8))
         async with asyncio.timeout(2):  # it is cut after 3
             assert await client.rest() == []
+
+
+async def test_thousands_that_wait_for_an_update_may_leave_in_any_order() -> None:
+    """Those who came last leave first: it takes about as long as in the order in which they came."""
+    recent, spent = Recent(10), list[float]()
+    recent.append(update("news", 1))
+    for step in (1, -1):
+        tasks = [asyncio.create_task(recent.reach(Position("e", 9), 60)) for _ in range(8000)]
+        await asyncio.sleep(0)  # each waits now
+        began = time.process_time()
+        for task in tasks[::step]:
+            task.cancel()
+        await asyncio.wait(tasks)
+        spent.append(time.process_time() - began)
+    assert spent[1] < 4 * spent[0]
