@@ -71,10 +71,12 @@ class Waiting:
     def _relieve(self) -> None:
         self._relieving = True
         before, closed = self.used, 0
-        while self.used - sum(size for holder, size in self._of.items() if holder.gone) > self._most:
-            largest = max((holder for holder in self._of if not holder.gone), key=self._of.__getitem__)
-            largest.give_up()
-            closed += 1
-        self._relieving = False
+        try:
+            while self.used - sum(size for holder, size in self._of.items() if holder.gone) > self._most:
+                largest = max((holder for holder in self._of if not holder.gone), key=self._of.__getitem__)
+                largest.give_up()
+                closed += 1
+        finally:
+            self._relieving = False
         if closed:
             log.warning("too much waits: the largest are closed", bytes=before, left=self.used, closed=closed)

@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         "_rest",
         "_sent",
         "_shared",
+        "_waited",
         "address",
         "client",
         "conn",
@@ -80,6 +81,7 @@ class Connection(asyncio.Protocol):
         now = self.loop.time()
         self._rest = 0  # bytes that count as waiting: here, and in the incoming half
         self._sent = self._acked = 0  # bytes
+        self._waited = False  # whether something waited at the last look
         self._moved_at = now  # when nothing waited for the peer, or it took something
         self._read_at = -inf  # when it took something of what waited
         self._ping_at = now + shared.keepalive.interval  # when a ping is due, or the pong of the last one
@@ -138,6 +140,8 @@ class Connection(asyncio.Protocol):
         if not self.gone:
             self._count_close("failed")
             self.close_now(ClosedFor.INTERNAL_ERROR, "a fault of this gateway")
+            if not self.gone:  # a close is under way, which the error has cut short
+                self.transport.abort()
         self.uncork()
 
     def shutdown(self) -> None:
@@ -221,14 +225,14 @@ class Connection(asyncio.Protocol):
             return
         waiting = self.transport.get_write_buffer_size() + self._in_kernel()
         acked = self._sent - waiting
-        if not waiting:
+        if not waiting or not self._waited:  # after a pause of this process, the last look is long ago
             self._moved_at = now
         elif acked != self._acked:
             self._moved_at = self._read_at = now
         elif now - self._moved_at >= STALLED:
             client.stalled()
             return
-        self._acked = acked
+        self._acked, self._waited = acked, waiting > 0
         if now < self._ping_at:
             return
         timeout = self._shared.keepalive.timeout

@@ -229,6 +229,23 @@ async def test_who_reads_nothing_is_stalled_also_on_a_quiet_service(cluster: Clu
         assert code_of((await raw.until_close())[-1]) == 4008
 
 
+async def test_nobody_is_stalled_because_the_gateway_stood_still(cluster: Cluster) -> None:
+    """After a pause of the whole process, what was just written waits: that alone says nothing about its client."""
+    async with connect(cluster.nodes[0].port, "/ws/market_data?meta=1", window=4096) as raw:
+        connection = only(cluster)._socket
+        now = connection.loop.time()
+        connection.look(now)
+        while connection.ready:
+            await cluster.publish("market_data", text="x" * 300_000)
+        connection._acked = connection._sent - connection._in_kernel() - connection.transport.get_write_buffer_size()
+        connection.look(now + 60)
+        assert not connection.gone
+        connection.look(now + 69)
+        assert not connection.gone
+        connection.look(now + 71)
+        assert code_of((await raw.rest())[-1]) == 4008
+
+
 async def test_who_reads_slowly_is_alive(cluster: Cluster) -> None:
     """A ping that waits behind data is answered late: while the client takes some of the data, it is neither dead nor
     stalled."""
