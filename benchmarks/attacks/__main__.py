@@ -1,6 +1,6 @@
 """Attack a gateway, and measure what an innocent client beside the attackers notices.
 
-    python -m benchmarks.attacks                      # all attacks, about six minutes
+    python -m benchmarks.attacks                      # all attacks, about ten minutes
     python -m benchmarks.attacks pongs "unread"       # those whose name contains one of these
     python -m benchmarks.attacks --list               # what each attack does
     python -m benchmarks.attacks --json attacks.json  # all figures, also those that the table leaves out
@@ -71,7 +71,8 @@ on the bus: the same updates, read from Redis itself. What is late there was del
 health: /health/ready on a new connection, five times per second. Bound: {measure.HEALTH:.0f} ms, and status 200.
 memory: resident memory of the gateway before, at its peak, and at the end. Bound: {measure.MEMORY:.0f} MiB.
 attackers: how their connections ended (close code, or HTTP status); held: open to the end, within the bounds.
-Also: the innocent misses no update and is not disconnected; {measure.LOG_LINES:.0f} lines logged per second at most."""
+Also: the innocent misses no update and is not disconnected. At most {measure.LOG_BURST} lines are logged, and
+{measure.LOG_LINES:.0f} more per second."""
 
 
 def main(
