@@ -21,7 +21,6 @@ from gateway.http import rest, snapshot
 from gateway.messages.http import FailureData
 from gateway.session import Session, SessionPort
 from gateway.transport.opening import EXTENSION
-from gateway.transport.refusals import Refusals
 from gateway.transport.ws_protocol import FrameProtocol
 
 ROUTES = (*rest.ROUTES, *snapshot.ROUTES, *archive.ROUTES, *docs.ROUTES)
@@ -30,14 +29,9 @@ ROUTES = (*rest.ROUTES, *snapshot.ROUTES, *archive.ROUTES, *docs.ROUTES)
 JSON, MSGPACK = "json", "msgpack"
 """The subprotocols: text frames with JSON, which need no subprotocol, and binary frames with MessagePack."""
 
-ROUTES = (*rest.ROUTES, *snapshot.ROUTES, *archive.ROUTES, *docs.ROUTES)
-"""The HTTP API."""
-
 
 class AppPort(SessionPort, rest.RestPort, snapshot.SnapshotPort, archive.HistoryPort, Protocol):
     """What requests ask of the node that they reach. The node imports this module, and not the other way round."""
-
-    refusals: Refusals
 
     @property
     def refusal(self) -> str | None:
