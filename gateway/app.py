@@ -113,7 +113,6 @@ async def connect(websocket: WebSocket) -> None:
         number,
         binary=binary,
         meta=binary or websocket.query_params.get("meta") in ("1", "true"),
-        address=socket.address,
     )
     await websocket.accept(subprotocol=subprotocol)
     node.metrics.accepted.labels(endpoint.path).inc()

@@ -58,7 +58,6 @@ class Session:
     """One client: its subscriptions, its commands, its outbox. It lives from `begin` until its connection is `lost`."""
 
     __slots__ = (
-        "_address",
         "_binary",
         "_closing",
         "_commands",
@@ -85,13 +84,9 @@ class Session:
         *,
         binary: bool,
         meta: bool,
-        address: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`number` is unique in the cluster; `binary` (MessagePack) and `meta` are what the client opted into.
-
-        `address` is the address of the client, for the log.
-        """
+        """`number` is unique in the cluster; `binary` (MessagePack) and `meta` are what the client opted into."""
         self.client_id = f"client_{number}_{int(time.time())}"
         limits, deflate = node.settings, socket.deflate
         self.outbox = Outbox(
@@ -112,7 +107,6 @@ class Session:
         self._presence = node.presence
         self._metrics = node.metrics
         self._binary = binary
-        self._address = address
         self._commands = Commands(binary=binary, clock=clock)
         self._connected_at = self._last_activity = now_iso()
         self._closing = False
@@ -148,10 +142,7 @@ class Session:
 
     def crowded_out(self) -> None:
         """The gateway needs the memory of what waits for this client."""
-        dropped = self.outbox.close()
-        self._metrics.dropped.labels("closed").inc(dropped)
-        self._tell("client closed for its memory", dropped=dropped)
-        self.close(CloseCode.SLOW, "too much waits: reconnect, with `since` to get what was missed")
+        self._drop(self.outbox.close(), "client closed for its memory", "too much waits")
 
     def lost(self) -> None:
         """The connection has ended."""
@@ -170,12 +161,16 @@ class Session:
             self._socket.close_now(code, reason)  # calls `lost`
 
     def _close_slow(self, dropped: int) -> None:
+        self._drop(dropped, "client too slow", "too slow")
+
+    def _drop(self, dropped: int, event: str, reason: str) -> None:
+        """End the connection, because of what waited for the client."""
         self._metrics.dropped.labels("closed").inc(dropped)
-        self._tell("client too slow", dropped=dropped)
-        self.close(CloseCode.SLOW, "too slow: reconnect, with `since` to get what was missed")
+        self._tell(event, dropped=dropped)
+        self.close(CloseCode.SLOW, f"{reason}: reconnect, with `since` to get what was missed")
 
     def _tell(self, event: str, **fields: int) -> None:
-        self._node.refusals.tell(event, self._address, client_id=self.client_id, **fields)
+        self._node.refusals.tell(event, self._socket.address, client_id=self.client_id, **fields)
 
     def _update_presence(self) -> None:
         if self._closing:

@@ -130,9 +130,7 @@ class Connection(asyncio.Protocol):
         """Answer a handshake whose client is not taken."""
         if not self.gone:
             self._write(answer)
-            self._end()
-            self.transport.close()
-            self._cut_later()
+            self._hang_up()
 
     def fail(self, error: BaseException | None) -> None:
         """Log an error of ours, which must not cost other clients anything, and end the connection."""
@@ -149,9 +147,7 @@ class Connection(asyncio.Protocol):
         if self.client is not None and self.conn.state is OPEN:
             self.conn.send_close(ClosedFor.SERVICE_RESTART)
             self._flush()
-        self._end()
-        self.transport.close()
-        self._cut_later()
+        self._hang_up()
 
     def _flush(self) -> None:
         """Send what `websockets` has made."""
@@ -246,9 +242,7 @@ class Connection(asyncio.Protocol):
             self._count_close("no_pong")
             self.conn.fail(ClosedFor.INTERNAL_ERROR, "keepalive ping timeout")
             self._flush()
-            self._end()
-            self.transport.close()
-            self._cut_later()
+            self._hang_up()
 
     def _in_kernel(self) -> int:
         """Bytes that the peer has not acknowledged: what it does not read is not."""
@@ -289,6 +283,12 @@ class Connection(asyncio.Protocol):
         client, self.client = self.client, None
         if client is not None:
             client.lost()
+
+    def _hang_up(self) -> None:
+        """End; close once all is written, or after a while."""
+        self._end()
+        self.transport.close()
+        self._cut_later()
 
     def _count_close(self, reason: str) -> None:
         self._shared.metrics.closed.labels(reason).inc()

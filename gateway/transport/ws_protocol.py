@@ -1,7 +1,7 @@
 """WebSocket connections: what a client sends becomes messages for its session.
 
-The library `websockets` parses the client's frames. No connection has a task of its own, a
-client whose session is busy waits unread, and one that floods is closed before it can keep the loop.
+The library `websockets` parses the client's frames. No connection has a task of its own, a client whose session is busy
+waits unread, and one that floods is closed before it can keep the loop.
 """
 
 from __future__ import annotations
@@ -255,9 +255,7 @@ class FrameProtocol(Connection):
                 self._shared.metrics.undecoded.inc()
                 self._shared.refusals.tell("a client could not decode what it was sent", self.address, code=close.code)
             self._flush()
-            self._end()
-        self.transport.close()
-        self._cut_later()
+        self._hang_up()
 
     def _break(self) -> None:
         """The peer broke the protocol (1002), sent bad UTF-8 (1007), or too much (1009)."""

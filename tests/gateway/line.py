@@ -50,6 +50,7 @@ class Socket:
 
     def __init__(self, deflate: Deflate | None = None) -> None:
         self.deflate = deflate
+        self.address = None
         self.wire = b""
         self.ready, self.gone, self.room = True, False, UNHINDERED
         self.frames: list[bytes] = []
