@@ -19,7 +19,7 @@ from shared.envelope import Envelope
 _TEXT, _BINARY = 0x81, 0x82  # FIN set, opcode 1 or 2: RFC 6455, section 5.2
 _COMPRESSED = 0x40  # RSV1, on every message that is compressed: RFC 7692, section 6
 
-_WRITE_BYTES = 65_536
+WRITE_BYTES = 65_536
 """How much one write takes of several frames. What the kernel does not take of a write stays in the transport, where
 the limits of the client's outbox do not apply."""
 
@@ -121,7 +121,7 @@ def join(frames: Sequence[Frame], wires: Sequence[bytes] | None = None) -> list[
     start = size = 0
     for end, wire in enumerate(wires):
         size += len(wire)
-        if size > _WRITE_BYTES and end > start:
+        if size > WRITE_BYTES and end > start:
             buffers.append(_joined(frames[start:end], wires[start:end]))
             start, size = end, len(wire)
     buffers.append(_joined(frames[start:], wires[start:]))

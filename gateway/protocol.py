@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from gateway.bucket import Bucket
 from gateway.messages.actions import ACTIONS, COMMANDS, AnyCommand
 from gateway.messages.faults import ERRORS, MAX_MESSAGE_BYTES, CloseCode, Fault, can_echo, echo, kind_of
 from gateway.messages.message import Message
@@ -66,12 +67,11 @@ def notice(kind: str, data: Any) -> Message[Any]:
 
 
 class CommandRate:
-    """A token bucket for one connection's commands, and how often it was overdrawn without a pause."""
+    """The bucket of one connection's commands, and how often it was overdrawn without a pause."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._tokens = COMMAND_BURST
-        self._at = clock()
+        self._bucket = Bucket(COMMAND_BURST, COMMANDS_A_SECOND, clock())
         self._refused = 0
 
     @property
@@ -82,13 +82,12 @@ class CommandRate:
     def take(self, size: int = 0) -> None:
         """Count one command of `size` bytes. Raises Fault `rate_limited` where it came too early."""
         cost = max(1.0, size / BYTES_PER_TOKEN)
-        now = self._clock()
-        self._tokens = min(COMMAND_BURST, self._tokens + (now - self._at) * COMMANDS_A_SECOND)
-        self._at = now
-        if self._tokens >= COMMAND_BURST:
+        bucket = self._bucket
+        bucket.refill(self._clock())
+        if bucket.left >= COMMAND_BURST:
             self._refused = 0
-        if self._tokens < cost - _ROUNDING:
+        if bucket.left < cost - _ROUNDING:
             self._refused += 1
-            wait = (cost - self._tokens) / COMMANDS_A_SECOND
+            wait = (cost - bucket.left) / COMMANDS_A_SECOND
             raise Fault("rate_limited", "Too many commands", retry_after_ms=max(1, math.ceil(wait * 1000)))
-        self._tokens = max(0.0, self._tokens - cost)
+        bucket.left = max(0.0, bucket.left - cost)

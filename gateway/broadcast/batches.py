@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple, Protocol
 
-from gateway.frames import Buffer, Form, Joined, Update
+from gateway.frames import WRITE_BYTES, Buffer, Form, Update, join
 from shared.bus import Position
 
 _BATCH = 16  # updates, at multiples of 16 of seq, so that clients that left at different updates share most batches
-_BATCH_BYTES = 65_536  # as much as one write takes of other joined frames, see gateway.frames
 _KEPT_BYTES = 8 << 20  # of batches, encoded and joined: 128 full ones; older ones are built again
 _KEPT_SECONDS = 10.0  # without use; longer than clients of a lost gateway take to come back
 
@@ -71,10 +70,11 @@ class Batches:
         while len(frames) < most:
             frame = left[len(frames)].frame(form)
             size += len(frame.wire)
-            if size > _BATCH_BYTES:
+            if size > WRITE_BYTES:
                 break
             frames.append(frame)
-        return Batch(len(frames), Joined(frames) if len(frames) > 1 else frames[0])
+        (buffer,) = join(frames)
+        return Batch(len(frames), buffer)
 
     def _keep(self, key: _Key, batch: Batch) -> None:
         self._young[key] = batch

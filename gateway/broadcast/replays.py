@@ -16,6 +16,7 @@ from typing import Protocol
 
 from gateway.broadcast.batches import Batches
 from gateway.broadcast.recent import Missed
+from gateway.bucket import Bucket
 from gateway.frames import Buffer, Form
 from shared.metrics import GatewayMetrics
 
@@ -56,9 +57,8 @@ class Allowance:
         self, clock: Callable[[], float] = time.monotonic, *, burst: float = BURST_BYTES, rate: float = BYTES_A_SECOND
     ) -> None:
         self._clock = clock
-        self._burst = self._left = burst
+        self._bucket = Bucket(burst, rate, clock())
         self._rate = rate
-        self._at = clock()
         self._served: set[str] = set()
         self._free = False
 
@@ -70,20 +70,15 @@ class Allowance:
     def take(self, size: int) -> None:
         """Count `size` bytes of that replay."""
         if not self._free:
-            self._refill()
-            self._left -= size
+            self._bucket.refill(self._clock())
+            self._bucket.left -= size
 
     def wait(self) -> float:
         """Seconds until that replay may go on: 0 at once."""
         if self._free:
             return 0.0
-        self._refill()
-        return max(0.0, -self._left / self._rate)
-
-    def _refill(self) -> None:
-        now = self._clock()
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-        self._at = now
+        self._bucket.refill(self._clock())
+        return max(0.0, -self._bucket.left / self._rate)
 
 
 class _Replay:

@@ -18,6 +18,7 @@ from websockets.frames import Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from gateway.bucket import Bucket
 from gateway.messages.faults import MAX_MESSAGE_BYTES, CloseCode
 from gateway.transport.connection import Connection
 from gateway.transport.extensions import Inflation, agree
@@ -49,7 +50,7 @@ class _Parser(ServerProtocol):
 class FrameProtocol(Connection):
     """One WebSocket connection."""
 
-    __slots__ = ("_frames_at", "_frames_left", "_held", "_part", "_part_is_text", "_unread")
+    __slots__ = ("_frames", "_held", "_part", "_part_is_text", "_unread")
 
     def __init__(self, shared: Shared, peer: tuple[str, int] | None) -> None:
         """`peer` is the address at the other end of the socket."""
@@ -58,7 +59,7 @@ class FrameProtocol(Connection):
         self._part_is_text = False
         self._held: deque[tuple[str | bytes, int]] | None = None  # messages that wait for the session
         self._unread = b""  # bytes that wait for their turn; the transport reads nothing meanwhile
-        self._frames_left, self._frames_at = FRAMES, self.loop.time()
+        self._frames = Bucket(FRAMES, FRAMES_A_SECOND, self.loop.time())  # that carry no whole message
 
     def serve(self, client: Client) -> None:
         """Pass to `client` whatever is received from now on, and before."""
@@ -148,7 +149,7 @@ class FrameProtocol(Connection):
     def _parse(self) -> bool:
         """Returns whether it went as far as it can."""
         while self._pass_on() and self._unread:
-            if self.gone and self._frames_left < 0:
+            if self.gone and self._frames.left < 0:
                 self._unread = b""
                 break
             piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
@@ -224,12 +225,11 @@ class FrameProtocol(Connection):
 
     def _afford(self) -> bool:
         """Charge a control frame or a fragment. Returns whether the connection goes on."""
-        now = self.loop.time()
-        left = min(FRAMES, self._frames_left + (now - self._frames_at) * FRAMES_A_SECOND) - 1
-        self._frames_left, self._frames_at = left, now
+        self._frames.refill(self.loop.time())
+        self._frames.left -= 1
         if self.gone:
             return False
-        if left < 0:
+        if self._frames.left < 0:
             self._count_close("flood")
             self._shared.refusals.tell("client sent too many control frames or fragments", self.address)
             self.close_now(CloseCode.POLICY, "too many control frames or fragments")
