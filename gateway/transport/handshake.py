@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 
 from websockets.utils import accept_key
@@ -114,6 +114,13 @@ def switching(headers: Headers, *, extensions: str | None, subprotocol: str | No
     if subprotocol is not None:
         lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def response(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """A whole answer over HTTP."""
+    lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())]
+    lines += [b"%s: %s" % pair for pair in headers]
+    return b"\r\n".join([*lines, b"", body])
 
 
 def lines_of(headers: Headers, name: bytes) -> list[str]:

@@ -21,6 +21,7 @@ from gateway.transport.handshake import (
     check_host,
     check_upgrade,
     origin_form,
+    response,
 )
 from gateway.transport.joining import Joining
 from gateway.transport.turn import Turn
@@ -261,14 +262,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._cancel_head_deadline()
         self._unset_keepalive_if_required()
         body = fault.text.encode()
-        lines = [
-            f"HTTP/1.1 {fault.status.value} {fault.status.phrase}",
-            "content-type: text/plain; charset=utf-8",
-            f"content-length: {len(body)}",
-            "connection: close",
-            *(f"{name}: {value}" for name, value in fault.headers),
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+            *((name.encode(), value.encode()) for name, value in fault.headers),
         ]
-        self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
+        self.transport.write(response(fault.status, headers, body))
         # Closing with unread data would reset the connection, and the answer would be lost.
         if self.transport.can_write_eof():
             self.transport.write_eof()

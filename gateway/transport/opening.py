@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from starlette.types import Message, Scope
 
 from gateway.transport.connection import Connection
-from gateway.transport.handshake import Headers, lines_of, switching
+from gateway.transport.handshake import Headers, lines_of, response, switching
 
 EXTENSION = "coinwire.frames"
 """Key in the ASGI scope's `extensions` under which the application finds the connection."""
@@ -103,6 +103,4 @@ class Opening:
             b"content-length": b"%d" % len(self._body),
         }
         more = [(name, value) for name, value in defaults.items() if name not in there]
-        lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())]
-        lines += [b"%s: %s" % pair for pair in (*headers, *more)]
-        self._connection.refuse(b"\r\n".join([*lines, b"", self._body]))
+        self._connection.refuse(response(status, [*headers, *more], self._body))
