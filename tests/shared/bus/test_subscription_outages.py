@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from urllib.parse import urlsplit
 
 import pytest
 from redis.asyncio import Redis
@@ -12,9 +13,10 @@ from launcher.redis_server import RedisServer
 from shared.bus import Bus, open_redis
 from shared.channels import Channels
 from shared.settings import Settings
+from tests.proxy import Proxy
 from tests.shared.conftest import settings_of
 from tests.shared.listening import SERVICE, Listener
-from tests.shared.outage import Proxy, lose_everything, pause, resume
+from tests.shared.outage import lose_everything, pause, resume
 from tests.waiting import until
 
 
@@ -107,14 +109,15 @@ async def test_a_half_open_connection_is_noticed_within_the_deadline(
     is made within the deadline and gets what was missed."""
     deadline = 1.5
     assert settings.redis_url is not None
-    async with Proxy(settings.redis_url.get_secret_value()) as proxy:
-        behind = open_redis(Settings(_env_file=None, redis_url=proxy.url, redis_prefix=channels.prefix))
+    url = settings.redis_url.get_secret_value()
+    async with Proxy(urlsplit(url).port or 0) as proxy:
+        behind = open_redis(Settings(_env_file=None, redis_url=proxy.before(url), redis_prefix=channels.prefix))
         async with Listener(behind, channels, deadline=deadline, jitter=lambda: 0.1) as listener:
             await listener.proven()
             await publish(bus, 1)
             await listener.hears(1)
             cut_at = asyncio.get_running_loop().time()
-            proxy.cut()
+            proxy.deaden()
             await publish(bus, 2)
             await until(lambda: not listener.subscription.proven, deadline + 0.5)
             await until(lambda: listener.count("reconnects", None) > 0)
