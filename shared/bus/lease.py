@@ -10,23 +10,32 @@ from collections.abc import Callable
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 
 from shared.bus.client import REDIS_FAULTS, load_script, redis_call
+from shared.catalog import of_category
 from shared.channels import Channels
-from shared.errors import BusError
+from shared.errors import BusError, FencedError
 
 log = structlog.get_logger()
 
 
 class Lease:
-    """The lease `name`. This process competes for it while `hold` runs."""
+    """The lease `name`. This process competes for it while `hold` runs.
+
+    Taking the lease of a category shuts its earlier holders out of every service of that category (ADR 29).
+    """
 
     def __init__(
         self, redis: Redis, channels: Channels, name: str, seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.name = name
         self.owner = secrets.token_hex(8)
+        self._redis = redis
         self._keys = [channels.lease(name), channels.fence(name)]
+        self._metas = [channels.meta(service) for service in of_category(name)]
+        # A script may touch one slot only, and each service has its own: there the fences are raised one by one.
+        self._one_by_one = isinstance(redis, RedisCluster)
         self._seconds = seconds
         self._clock = clock
         self._fence = 0
@@ -34,6 +43,7 @@ class Lease:
         self._answered_at = float("-inf")
         self._take = load_script(redis, "lease")
         self._give = load_script(redis, "lease_release")
+        self._raise = load_script(redis, "resume")
 
     @property
     def fence(self) -> int:
@@ -46,14 +56,36 @@ class Lease:
         return self._clock() - self._answered_at < self._seconds
 
     async def refresh(self) -> int:
-        """Take the lease or renew it, if it is free or ours. Returns `fence`. Raises BusError."""
-        asked = self._clock()
-        async with redis_call(f"lease {self.name}"):
-            fence = int(await self._take(keys=self._keys, args=[self.owner, int(self._seconds * 1000)]))
+        """Take the lease or renew it, if it is free or ours. Returns `fence`. Raises BusError.
+
+        A lease that ran out by our own clock is a new one, with a new fence.
+        """
+        asked, before = self._clock(), self.fence
+        fence = await self._ask(before)
+        if self._one_by_one and fence and fence != before:
+            fence = await self._raise_each(fence)
         self._fence, self._answered_at = fence, asked
         # Counted from before the request, so that we stop before Redis lets another process in.
         self._until = asked + self._seconds if fence else float("-inf")
         return self.fence
+
+    async def _ask(self, own: int, above: int = 0) -> int:
+        keys = self._keys if self._one_by_one else self._keys + self._metas
+        async with redis_call(f"lease {self.name}"):
+            return int(await self._take(keys=keys, args=[self.owner, int(self._seconds * 1000), own, above]))
+
+    async def _raise_each(self, fence: int) -> int:
+        """Raise the fence of each service before `fence` is used. Returns the one that is not below any of them."""
+        for meta in self._metas:
+            try:
+                async with redis_call(f"lease {self.name}"):
+                    await self._raise(keys=[meta], args=[fence])
+            except FencedError:  # the clock of the node that holds the lease was set back
+                async with redis_call(f"lease {self.name}"):
+                    highest = await self._redis.hget(meta, "fence")
+                fence = await self._ask(0, above=int(highest or 0))
+                return await self._raise_each(fence) if fence else 0
+        return fence
 
     async def hold(self) -> None:
         """Take or renew the lease until cancelled, then give it back."""

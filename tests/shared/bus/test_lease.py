@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import OutOfMemoryError, RedisError
 
-from launcher.redis_server import RedisServer
+from launcher.redis_server import RedisServer, find_redis_server, free_port
+from shared.bus import Bus
 from shared.bus.lease import Lease
+from shared.catalog import INTEGRATION, MONITORING, SYSTEM, of_category
 from shared.channels import Channels
-from shared.errors import BusError
+from shared.errors import BusError, FencedError
 from tests.shared.outage import Clock, pause, resume
 from tests.waiting import until
 
@@ -26,6 +32,35 @@ async def held(lease: Lease) -> AsyncIterator[asyncio.Task[None]]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest_asyncio.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[RedisCluster]:
+    """A client of a Redis Cluster of one node, which refuses scripts that touch several slots as every cluster does."""
+    port = free_port()
+    node = await asyncio.create_subprocess_exec(
+        *(find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", tmp_path),
+        *("--cluster-enabled", "yes", "--save", "", "--logfile", "log"),
+    )
+    async with Redis(port=port) as operator:
+
+        async def ready() -> bool:
+            with contextlib.suppress(RedisError):
+                return b"cluster_state:ok" in await operator.execute_command("CLUSTER", "INFO")
+            return False
+
+        async def started() -> bool:
+            with contextlib.suppress(RedisError):
+                return bool(await operator.ping())
+            return False
+
+        await until(started)
+        await operator.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+        await until(ready)
+    async with RedisCluster(host="127.0.0.1", port=port) as client:
+        yield client
+    node.kill()
+    await node.wait()
 
 
 async def test_one_holds_at_a_time(redis: Redis, channels: Channels) -> None:
@@ -113,7 +148,18 @@ async def test_the_fence_runs_out_by_the_clock_of_its_holder(redis: Redis, chann
     assert lease.fence == fence
     clock.now += 0.1
     assert lease.fence == 0
+
+
+async def test_a_lease_that_ran_out_by_the_clock_of_its_holder_is_a_new_one(redis: Redis, channels: Channels) -> None:
+    """Renewed in time it keeps its fence. After a lapse it gets a new one, even if Redis still names it as the holder:
+    a replica that was promoted may lag behind, and not know of the holder in between."""
+    clock = Clock()
+    lease = Lease(redis, channels, "work", 10, clock)
+    fence = await lease.refresh()
+    clock.now += 9
     assert await lease.refresh() == fence
+    clock.now += 11
+    assert await lease.refresh() > fence
 
 
 @pytest.mark.parametrize("fault", [RedisServer.kill, pause], ids=["killed", "paused"])
@@ -144,3 +190,76 @@ async def test_a_single_question_to_an_absent_redis_raises(own_server: RedisServ
     with pytest.raises(BusError):
         await lease.refresh()
     assert lease.fence == fence
+
+
+class TestFencesOfServices:
+    """Taking the lease of a category shuts out its earlier holders, before the new one has published anything."""
+
+    async def test_an_earlier_holder_is_refused_at_once(self, redis: Redis, channels: Channels) -> None:
+        """In every service of the category, whether it had published there or not."""
+        old, new = (Lease(redis, channels, MONITORING, 60) for _ in range(2))
+        bus, before = Bus(redis, channels, 10), await old.refresh()
+        await bus.publish("scheduler", {}, fence=before)
+        await redis.delete(channels.lease(MONITORING))
+        after = await new.refresh()
+        for service in of_category(MONITORING):
+            with pytest.raises(FencedError):
+                await bus.publish(service, {}, fence=before)
+            with pytest.raises(FencedError):
+                await bus.cursor_of(service, before)
+            await bus.publish(service, {}, fence=after)
+
+    async def test_other_services_are_left_alone(self, redis: Redis, channels: Channels) -> None:
+        """A lease of another category, or of none, changes nothing of a service."""
+        bus = Bus(redis, channels, 10)
+        for name in (INTEGRATION, "work"):
+            assert await Lease(redis, channels, name, 60).refresh() > 0
+        for service in (*of_category(MONITORING), SYSTEM):
+            assert not await redis.exists(channels.meta(service))
+            await bus.publish(service, {})
+
+    async def test_a_renewal_raises_nothing(self, redis: Redis, channels: Channels) -> None:
+        """The holder's updates are accepted for as long as it renews."""
+        lease, bus = Lease(redis, channels, MONITORING, 60), Bus(redis, channels, 10)
+        fence = await lease.refresh()
+        for _ in range(3):
+            await bus.publish("scheduler", {}, fence=fence)
+            assert await lease.refresh() == fence
+
+    async def test_a_new_fence_is_above_that_of_every_service(self, redis: Redis, channels: Channels) -> None:
+        """Also where Redis lost the counter and its clock was set back: else nobody could publish there again."""
+        await redis.hset(channels.meta("scheduler"), "fence", 9 * 10**15)  # as if handed out in 2255
+        fence = await Lease(redis, channels, MONITORING, 60).refresh()
+        assert await Bus(redis, channels, 10).publish("scheduler", {}, fence=fence)
+
+    async def test_a_key_of_another_type_stops_its_own_service_only(self, redis: Redis, channels: Channels) -> None:
+        """The lease is taken, and the other services are published."""
+        await redis.set(channels.meta("scheduler"), "not a hash")
+        fence = await Lease(redis, channels, MONITORING, 60).refresh()
+        assert await redis.hget(channels.meta("pool_manager"), "fence") == str(fence).encode()
+
+    async def test_on_a_cluster_fences_are_raised_before_the_lease_is_used(self, cluster: RedisCluster) -> None:
+        """Where one script can't touch every service, the holder has no fence until all earlier ones are shut out."""
+        names = Channels()
+        await cluster.hset(names.meta("scheduler"), "fence", 9 * 10**15)  # as if handed out in 2255
+        lease = Lease(cluster, names, MONITORING, 60)  # type: ignore[arg-type]
+        fence = await lease.refresh()
+        assert fence == lease.fence > 9 * 10**15
+        metas = [names.meta(service) for service in of_category(MONITORING)]
+        assert {await cluster.hget(meta, "fence") for meta in metas} == {str(fence).encode()}
+        await cluster.hset(metas[0], "fence", 1)
+        assert await lease.refresh() == fence
+        assert await cluster.hget(metas[0], "fence") == b"1"  # a renewal costs one call
+
+
+async def test_a_full_redis_still_leases(own_redis: Redis, channels: Channels) -> None:
+    """Over `maxmemory` a lease is taken, renewed and given back: it takes no room, and nothing works without it."""
+    first, second = (Lease(own_redis, channels, MONITORING, 60) for _ in range(2))
+    await own_redis.config_set("maxmemory", 1)
+    with pytest.raises(OutOfMemoryError):
+        await own_redis.set("key", "value")
+    async with held(first):
+        await until(lambda: first.fence > 0)
+        assert await first.refresh() == first.fence
+        assert await own_redis.hget(channels.meta("scheduler"), "fence") == str(first.fence).encode()
+    assert await second.refresh() > 0

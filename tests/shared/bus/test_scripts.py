@@ -11,7 +11,7 @@ import pytest
 from tests.places import ROOT
 
 FILES = sorted((ROOT / "shared" / "bus").glob("*.lua"))
-ARGUMENT = re.compile(r"\b(?:KEYS|ARGV)\[\d\]")
+ARGUMENT = re.compile(r"\b(?:KEYS|ARGV)\[\d+\]")
 
 scripts = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
@@ -27,9 +27,9 @@ def parts(file: Path) -> tuple[list[str], list[str]]:
 def test_the_header_names_every_argument_and_no_other(file: Path) -> None:
     """Each KEYS[n] and ARGV[n] of the code has a line with its meaning, in order; so has what the script returns."""
     header, code = parts(file)
-    documented = [match[1] for line in header if (match := re.match(r"-- ((?:KEYS|ARGV)\[\d\])  +\w", line))]
+    documented = [match[1] for line in header if (match := re.match(r"-- ((?:KEYS|ARGV)\[\d+\])  +\w", line))]
     used = {argument for line in code for argument in ARGUMENT.findall(line)}
-    assert documented == sorted(used, key=lambda argument: (argument[:4] != "KEYS", argument))
+    assert documented == sorted(used, key=lambda argument: (argument[:4] != "KEYS", int(argument[5:-1])))
     assert re.match(r"-- [A-Z].*\.$", header[0])
     assert [line for line in header if re.match(r"-- returns  \w|-- returns  {", line)]
 
