@@ -7,13 +7,18 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
+from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError, ResponseError
 
+from shared.bus.address import Address, malformed, parse_address
+from shared.bus.connections import Pool, WrongServerError
+from shared.bus.sentinel import SentinelPool
 from shared.errors import BusError, FencedError, SettingsError
 from shared.settings import Settings
 
@@ -29,7 +34,10 @@ def fault_name(error: BaseException) -> str:
 
     A refusal of Redis begins with a word in capitals. The text behind it is left out: it may quote arguments.
     Before Redis 7, the refusal of a script's command comes after the line number of the script.
+    What is wrong with the server itself (WrongServerError) is given in full.
     """
+    if isinstance(error, WrongServerError):
+        return str(error)
     code = re.search(r"(?:^|: -)([A-Z]{4,}) ", str(error)) if isinstance(error, ResponseError) else None
     return f"{type(error).__name__} {code[1]}" if code else type(error).__name__
 
@@ -71,18 +79,23 @@ def open_redis(settings: Settings) -> Redis:
     """
     if settings.redis_url is None:
         raise SettingsError("REDIS_URL: not set (`make demo` and `make run` start a Redis of their own)")
+    address = parse_address(settings.redis_url.get_secret_value())
+    ours = {
+        "socket_connect_timeout": address.options.get("socket_connect_timeout", _CONNECT_SECONDS),
+        "socket_timeout": None,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,
+    }
     try:
-        client: Redis = Redis.from_url(
-            settings.redis_url.get_secret_value(),
-            socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=None,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            driver_info=None,
-        )
-        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # else a wrong option would fail only at first use
+        pool = _open_pool(address, ours)
+        pool.make_connection()  # else a wrong option would fail only at first use
     except (ValueError, TypeError, RedisError):
-        raise SettingsError(
-            "REDIS_URL: not a redis://, rediss:// or unix:// address with options that redis-py knows"
-        ) from None
-    return client
+        raise malformed(address.kind) from None
+    return Redis.from_pool(pool)
+
+
+def _open_pool(address: Address, options: dict[str, Any]) -> Pool:
+    if address.kind == "sentinel":
+        return SentinelPool(address, **options)
+    return Pool(**{"connection_class": Connection} | address.options | options)

@@ -206,7 +206,7 @@ def test_secrets_are_masked_and_settings_frozen() -> None:
         SECRET,
         f"redis://{SECRET}:port/0",
         f"redis://[{SECRET}",
-        f"redis://host/0?socket_timeout={SECRET}",
+        f"redis://host/0?socket_connect_timeout={SECRET}",
         f"redis://host/0?no_such_option={SECRET}",
         f"rediss://host/0?ssl_cert_reqs={SECRET}",
     ],
