@@ -80,6 +80,8 @@ def open_redis(settings: Settings) -> Redis:
     if settings.redis_url is None:
         raise SettingsError("REDIS_URL: not set (`make demo` and `make run` start a Redis of their own)")
     address = parse_address(settings.redis_url.get_secret_value())
+    if address.kind == "cluster":
+        raise SettingsError("REDIS_URL: this version does not know Redis Cluster")
     ours = {
         "socket_connect_timeout": address.options.get("socket_connect_timeout", _CONNECT_SECONDS),
         "socket_timeout": None,
