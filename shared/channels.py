@@ -27,7 +27,7 @@ class Channels:
         return f"{self.prefix}:{{{service}}}:stream"
 
     def meta(self, service: str) -> str:
-        """Hash: `epoch`, `seq`, `fence`; `run_id` of the server and `publisher` at the last publish; `cursor`."""
+        """Hash: `epoch`, `seq`, `fence`, `cursor`; `run_id`, `publisher`, `published_at` (ms) of the last publish."""
         return f"{self.prefix}:{{{service}}}:meta"
 
     def service_of(self, channel: str) -> str | None:
@@ -44,6 +44,10 @@ class Channels:
     def lease(self, name: str) -> str:
         """String: who holds the lease `name`; expires with it."""
         return f"{self.prefix}:lease:{{{name}}}"
+
+    def handover(self, name: str) -> str:
+        """List: has an entry for a second after the holder gave the lease `name` back, for one who waits for it."""
+        return f"{self.prefix}:lease:{{{name}}}:handover"
 
     def fence(self, name: str) -> str:
         """Integer: the last fence handed out for the lease `name`; it only grows."""

@@ -22,7 +22,7 @@ _LEAST_SECRET = 8  # characters: shorter paths of nodes (`rpc`, `v1/eth`) are no
 
 
 _CHATTY = (
-    *("httpx", "httpcore", "uvicorn.error", "uvicorn.access", "apscheduler", "asyncio", "websockets"),
+    *("httpx", "httpcore", "uvicorn.error", "uvicorn.access", "asyncio", "websockets"),
     *("alembic", "aiosqlite", "sqlalchemy", "psycopg"),
 )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
+from shared.bus import LastPublish, Position
 from shared.catalog import SERVICES, STALE_INTERVALS
 from shared.errors import BusError, FencedError, NoSourceError
 from shared.payloads import Payload
@@ -26,8 +28,12 @@ class Publisher(Protocol):
         """The fence to publish with; 0 while another worker leads."""
         ...
 
-    async def publish(self, name: str, payload: Payload, fence: int, cursor: bytes | None = None) -> None:
+    async def publish(self, name: str, payload: Payload, fence: int, cursor: bytes | None = None) -> Position:
         """Publish an update of service `name`. Raises FencedError if a newer leader has published, else BusError."""
+        ...
+
+    async def last_publish(self, name: str) -> LastPublish | None:
+        """The position and age of the newest update of `name`, whoever published it. Raises BusError."""
         ...
 
     async def cursor_of(self, name: str, fence: int) -> bytes | None:
@@ -51,6 +57,16 @@ class Publisher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A payload whose publish Redis did not confirm."""
+
+    payload: Payload
+    cursor: bytes | None
+    collected: float
+    """By the collector's clock."""
+
+
 class Collector:
     """The cycles of one service: collect, publish, and report a service without updates."""
 
@@ -72,19 +88,34 @@ class Collector:
         self._stale = False
         self._resumed = 0
         """The fence under which the service continued from the last update; 0 if its cursor must be read from Redis."""
+        self._position: Position | None = None
+        """That of the newest update known."""
+        self._kept: _Kept | None = None
+
+    def lead(self, last: LastPublish | None) -> float | None:
+        """Call it when this worker begins to lead, with the service's newest update; returns the age to plan by."""
+        position = last.position if last is not None else None
+        if self._is_passed(position):
+            self._kept = None  # another worker has published something newer
+            self._last_update, self._stale = None, False  # and watched the service
+        elif position != self._position and isinstance(self._service, Resuming):
+            self._kept = None  # Redis lost updates, which the service must go through again
+        self._position = position
+        if self._kept is not None:
+            return self._interval  # it waits to be published
+        return last.age if last is not None else None
 
     async def cycle(self) -> bool:
-        """Run once. Returns whether it succeeded, or another worker leads."""
+        """Run once. Returns whether it succeeded, or another worker leads. Raises BusError if Redis failed."""
         fence = self._publisher.fence
         if not fence:
-            self._last_update, self._stale = None, False  # another worker leads and watches its own updates
-            self._resumed = 0
             return True
         began = self._clock()
         if self._last_update is None:
             self._last_update = began
         try:
-            await self._collect_and_publish(fence)
+            if not await self._publish_kept(fence):
+                await self._collect_and_publish(fence)
         except NoSourceError:
             self._no_update("no_source")
             return False
@@ -94,7 +125,7 @@ class Collector:
             return False
         except BusError:
             self._publisher.failed(self._name, "redis")
-            return False
+            raise
         else:
             self._updated()
             return True
@@ -108,9 +139,46 @@ class Collector:
             resuming.resume(await self._publisher.cursor_of(self._name, fence))
         self._resumed = 0  # until Redis confirms the update, this worker can't be sure what was published
         payload = await service.collect(self._wall_clock(), self._interval * _CYCLE_SHARE)
-        cursor = resuming.cursor if resuming is not None else None
-        await self._publisher.publish(self._name, payload, fence, cursor)
+        await self._publish(_Kept(payload, resuming.cursor if resuming is not None else None, self._clock()), fence)
         self._resumed = fence
+
+    async def _publish_kept(self, fence: int) -> bool:
+        """Publish the payload whose publish failed, unless it happened or is old. Returns whether it will do as this
+        cycle's update, so that its sources are not asked again at once.
+        """
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return False
+        age = self._clock() - kept.collected
+        try:
+            last = await self._publisher.last_publish(self._name)
+        except BusError:
+            self._kept = kept
+            raise
+        if last is not None and self._is_passed(last.position):
+            self._position = last.position
+            if not last.own:
+                return False
+            # Only Redis' answer was lost.
+        elif age >= STALE_INTERVALS * self._interval:
+            return False
+        else:
+            await self._publish(kept, fence)
+        return age < self._interval
+
+    async def _publish(self, kept: _Kept, fence: int) -> None:
+        try:
+            self._position = await self._publisher.publish(self._name, kept.payload, fence, kept.cursor)
+        except BusError:
+            self._kept = kept
+            raise
+
+    def _is_passed(self, position: Position | None) -> bool:
+        """Whether `position` is newer than that of the newest update known, or of another epoch."""
+        known = self._position
+        if position is None or known is None:
+            return position is not None
+        return position.epoch != known.epoch or position.seq > known.seq
 
     def _updated(self) -> None:
         now = self._clock()

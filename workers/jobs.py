@@ -1,19 +1,29 @@
-"""Jobs: when each service collects. First runs are staggered, runs of one service never overlap."""
+"""Jobs: when each service collects. Intervals are measured by a clock that nobody sets; wall time is only reported."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from math import floor
 from typing import Any, Literal
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+import structlog
+
+from shared.errors import BusError
+
+log = structlog.get_logger()
 
 _FIRST_AFTER = 0.2  # s: the first cycle starts with the process, so that news need not wait 60 s
 _STAGGER = 0.7  # s between the first runs of two services, to spread their requests
+_OVERDUE_STAGGER = 0.2  # s between the runs of two overdue services: clients wait for them, so less than `_STAGGER`
+_AGAIN = 1.0  # s after a run that failed for want of Redis; it costs a command or a refused connection
+_LOOK = 0.1  # s between two checks whether this worker leads, while a job is due and it does not
+
+Cycle = Callable[[], Coroutine[Any, Any, bool]]
+"""Returns whether the run succeeded. Raises BusError if Redis failed: it is run again soon."""
 
 
 @dataclass(slots=True)
@@ -22,6 +32,9 @@ class Job:
 
     id: str
     interval: float
+    cycle: Cycle = field(repr=False)
+    due: float | None = None
+    """When it runs next, by the clock of `Jobs`; None while nothing is planned."""
     status: Literal["waiting", "running", "failed"] = "waiting"
     last_started: float | None = None
     """Unix seconds."""
@@ -32,81 +45,96 @@ class Job:
 
 
 class Jobs:
-    """The jobs of one worker process, on APScheduler."""
+    """The jobs of one worker process. `run` is the one task that owns their runs; runs of one job never overlap."""
 
-    def __init__(self, leads: Callable[[], bool] = lambda: True) -> None:
-        """While `leads()` is false, cycles are called, so that they notice a change, but not counted as runs."""
+    def __init__(
+        self,
+        leads: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """While `leads()` is false, nothing runs. `clock` measures intervals; `wall_clock` gives unix seconds."""
         self._leads = leads
+        self._clock = clock
+        self._wall_clock = wall_clock
         self.jobs: dict[str, Job] = {}
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._running: set[asyncio.Task[bool]] = set()
-        self._stopping = False
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
 
-    def add(self, service: str, interval: float, cycle: Callable[[], Coroutine[Any, Any, bool]]) -> Job:
-        """Run `cycle` every `interval` seconds once started; it returns whether it succeeded.
-
-        If a cycle still runs when the next one is due, the next one is skipped.
-        """
-        job = Job(f"{service}_collection", interval)
-
-        async def run() -> None:
-            if not self._leads():
-                await cycle()
-                return
-            before = job.status
-            job.status, job.last_started = "running", time.time()
-            began = time.monotonic()
-            succeeded = False
-            running = asyncio.ensure_future(cycle())
-            self._running.add(running)
-            try:
-                # Wait for it instead of awaiting it: APScheduler would report a cycle that `stop` cancels as an error.
-                await asyncio.wait([running])
-                succeeded = not running.cancelled() and running.result()
-            finally:
-                self._running.discard(running)
-                if self._stopping and (running.cancelled() or not running.done()):
-                    job.status = before  # `stop` cancelled it, so the run is no sign of how the service is
-                else:
-                    job.last_duration = time.monotonic() - began
-                    job.status = "waiting" if succeeded else "failed"
-                    job.failures = 0 if succeeded else job.failures + 1
-
-        self._scheduler.add_job(
-            run,
-            IntervalTrigger(seconds=interval, timezone=UTC),
-            id=job.id,
-            max_instances=1,
-            coalesce=True,
-            misfire_grace_time=None,  # run late rather than not at all: figures are read when the job runs
-        )
-        self.jobs[service] = job
+    def add(self, service: str, interval: float, cycle: Cycle) -> Job:
+        """Run `cycle` every `interval` seconds, once its first run is planned by `plan`."""
+        job = self.jobs[service] = Job(f"{service}_collection", interval, cycle)
         return job
 
+    def plan(self, ages: Mapping[str, float | None] | None = None) -> None:
+        """Plan the next run of each job: an interval after the service's last update, which is `ages` seconds old.
+
+        What is overdue runs now. A service without an update has its first run soon, staggered.
+        """
+        now, overdue = self._clock(), 0
+        for place, (service, job) in enumerate(self.jobs.items()):
+            age = (ages or {}).get(service)
+            if age is None:
+                job.due = now + _FIRST_AFTER + _STAGGER * place
+            elif age >= job.interval:
+                job.due = now + _OVERDUE_STAGGER * overdue
+                overdue += 1
+            else:
+                job.due = now + job.interval - max(0.0, age)
+        self._changed.set()
+
     def next_run(self, service: str) -> float | None:
-        """Unix seconds of a service's next cycle, or None if nothing is planned."""
-        planned = self._scheduler.get_job(self.jobs[service].id)
-        moment = getattr(planned, "next_run_time", None)  # APScheduler's jobs have none before it is started
-        return moment.timestamp() if moment is not None else None
+        """Unix seconds of a service's next run, or None if nothing is planned."""
+        due = self.jobs[service].due
+        return None if due is None else self._wall_clock() + max(0.0, due - self._clock())
 
-    def start(self) -> None:
-        """Start the clock; needs a running event loop."""
-        # Start the clock only now: building the services can take longer than the first offset, and a run in the past
-        # is postponed by a whole interval.
-        now = datetime.now(UTC)
-        for place, job in enumerate(self.jobs.values()):
-            first = now + timedelta(seconds=_FIRST_AFTER + _STAGGER * place)
-            trigger = IntervalTrigger(seconds=job.interval, start_date=first, timezone=UTC)
-            self._scheduler.modify_job(job.id, trigger=trigger, next_run_time=first)
-        self._scheduler.start()
+    async def run(self) -> None:
+        """Run what is due until cancelled; then cancel the runs under way and wait for them to end."""
+        try:
+            while True:
+                self._changed.clear()
+                pause = self._start_due()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._changed.wait()
+        finally:
+            running = list(self._running.values())
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
-    async def stop(self) -> None:
-        """Plan no more runs, cancel those under way, and wait for them to end."""
-        self._stopping = True
-        self._scheduler.remove_all_jobs()
-        running = list(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+    def _start_due(self) -> float | None:
+        """Start what is due. Returns the seconds until the next job is due, or None if nothing is planned."""
+        now, leads = self._clock(), self._leads()
+        pauses = []
+        for service, job in self.jobs.items():
+            if job.due is None or service in self._running:
+                continue  # a run that ends wakes us, and one that became due meanwhile starts then
+            if job.due <= now and leads:
+                # Runs that were missed are one run; the next one keeps to the rhythm.
+                job.due += job.interval * (floor((now - job.due) / job.interval) + 1)
+                self._running[service] = asyncio.create_task(self._run(service, job), name=job.id)
+            else:
+                pauses.append(max(job.due - now, 0.0 if leads else _LOOK))
+        return min(pauses, default=None)
+
+    async def _run(self, service: str, job: Job) -> None:
+        before, began = job.status, self._clock()
+        job.status, job.last_started = "running", self._wall_clock()
+        succeeded = False
+        try:
+            succeeded = await job.cycle()
+        except asyncio.CancelledError:
+            job.status = before  # this worker stops, so the run is no sign of how the service is
+            raise
+        except BusError:
+            if job.due is not None:
+                job.due = min(job.due, self._clock() + _AGAIN)
+        except Exception:
+            log.exception("a cycle failed", service=service)
+        finally:
+            self._running.pop(service)
+            self._changed.set()
+        job.last_duration = self._clock() - began
+        job.status = "waiting" if succeeded else "failed"
+        job.failures = 0 if succeeded else job.failures + 1

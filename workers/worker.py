@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
-from shared.bus import Bus, open_redis
+from shared.bus import Bus, LastPublish, Position, open_redis
 from shared.bus.budgets import Budgets
 from shared.bus.lease import Lease
 from shared.bus.reports import Reports
@@ -37,6 +37,7 @@ from workers.status import Status
 
 log = structlog.get_logger()
 
+_LOOK_AGAIN = 0.2  # s after Redis failed to say when services were published last, which is asked once per lease
 _PENDING_NOTICES = 100  # notices kept while Redis is away; beyond that the oldest are dropped
 
 NoticeEvent = Literal["source_failed_over", "service_stale", "service_recovered"]
@@ -60,7 +61,10 @@ class Worker:
         self._publishing = asyncio.Lock()
         self._latest: dict[str, tuple[float, Payload]] = {}
         self._stop = asyncio.Event()
-        self.jobs = Jobs(lambda: bool(self.lease.fence))
+        self._led = 0
+        """The fence for which the jobs are planned."""
+        self.jobs = Jobs(lambda: self.lease.fence == self._led != 0)
+        self._collectors: dict[str, Collector] = {}
         self._reports = Reports(self._redis, channels)
         self._reporter = Reporter(self._reports, name, self.lease.owner, self.jobs)
         self._outages = Outages()
@@ -101,7 +105,7 @@ class Worker:
     def add(self, name: str, service: Service) -> None:
         """Run `service`, once started, as the one that the catalogue calls `name`."""
         self._metrics.expect(name)
-        collector = Collector(name, service, self)
+        collector = self._collectors[name] = Collector(name, service, self)
         self.jobs.add(name, SERVICES[name].interval, collector.cycle)
         self._reporter.add(name, service)
         if isinstance(service, Resident):
@@ -133,20 +137,20 @@ class Worker:
             loop.add_signal_handler(sig, self._stop.set)
         tasks = {
             "lease": asyncio.create_task(self.lease.hold()),
+            "leading": asyncio.create_task(self._lead()),
+            "jobs": asyncio.create_task(self.jobs.run()),
             "reporter": asyncio.create_task(self._reporter.run(lambda: bool(self.lease.fence))),
             "residents": asyncio.create_task(self._residents.run()),
             "status": asyncio.create_task(self._status.run()),
         }
         stopping = asyncio.create_task(self._stop.wait())
-        self.jobs.start()
         log.info("worker started", lease=self.lease.name, jobs=len(self.jobs.jobs))
         await asyncio.wait([*tasks.values(), stopping], return_when=asyncio.FIRST_COMPLETED)
         died = [name for name, task in tasks.items() if task.done()]
         for name in died:
             log.critical("worker stops: a task of it died", task=name, exc_info=tasks[name].exception())
-        await self.jobs.stop()
-        # The lease last: the others report their end while this worker still holds it.
-        for name in ("residents", "reporter", "lease", "status"):
+        # The lease after them: they end their work, and report that, while this worker still holds it.
+        for name in ("leading", "jobs", "residents", "reporter", "lease", "status"):
             await _end(tasks[name])
             if name == "reporter":
                 await self._say_stopped()
@@ -154,6 +158,19 @@ class Worker:
         await self.aclose()
         log.info("worker stopped", lease=self.lease.name)
         return 1 if died else 0
+
+    async def _lead(self) -> None:
+        """Whenever this worker begins to lead, plan its jobs by when each service was published last."""
+        while True:
+            fence = await self.lease.taken(self._led)
+            try:
+                found = await self._bus.last_publishes(tuple(self._collectors))
+            except BusError:
+                await asyncio.sleep(_LOOK_AGAIN)
+                continue
+            if self.lease.fence == fence:  # else the answer may have come after another worker's first publish
+                self.jobs.plan({name: collector.lead(found.get(name)) for name, collector in self._collectors.items()})
+                self._led = fence
 
     async def _say_stopped(self) -> None:
         if self.lease.fence:
@@ -173,12 +190,17 @@ class Worker:
         """The fence to publish with, 0 while another worker leads."""
         return self.lease.fence
 
-    async def publish(self, name: str, payload: Payload, fence: int, cursor: bytes | None = None) -> None:
+    async def publish(self, name: str, payload: Payload, fence: int, cursor: bytes | None = None) -> Position:
         """Put an update on the bus; refused if a newer holder of the lease has published. Raises BusError."""
-        await self._bus.publish(name, msgspec.to_builtins(payload), fence=fence, cursor=cursor)
+        position = await self._bus.publish(name, msgspec.to_builtins(payload), fence=fence, cursor=cursor)
         self._latest[name] = time.monotonic(), payload
         self._metrics.published.labels(name).inc()
         self._metrics.last_update.labels(name).set_to_current_time()
+        return position
+
+    async def last_publish(self, name: str) -> LastPublish | None:
+        """The newest update of service `name`, from any worker; None before the first. Raises BusError."""
+        return (await self._bus.last_publishes((name,))).get(name)
 
     async def cursor_of(self, name: str, fence: int) -> bytes | None:
         """The cursor of the last update of service `name`. It stops holders before `fence`. Raises BusError."""

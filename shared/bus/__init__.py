@@ -1,8 +1,18 @@
 """The bus: publish in one Lua call, subscribe without gaps or duplicates."""
 
-from shared.bus.bus import Bus, Position
+from shared.bus.bus import Bus, LastPublish, Position
 from shared.bus.client import REDIS_FAULTS, open_redis
 from shared.bus.stream_reader import Entry, StreamReader
 from shared.bus.subscription import Deliver, Subscription
 
-__all__ = ["REDIS_FAULTS", "Bus", "Deliver", "Entry", "Position", "StreamReader", "Subscription", "open_redis"]
+__all__ = [
+    "REDIS_FAULTS",
+    "Bus",
+    "Deliver",
+    "Entry",
+    "LastPublish",
+    "Position",
+    "StreamReader",
+    "Subscription",
+    "open_redis",
+]

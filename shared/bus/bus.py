@@ -23,6 +23,16 @@ class Position(NamedTuple):
     seq: int
 
 
+class LastPublish(NamedTuple):
+    """The newest update of a service."""
+
+    position: Position
+    age: float | None
+    """Seconds since it was published, by the clock of Redis; None if an older version published it."""
+    own: bool
+    """Whether this process published it."""
+
+
 class Bus:
     """The publishing side. One instance per process; it remembers its last position per service."""
 
@@ -74,6 +84,23 @@ class Bus:
             return None if raw is None else Envelope.unpack(raw)
         except EnvelopeError as error:
             raise BusError(f"newest of {service}: {error}") from error
+
+    async def last_publishes(self, services: Sequence[str]) -> dict[str, LastPublish]:
+        """Position and age of the newest update of each of `services`, from any publisher. Raises BusError."""
+        found: dict[str, LastPublish] = {}
+        async with redis_call("last publishes"):
+            commands = self._redis.pipeline(transaction=False)
+            commands.time()
+            for service in services:
+                commands.hmget(self._channels.meta(service), "epoch", "seq", "published_at", "publisher")
+            clock, *rows = await commands.execute()
+        now = clock[0] + clock[1] / 1_000_000
+        for service, (epoch, seq, published_ms, publisher) in zip(services, rows, strict=True):
+            if epoch is not None and seq is not None:
+                age = None if published_ms is None else max(0.0, now - int(published_ms) / 1000)
+                own = publisher is not None and publisher.decode() == self._name
+                found[service] = LastPublish(Position(epoch.decode(), int(seq)), age, own)
+        return found
 
     def stream_reader(self, services: Sequence[str], group: str, consumer: str) -> StreamReader:
         """A reader of the recent history of `services`, for the consumer group `group`. Does no I/O."""

@@ -12,12 +12,16 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
-from shared.bus.client import REDIS_FAULTS, load_script, redis_call
+from shared.bus.client import REDIS_FAULTS, command_deadline, load_script, redis_call
 from shared.catalog import of_category
 from shared.channels import Channels
 from shared.errors import BusError, FencedError
 
 log = structlog.get_logger()
+
+_RENEW = 1.0  # s between two renewals by the holder, or a third of a shorter lease: two may fail before it expires
+_ASK = 0.5  # s between two questions of one who stands by, and after a question that failed
+_HANDOVER_MS = 1000  # for one who was not waiting at that moment: twice as long as anybody looks away
 
 
 class Lease:
@@ -36,11 +40,13 @@ class Lease:
         self._metas = [channels.meta(service) for service in of_category(name)]
         # A script may touch one slot only, and each service has its own: there the fences are raised one by one.
         self._one_by_one = isinstance(redis, RedisCluster)
+        self._handover = channels.handover(name)
         self._seconds = seconds
         self._clock = clock
         self._fence = 0
         self._until = float("-inf")
         self._answered_at = float("-inf")
+        self._answered = asyncio.Event()
         self._take = load_script(redis, "lease")
         self._give = load_script(redis, "lease_release")
         self._raise = load_script(redis, "resume")
@@ -67,11 +73,20 @@ class Lease:
         self._fence, self._answered_at = fence, asked
         # Counted from before the request, so that we stop before Redis lets another process in.
         self._until = asked + self._seconds if fence else float("-inf")
+        self._answered.set()
+        self._answered = asyncio.Event()
+        return self.fence
+
+    async def taken(self, before: int = 0) -> int:
+        """Wait until this process holds the lease with a fence other than `before`. Returns the fence."""
+        while not self.fence or self.fence == before:
+            await self._answered.wait()
         return self.fence
 
     async def _ask(self, own: int, above: int = 0) -> int:
         keys = self._keys if self._one_by_one else self._keys + self._metas
-        async with redis_call(f"lease {self.name}"):
+        # On a connection that has died silently, the next question must come while the lease still lasts.
+        async with redis_call(f"lease {self.name}"), asyncio.timeout(self._seconds / 2):
             return int(await self._take(keys=keys, args=[self.owner, int(self._seconds * 1000), own, above]))
 
     async def _raise_each(self, fence: int) -> int:
@@ -92,20 +107,35 @@ class Lease:
         state = ""
         try:
             while True:
+                asked, answered = self._clock(), True
                 try:
                     await self.refresh()
                     now = "held" if self.fence else "standing by"
                 except BusError as error:
-                    now = f"unknown: {error}"  # the fence expires by itself
+                    now, answered = f"unknown: {error}", False  # the fence expires by itself
                 if now != state:
                     log.info("lease", lease=self.name, state=now)
                     state = now
-                await asyncio.sleep(self._seconds / 4)
+                if answered and not self.fence:
+                    await self._stand_by()
+                else:
+                    pause = min(_RENEW if answered else _ASK, self._seconds / 3)
+                    await asyncio.sleep(max(0.0, asked + pause - self._clock()))
         finally:
             await self._release()
+
+    async def _stand_by(self) -> None:
+        """Wait until the holder gives the lease back, at most until the next question is due."""
+        pause = min(_ASK, self._seconds / 3)
+        began = self._clock()
+        try:
+            async with command_deadline():
+                await self._redis.blpop([self._handover], pause)
+        except REDIS_FAULTS:
+            await asyncio.sleep(max(0.0, began + pause - self._clock()))
 
     async def _release(self) -> None:
         self._until = float("-inf")
         with contextlib.suppress(*REDIS_FAULTS):  # it expires by itself
             async with asyncio.timeout(1.0):
-                await self._give(keys=self._keys[:1], args=[self.owner])
+                await self._give(keys=[self._keys[0], self._handover], args=[self.owner, _HANDOVER_MS])

@@ -1,5 +1,6 @@
 -- All of a publish in one call, so that the order of seq is the order of delivery.
--- KEYS[1]  hash    meta: epoch, seq, fence; run_id of the server and name of the publisher at the last publish
+-- KEYS[1]  hash    meta: epoch, seq, fence; run_id of the server, name of the publisher and time (unix ms, by the
+--          server's clock) at the last publish
 -- KEYS[2]  stream  recent history: entry id <seq>-0, field m
 -- KEYS[3]  string  last: the newest message
 -- ARGV[1]  channel to publish on
@@ -48,6 +49,8 @@ end
 if appended.err then return appended end -- nothing was counted yet
 
 redis.call('HSET', meta_key, 'epoch', epoch, 'seq', id, 'fence', fence, 'run_id', server, 'publisher', this_publisher)
+local clock = redis.call('TIME')
+redis.call('HSET', meta_key, 'published_at', string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)))
 if cursor then redis.call('HSET', meta_key, 'cursor', cursor) end
 redis.call('SET', last_key, message)
 redis.call('PUBLISH', channel, message)

@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     )
 
     lease_seconds: float = _setting(
-        10.0,
+        3.0,
         Group.WORKER,
         "seconds after which another worker takes over the category of a dead one",
         unit="s",

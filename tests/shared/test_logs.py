@@ -93,7 +93,7 @@ def test_the_level_is_the_least_severe_logged(level: str, seen: int) -> None:
 
 def test_libraries_that_log_attempts_are_quiet() -> None:
     """A line for every request would bury the transitions."""
-    code = "for name in ('httpx', 'httpcore', 'uvicorn.access', 'apscheduler'): logging.getLogger(name).info('attempt')"
+    code = "for name in ('httpx', 'httpcore', 'uvicorn.access', 'alembic'): logging.getLogger(name).info('attempt')"
     assert logged("console", code) == []
 
 

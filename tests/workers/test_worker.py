@@ -20,7 +20,6 @@ from shared.settings import Settings
 from shared.timestamps import now_iso
 from tests.waiting import until
 from workers.collector import Collector
-from workers.jobs import Jobs
 from workers.worker import Worker, failover_text
 
 
@@ -184,53 +183,6 @@ async def test_services_see_what_the_others_published_last(bench: Bench) -> None
     assert payload.sources == ["1"]
     assert bench.worker.latest("news", -1) is None
     assert bench.worker.latest("market_data", 60) is None
-
-
-async def test_a_cycle_that_takes_longer_than_its_interval_is_not_doubled() -> None:
-    """While a job runs it is not started again; it runs again once it has ended."""
-    jobs = Jobs()
-    running, most, runs = 0, 0, 0
-    go_on = asyncio.Event()
-
-    async def cycle() -> bool:
-        nonlocal running, most, runs
-        running += 1
-        runs += 1
-        most = max(most, running)
-        await go_on.wait()
-        running -= 1
-        return True
-
-    job = jobs.add("news", 0.1, cycle)
-    jobs.start()
-    await until(lambda: running == 1, 5)
-    began = asyncio.get_running_loop().time()
-    await until(lambda: asyncio.get_running_loop().time() - began > 0.5, 5)
-    assert (runs, most, job.status) == (1, 1, "running")
-    go_on.set()
-    await until(lambda: runs >= 3, 5)
-    await jobs.stop()
-    assert most == 1
-    assert job.failures == 0
-    assert job.last_duration is not None
-
-
-async def test_failed_runs_are_counted_until_one_succeeds() -> None:
-    """`failures` counts runs since the last successful one; `next_run` is the time of the next."""
-    jobs = Jobs()
-    outcomes = iter([False, False, True])
-    seen: list[int] = []
-
-    async def cycle() -> bool:
-        seen.append(job.failures)
-        return next(outcomes, True)
-
-    job = jobs.add("news", 0.05, cycle)
-    jobs.start()
-    await until(lambda: len(seen) >= 4, 5)
-    assert jobs.next_run("news") is not None
-    await jobs.stop()
-    assert seen[:4] == [0, 1, 2, 0]
 
 
 async def test_a_taken_metrics_port_is_a_settings_error(settings: Settings) -> None:

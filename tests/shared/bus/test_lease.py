@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -14,11 +15,13 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from launcher.redis_server import RedisServer, find_redis_server, free_port
-from shared.bus import Bus
+from shared.bus import Bus, open_redis
 from shared.bus.lease import Lease
 from shared.catalog import INTEGRATION, MONITORING, SYSTEM, of_category
 from shared.channels import Channels
 from shared.errors import BusError, FencedError
+from shared.settings import Settings
+from tests.proxy import Proxy
 from tests.shared.outage import Clock, pause, resume
 from tests.waiting import until
 
@@ -114,6 +117,51 @@ async def test_a_cancelled_holder_gives_the_lease_back(redis: Redis, channels: C
         assert await second.refresh() == 0
     assert first.fence == 0
     assert await second.refresh() > 0
+
+
+async def test_one_who_stands_by_is_woken_by_a_lease_given_back(redis: Redis, channels: Channels) -> None:
+    """A holder that stops in order is followed at once, not only when its successor asks again."""
+    loop = asyncio.get_running_loop()
+    leases = [Lease(redis, channels, "work", 60) for _ in range(5)]
+    await leases[0].refresh()
+    async with contextlib.AsyncExitStack() as stack:
+        tasks = [await stack.enter_async_context(held(lease)) for lease in leases]
+        await until(lambda: all(lease.known for lease in leases))
+        for _ in range(4):  # at four moments between two questions
+            holder = next(place for place, lease in enumerate(leases) if lease.fence)
+            given = loop.time()
+            tasks[holder].cancel()
+            others = [asyncio.create_task(lease.taken()) for place, lease in enumerate(leases) if place != holder]
+            done, waiting = await asyncio.wait(others, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
+            assert done, loop.time() - given
+            for task in waiting:
+                task.cancel()
+
+
+async def test_a_dead_holder_is_followed_within_half_a_second_of_its_expiry(redis: Redis, channels: Channels) -> None:
+    """One who stands by asks twice a second, however long the lease."""
+    dead, second = Lease(redis, channels, "work", 60), Lease(redis, channels, "work", 60)
+    await dead.refresh()
+    async with held(second):
+        await until(lambda: second.known)
+        await redis.pexpire(channels.lease("work"), 50)
+        await asyncio.wait_for(second.taken(), 0.9)
+
+
+async def test_a_question_without_an_answer_is_repeated_while_the_lease_lasts(
+    redis: Redis, redis_server: RedisServer, channels: Channels
+) -> None:
+    """A connection that died silently costs a holder one question, not its lease."""
+    async with Proxy(urlsplit(redis_server.url).port or 0) as proxy:
+        client = open_redis(Settings(_env_file=None, redis_url=proxy.before(redis_server.url)))
+        lease = Lease(client, channels, "work", 1.5)
+        async with held(lease):
+            fence = await lease.taken()
+            proxy.deaden()
+            asked = lease._answered
+            await asyncio.wait_for(asked.wait(), 1.5)
+            assert lease.fence == fence
+        await client.aclose()
 
 
 async def test_giving_back_takes_nothing_from_another_holder(redis: Redis, channels: Channels) -> None:
