@@ -22,6 +22,7 @@ from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS, Heart
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.relay import Relay
 from gateway.history.archive import Archive
+from gateway.http.rest import stats_answers
 from gateway.messages.faults import CloseCode
 from gateway.session import Session
 from gateway.transport.http_protocol import HttpProtocol
@@ -35,6 +36,7 @@ from gateway.transport.ws_protocol import FrameProtocol
 from gateway.waiting import Waiting
 from shared.bus import Subscription, open_redis
 from shared.bus.presence import Presence
+from shared.bus.stats_reader import StatsReader
 from shared.catalog import CHANNEL_NAMES
 from shared.channels import Channels
 from shared.database import open_database
@@ -114,9 +116,11 @@ class Node:
         """What all WebSocket connections share; made when the node runs."""
         self.port = settings.port
         self._redis = open_redis(settings)
+        self._public = open_redis(settings)  # for requests: what they take, readiness does not wait for
         channels = Channels(settings.redis_prefix)
         bus_metrics = BusMetrics(self.registry)
         self.presence = Presence(self._redis, channels, self.name)
+        self.stats = stats_answers(StatsReader(self._public, channels, self.presence))
         self.hub = Hub(
             CHANNEL_NAMES,
             settings.history_length,
@@ -173,7 +177,7 @@ class Node:
         return None
 
     def next_number(self) -> int | None:
-        """The number of a new client, or None while there is none from Redis yet."""
+        """The number of a new client, or None while there is none yet."""
         number, self._number = self._number, None
         return self.presence.next_number() if number is None else number
 
@@ -236,6 +240,7 @@ class Node:
         with contextlib.suppress(BusError):  # the entries expire by themselves
             await self.presence.leave()
         await self._redis.aclose()
+        await self._public.aclose()
         await self.archive.aclose()
         log.info("gateway stopped", node=self.name)
         return 1 if died else 0

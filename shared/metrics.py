@@ -94,6 +94,8 @@ class GatewayMetrics:
             "coinwire_gateway_replays", "Replays under way, by what they wait for", ("state",), registry=registry
         )
         self.replayed = counter("replayed_bytes", "Bytes of replayed updates")
+        answers = ("made", "shared", "busy", "unavailable")
+        self.stats = counter("stats", "Pages of the clients asked for", "outcome", starts=answers)
         outcomes = ("page", "busy", "unavailable")
         self.history = counter("history", "Pages of the history asked for", "outcome", starts=outcomes)
 

@@ -61,7 +61,7 @@ _MOMENT = (
 )
 _RETRY = {"Retry-After": "seconds"}
 
-_BAD, _AWAY = "A parameter is invalid", "Redis can't be reached"
+_BAD = "A parameter is invalid"
 _GUIDE = {200: Outcome("The document as HTML", str, "text/html"), 404: Outcome("There is no such document", Failure)}
 _HANDSHAKE = Operation(
     "WebSocket handshakes",
@@ -79,12 +79,16 @@ OPERATIONS: dict[str, Operation] = {
         {
             200: Outcome("Counts of the whole cluster, and one page of its clients", success("Stats", bodies.Stats)),
             400: Outcome(_BAD, Failure),
-            503: Outcome(_AWAY, Failure),
+            503: Outcome(
+                "Redis can't be read, or refuses to write (`unavailable`), or too many pages are asked for (`busy`)",
+                Failure,
+            ),
         },
         (
             _query("limit", "Clients per page", minimum=0, maximum=rest.LARGEST_PAGE, default=rest.DEFAULT_PAGE),
             _query("cursor", "`next_cursor` of the previous page", minimum=0, maximum=2**53, default=0),
         ),
+        headers={503: _RETRY},
     ),
     "/ws/services": Operation("Catalogue", {200: Outcome("The catalogue", success("Catalogue", bodies.Catalogue))}),
     "/ws/endpoints": Operation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -11,6 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.endpoints import ENDPOINTS, MASTER
+from gateway.http.answers import Answers, BusyError
+from gateway.http.pieces import PiecewiseResponse
 from gateway.messages.http import (
     Catalogue,
     CatalogueEntry,
@@ -23,19 +25,22 @@ from gateway.messages.http import (
     Stats,
     Success,
 )
-from shared.bus.presence import Presence
+from shared.bus.stats_reader import ClusterStats, StatsReader
 from shared.catalog import ALL, CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_category
 from shared.errors import BusError
+from shared.metrics import GatewayMetrics
 from shared.timestamps import now_iso
 
 DEFAULT_PAGE = 100  # clients per page of /ws/stats unless `limit` is given: about 20 kB
 LARGEST_PAGE = 1000  # clients per page; more would block the event loop for milliseconds
+_RETRY_SECONDS = 1  # Retry-After of /ws/stats: an answer is made anew a second later
 
 
 class RestPort(Protocol):
     """What these routes need from the node."""
 
-    presence: Presence
+    stats: StatsAnswers
+    metrics: GatewayMetrics
     registry: CollectorRegistry
 
     @property
@@ -73,18 +78,34 @@ def invalid_service(name: str) -> Response:
     return failure(404, FailureData(message=message, code="invalid_service", available_services=known))
 
 
-async def stats(request: Request) -> Response:
-    """Connections and subscriptions of the whole cluster. `limit` and `cursor` page through the clients."""
-    try:
-        limit = integer(request, "limit", DEFAULT_PAGE, 0, LARGEST_PAGE)
-        after = integer(request, "cursor", 0, 0, 2**53)
-    except ValueError as error:
-        return failure(400, FailureData(message=str(error)))
-    try:
-        node: RestPort = request.state.node
-        found = await node.presence.stats(after, max(limit, 1))
-    except BusError:
-        return failure(503, FailureData(message="Presence is not available: Redis can't be reached"))
+class StatsPage(NamedTuple):
+    """What a page of /ws/stats is asked by."""
+
+    after: int
+    limit: int
+
+
+StatsAnswers = Answers[StatsPage, tuple[int, bytes]]
+"""Pages of /ws/stats, as status and body."""
+
+
+def stats_answers(reader: StatsReader) -> StatsAnswers:
+    """The pages of `reader`, shared by all requests."""
+
+    async def make(page: StatsPage) -> tuple[int, bytes]:
+        try:
+            found = await reader.read(page.after, max(page.limit, 1))
+        except BusError:
+            message = "Presence is not available: Redis can't be reached, or refuses to write"
+            answer = failure(503, FailureData(message=message, code="unavailable"))
+        else:
+            answer = success(_stats_of(found, page.limit))
+        return answer.status_code, bytes(answer.body)
+
+    return Answers(make, lambda: reader.presence.changes)
+
+
+def _stats_of(found: ClusterStats, limit: int) -> Stats:
     clients = [
         Client(
             client_id=client.client_id,
@@ -94,14 +115,34 @@ async def stats(request: Request) -> Response:
         )
         for client in found.clients[:limit]  # limit=0 asks for the counts only
     ]
-    return success(
-        Stats(
-            total_connections=found.total,
-            clients=clients,
-            subscription_counts=found.subscription_counts,
-            next_cursor=str(found.next_cursor) if limit and found.next_cursor is not None else msgspec.UNSET,
-        )
+    return Stats(
+        total_connections=found.total,
+        clients=clients,
+        subscription_counts=found.subscription_counts,
+        next_cursor=str(found.next_cursor) if limit and found.next_cursor is not None else msgspec.UNSET,
     )
+
+
+async def stats(request: Request) -> Response:
+    """Connections and subscriptions of the whole cluster. `limit` and `cursor` page through the clients."""
+    try:
+        limit = integer(request, "limit", DEFAULT_PAGE, 0, LARGEST_PAGE)
+        after = integer(request, "cursor", 0, 0, 2**53)
+    except ValueError as error:
+        return failure(400, FailureData(message=str(error)))
+    node: RestPort = request.state.node
+    try:
+        (status, body), made = await node.stats.get(StatsPage(after, limit))
+    except BusyError:
+        response = failure(503, FailureData(message="Too many pages are asked for: try again", code="busy"))
+        outcome = "busy"
+    else:
+        response = PiecewiseResponse(body, status, media_type="application/json")
+        outcome = "unavailable" if status != 200 else "made" if made else "shared"
+    node.metrics.stats.labels(outcome).inc()
+    if response.status_code == 503:
+        response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return response
 
 
 def integer(request: Request, name: str, default: int, least: int, most: int) -> int:

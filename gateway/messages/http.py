@@ -34,7 +34,10 @@ class FailureData(Closed, frozen=True, kw_only=True):
     """What went wrong, and what helps."""
 
     message: Annotated[str, Meta(description="for people")]
-    code: Annotated[HttpCode | UnsetType, Meta(description="for programs: always present under `/api/v1`")] = UNSET
+    code: Annotated[
+        HttpCode | UnsetType,
+        Meta(description="for programs: always present under `/api/v1`, and with 503 of `/ws/stats`"),
+    ] = UNSET
     available_services: Annotated[list[str] | UnsetType, Meta(description="with `invalid_service`")] = UNSET
     available_endpoints: Annotated[
         list[str] | UnsetType, Meta(description="where a WebSocket handshake named none of them")

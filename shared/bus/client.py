@@ -38,7 +38,7 @@ def fault_name(error: BaseException) -> str:
     """
     if isinstance(error, WrongServerError):
         return str(error)
-    code = re.search(r"(?:^|: -)([A-Z]{4,}) ", str(error)) if isinstance(error, ResponseError) else None
+    code = re.search(r"(?:^|: -)([A-Z]{3,}) ", str(error)) if isinstance(error, ResponseError) else None
     return f"{type(error).__name__} {code[1]}" if code else type(error).__name__
 
 
@@ -64,6 +64,11 @@ async def redis_call(what: str) -> AsyncIterator[None]:
         if isinstance(error, ResponseError) and str(error).startswith("FENCED"):
             raise FencedError(f"{what}: {error}") from None
         raise BusError(f"{what}: {fault_name(error)}") from error
+
+
+def refused(error: BusError) -> bool:
+    """Whether Redis answered, and refused: it is full, its disk is, it is a replica, or it forbids the command."""
+    return isinstance(error.__cause__, ResponseError)
 
 
 def load_script(redis: Redis, name: str) -> AsyncScript:

@@ -6,11 +6,13 @@
 local highest_key = KEYS[1]
 local known, wanted = tonumber(ARGV[1]), tonumber(ARGV[2])
 
-local highest = tonumber(redis.call('GET', highest_key) or 0)
+local stored = tonumber(redis.call('GET', highest_key) or 0)
+local highest = stored
 if highest < known then
   -- Redis lost it, and other gateways may hold higher ones than the asker: go on from the clock (ms), above them all.
   local clock = redis.call('TIME')
   highest = math.max(known, clock[1] * 1000 + math.floor(clock[2] / 1000))
 end
-redis.call('SET', highest_key, string.format('%.0f', highest + wanted))
+-- A check writes nothing: a Redis that is full, or whose disk is, would refuse it.
+if highest + wanted ~= stored then redis.call('SET', highest_key, string.format('%.0f', highest + wanted)) end
 return highest

@@ -1,30 +1,34 @@
 """Presence: who is connected to which gateway, for the whole cluster, in Redis. A dead gateway expires from it.
 
 Every gateway writes its own clients, in batches, and reads the counts of the others. Gateways never call each other.
+A Redis that refuses writes is still read, and keeps what it has of the gateways that run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any
 
 import msgpack
 from redis.asyncio import Redis
 
-from shared.bus.client import load_script, redis_call
+from shared.bus.client import redis_call, refused
+from shared.bus.client_numbers import ClientNumbers
 from shared.channels import Channels
 from shared.errors import BusError
 from shared.outage import Outage
 
-_EXPIRES_MS = 10_000  # how long a killed gateway is still counted at most
+_EXPIRES = 10.0  # s: how long a killed gateway is still counted at most
 _HEARTBEAT = 2.5  # s: four attempts before that
 _SETTLE = 0.2  # s between two writes, so that a burst of connects becomes one batch
-_BLOCK = 10_000  # client numbers that a gateway takes at a time, so that a connect needs no round trip
-_TOTAL = "total"
+TOTAL = "total"
+"""The count of all clients, among those of the services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +42,38 @@ class ClientRecord:
     subscriptions: tuple[str, ...]
 
 
-class ClusterStats(NamedTuple):
-    """Counts of the whole cluster, and one page of its clients, in order of their numbers."""
-
-    total: int
-    subscription_counts: dict[str, int]
-    clients: list[ClientRecord]
-    next_cursor: int | None
-
-
 class Presence:
     """The clients of this gateway, and the counts of the others. `run` is its only task."""
 
-    def __init__(self, redis: Redis, channels: Channels, node: str) -> None:
+    def __init__(
+        self, redis: Redis, channels: Channels, node: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Sends nothing yet. `node` names this gateway; `clock` gives seconds."""
+        self.node = node
+        self.changes = 0
+        """Grows with every change of our clients."""
+        self.counts: Counter[str] = Counter()
+        """Our clients, in total and per service."""
         self._redis = redis
         self._channels = channels
-        self._node = node
+        self._clock = clock
         self._clients: dict[str, ClientRecord] = {}
+        self._order: list[tuple[int, str]] = []
         self._changed: set[str] = set()
         self._gone: dict[str, int] = {}
-        self._counts: Counter[str] = Counter()
         self._others: Counter[str] = Counter()
         self._stir = asyncio.Event()
         self._whole = True  # the next write sends every client: at the start, and after an outage of Redis
-        self._free: range = range(0)
-        self._spare: range = range(0)
-        self._highest = 0  # of all numbers that Redis has handed out to us
-        self._take = load_script(redis, "client_numbers")
+        self._refused = False
+        self._kept_at = float("-inf")
+        self._numbers = ClientNumbers(redis, channels)
 
     # Called by sessions. None of these waits.
 
     def next_number(self) -> int | None:
-        """A client number that no gateway has used, or None while Redis has not handed out any yet."""
-        if not self._free and self._spare:
-            self._free, self._spare = self._spare, range(0)
-        if not self._free:
-            self._stir.set()
-            return None
-        number, self._free = self._free[0], self._free[1:]
-        if not self._spare and len(self._free) < _BLOCK // 2:
+        """A client number that no gateway has used, or None while there is none yet."""
+        number = self._numbers.next()
+        if number is None or self._numbers.low:
             self._stir.set()
         return number
 
@@ -84,49 +81,68 @@ class Presence:
         """Add a client, or replace what is known of it."""
         before = self._clients.get(record.client_id)
         if before is None:
-            self._counts[_TOTAL] += 1
+            self.counts[TOTAL] += 1
+            insort(self._order, (record.number, record.client_id))
         self._recount(before.subscriptions if before else (), record.subscriptions)
         self._clients[record.client_id] = record
         self._changed.add(record.client_id)
-        self._stir.set()
+        self._change()
 
     def drop(self, client_id: str) -> None:
         """Remove a client that has left."""
         record = self._clients.pop(client_id, None)
         if record is None:
             return
-        self._counts[_TOTAL] -= 1
+        self.counts[TOTAL] -= 1
+        del self._order[bisect_left(self._order, (record.number, client_id))]
         self._recount(record.subscriptions, ())
         self._changed.discard(client_id)
-        self._gone[client_id] = record.number
-        self._stir.set()
+        if not self._whole:
+            self._gone[client_id] = record.number
+        self._change()
 
     def _recount(self, before: Iterable[str], after: Iterable[str]) -> None:
-        self._counts.subtract(before)
-        self._counts.update(after)
+        self.counts.subtract(before)
+        self.counts.update(after)
+
+    def _change(self) -> None:
+        self.changes += 1
+        self._stir.set()
 
     @property
     def total_clients(self) -> int:
         """Clients of the whole cluster: ours as of now, those of other gateways as of their last write."""
-        return self._counts[_TOTAL] + self._others[_TOTAL]
+        return self.counts[TOTAL] + self._others[TOTAL]
 
     @property
     def subscription_counts(self) -> dict[str, int]:
         """Subscribers per service in the whole cluster, without services that have none."""
-        return _services_of(self._counts + self._others)
+        return services_of(self.counts + self._others)
+
+    @property
+    def kept(self) -> bool:
+        """Whether Redis still has what this gateway wrote, and so those that run beside it: it expires unless kept."""
+        return self._clock() - self._kept_at < _EXPIRES
+
+    def page(self, after: int, limit: int) -> list[ClientRecord]:
+        """Our first `limit` clients whose number is above `after`, in order of their numbers."""
+        start = bisect_right(self._order, after, key=itemgetter(0))
+        return [self._clients[client_id] for _, client_id in self._order[start : start + limit]]
 
     # Run by the node.
 
-    async def run(self, clock: Callable[[], float] = time.monotonic) -> None:
+    async def run(self) -> None:
         """Keep Redis and this object up to date until cancelled, through outages of Redis."""
-        redis = Outage("presence lost: other gateways stop counting our clients", "presence back", clock=clock)
+        redis = Outage(
+            "presence lost: other gateways do not see our clients change", "presence back", clock=self._clock
+        )
         while True:
             try:
                 await self.sync()
                 redis.back()
             except BusError as error:
                 redis.lost(error)
-            await asyncio.sleep(_SETTLE)
+            await asyncio.sleep(_HEARTBEAT if self._refused else _SETTLE)
             if self._whole:
                 continue
             try:
@@ -136,35 +152,38 @@ class Presence:
                 pass  # nothing has changed: write the heartbeat
 
     async def sync(self) -> None:
-        """Write what changed, read the others' counts, and refill client numbers. Raises BusError."""
+        """Write what changed, read the others' counts, and refill client numbers. Raises BusError.
+
+        If Redis answers, but refuses to write, this is the error after everything else was done.
+        """
         self._stir.clear()
+        self._refused = False
+        refusal: BusError | None = None
         try:
-            await self._take_numbers()
-            await self._write()
-            others = Counter[str]()
-            for node, counts in (await self._read_counts()).items():
-                if node != self._node:
-                    others.update(counts)
-            self._others = others
+            for step in (self._numbers.refill, self._write, self._read_counts):
+                try:
+                    await step()
+                except BusError as error:
+                    if not refused(error):
+                        raise
+                    refusal = refusal or error
+            if refusal is not None:
+                self._refused = True
+                await self._keep()
+                raise refusal
         except BusError:
             self._whole = True
             raise
 
-    async def _take_numbers(self) -> None:
-        """Refill our numbers if necessary, and always check that Redis hands out no number twice."""
-        wanted = 0 if self._spare else _BLOCK
-        async with redis_call("presence"):
-            taken = int(await self._take(keys=[self._channels.client_numbers], args=[self._highest, wanted]))
-        if wanted:
-            self._spare = range(taken + 1, taken + 1 + wanted)
-            self._highest = self._spare[-1]
-
     async def _write(self) -> None:
+        """Write the clients that changed; one that Redis has lost, or refused, is among them the next time."""
+        async with redis_call("presence"):
+            # By itself: it is on another slot of a Redis Cluster, and where it is refused, the rest need not be sent.
+            await self._redis.sadd(self._channels.nodes, self.node)
         whole, self._whole = self._whole, False
         changed = set(self._clients) if whole else self._changed
         gone, self._gone, self._changed = self._gone, {}, set()
-        details, order = self._channels.presence(self._node), self._channels.presence_order(self._node)
-        counts = self._channels.presence_counts(self._node)
+        details, order, counts = self._keys
         async with redis_call("presence"), self._redis.pipeline(transaction=True) as pipeline:
             if whole:
                 pipeline.delete(details, order)
@@ -176,91 +195,67 @@ class Presence:
                 pipeline.hset(details, mapping={record.client_id: _pack(record) for record in records})
                 pipeline.zadd(order, {record.client_id: record.number for record in records})
             pipeline.delete(counts)
-            pipeline.hset(counts, mapping=dict[Any, Any]({_TOTAL: 0} | self._counts))
-            pipeline.sadd(self._channels.nodes, self._node)
-            for key in (details, order, counts):
-                pipeline.pexpire(key, _EXPIRES_MS)
+            pipeline.hset(counts, mapping=dict[Any, Any]({TOTAL: 0} | self.counts))
+            for key in self._keys:
+                pipeline.pexpire(key, round(_EXPIRES * 1000))
             pipeline.hlen(details)
             pipeline.zcard(order)
             clients = len(self._clients)
             *_, detailed, ordered = await pipeline.execute()
+        self._kept_at = self._clock()
         if (detailed, ordered) != (clients, clients):  # Redis has lost some of our earlier writes
             self._whole = True
 
-    async def _read_counts(self) -> dict[str, Counter[str]]:
-        """The counts of every gateway that runs."""
-        nodes = await self._nodes()
+    async def _keep(self) -> None:
+        """Have what Redis already has of us not expire. A Redis that is full allows that, for it takes no memory."""
+        async with redis_call("presence"), self._redis.pipeline(transaction=False) as pipeline:
+            for key in self._keys:
+                pipeline.pexpire(key, round(_EXPIRES * 1000))
+            await pipeline.execute()
+        self._kept_at = self._clock()
+
+    async def _read_counts(self) -> None:
+        """Read the counts of every other gateway that runs."""
+        nodes = await nodes_of(self._redis, self._channels)
         async with redis_call("presence"), self._redis.pipeline(transaction=False) as pipeline:
             for node in nodes:
                 pipeline.hgetall(self._channels.presence_counts(node))
             answers = await pipeline.execute()
-        alive = {node: answer for node, answer in zip(nodes, answers, strict=True) if answer}
-        dead = set(nodes) - set(alive)
+        alive = {node: counter(answer) for node, answer in zip(nodes, answers, strict=True) if answer}
+        self._others = sum((counts for node, counts in alive.items() if node != self.node), Counter[str]())
+        dead = set(nodes) - {*alive, self.node}
         if dead:
             async with redis_call("presence"):
                 await self._redis.srem(self._channels.nodes, *dead)
-        return {node: _counter(answer) for node, answer in alive.items()}
-
-    async def _nodes(self) -> list[str]:
-        """Every gateway that runs, or ran lately."""
-        async with redis_call("presence"):
-            members: set[Any] = await self._redis.smembers(self._channels.nodes)
-        return sorted(node.decode() for node in members)
-
-    async def stats(self, after: int, limit: int) -> ClusterStats:
-        """Counts, and the first `limit` clients whose number is above `after`. Raises BusError.
-
-        Our own clients are read from memory, those of other gateways from Redis as of their last write.
-        """
-        nodes = [node for node in await self._nodes() if node != self._node]
-        # One transaction, like a gateway's write: counts and page are of the same moment.
-        async with redis_call("presence"), self._redis.pipeline(transaction=True) as pipeline:
-            for node in nodes:
-                pipeline.hgetall(self._channels.presence_counts(node))
-            for node in nodes:
-                order_key = self._channels.presence_order(node)
-                pipeline.zrangebyscore(order_key, f"({after}", "+inf", start=0, num=limit + 1, withscores=True)
-            answers = await pipeline.execute()
-        together = sum(map(_counter, answers[: len(nodes)]), +self._counts)
-        theirs = [
-            (int(number), client_id.decode(), node)
-            for node, page in zip(nodes, answers[len(nodes) :], strict=True)
-            for client_id, number in page
-        ]
-        ours = ((record.number, record.client_id, self._node) for record in self._clients.values())
-        order = sorted([*theirs, *(entry for entry in ours if entry[0] > after)])
-        chosen = order[:limit]
-        async with redis_call("presence"), self._redis.pipeline(transaction=False) as pipeline:
-            for _, client_id, node in chosen:
-                if node != self._node:
-                    pipeline.hget(self._channels.presence(node), client_id)
-            packed = iter(await pipeline.execute())
-        clients: list[ClientRecord] = []
-        for number, client_id, node in chosen:
-            record = self._clients.get(client_id) if node == self._node else _unpack(number, client_id, next(packed))
-            if record is not None:  # else the client has left between the two reads
-                clients.append(record)
-        next_cursor = chosen[-1][0] if len(order) > limit else None
-        return ClusterStats(together[_TOTAL], _services_of(together), clients, next_cursor)
 
     async def leave(self) -> None:
         """Remove this gateway, so that its clients are no longer counted. Raises BusError."""
-        keys = (
-            self._channels.presence(self._node),
-            self._channels.presence_order(self._node),
-            self._channels.presence_counts(self._node),
-        )
-        async with redis_call("presence"), self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.delete(*keys)
-            pipeline.srem(self._channels.nodes, self._node)
+        async with redis_call("presence"), self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.delete(*self._keys)
+            pipeline.srem(self._channels.nodes, self.node)
             await pipeline.execute()
 
+    @property
+    def _keys(self) -> tuple[str, str, str]:
+        """The keys of this gateway: clients, their order, counts."""
+        names = self._channels
+        return names.presence(self.node), names.presence_order(self.node), names.presence_counts(self.node)
 
-def _services_of(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: count for name, count in sorted(counts.items()) if name != _TOTAL and count > 0}
+
+async def nodes_of(redis: Redis, channels: Channels) -> list[str]:
+    """Every gateway that runs, or ran lately. Raises BusError."""
+    async with redis_call("presence"):
+        members: set[Any] = await redis.smembers(channels.nodes)
+    return sorted(node.decode() for node in members)
 
 
-def _counter(answer: Mapping[bytes, bytes]) -> Counter[str]:
+def services_of(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts per service, without the total and without services that have none."""
+    return {name: count for name, count in sorted(counts.items()) if name != TOTAL and count > 0}
+
+
+def counter(answer: Mapping[bytes, bytes]) -> Counter[str]:
+    """The counts of one gateway, as Redis has them."""
     return Counter({key.decode(): int(count) for key, count in answer.items()})
 
 
@@ -269,7 +264,8 @@ def _pack(record: ClientRecord) -> bytes:
     return packed
 
 
-def _unpack(number: int, client_id: str, raw: bytes | None) -> ClientRecord | None:
+def unpack(number: int, client_id: str, raw: bytes | None) -> ClientRecord | None:
+    """A client as Redis has it; None if it has left."""
     if raw is None:
         return None
     fields: Any = msgpack.unpackb(raw)

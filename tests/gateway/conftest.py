@@ -8,8 +8,9 @@ import pytest
 
 from tests.contract.conftest import cluster
 from tests.gateway.serving import gateway
+from tests.shared.conftest import own_redis, own_server
 
-__all__ = ["cluster", "gateway", "no_errors"]
+__all__ = ["cluster", "gateway", "no_errors", "own_redis", "own_server"]
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from shared.bus.budgets import Budgets
 from shared.bus.lease import Lease
 from shared.bus.presence import ClientRecord, Presence
 from shared.bus.reports import CallReport, JobsReport, PoolsReport, Reports
+from shared.bus.stats_reader import StatsReader
 from shared.catalog import CHANNEL_NAMES
 from shared.channels import Channels
 from shared.settings import Settings
@@ -227,11 +228,12 @@ async def test_gateways_count_their_clients(cluster: Cluster) -> None:
         for node in (first, other, first):
             await node.sync()
         assert first.total_clients == 2
-        assert len((await first.stats(0, 10)).clients) == 2
+        stats = StatsReader(redis, cluster.channels, first)
+        assert len((await stats.read(0, 10)).clients) == 2
         cluster.operator.delete(cluster.channels.presence_counts("b"))
         await first.sync()  # which takes the dead one out
         assert first.total_clients == 1
-        first.drop((await first.stats(0, 10)).clients[0].client_id)
+        first.drop((await stats.read(0, 10)).clients[0].client_id)
         await first.sync()
         await first.leave()
     assert cluster.refused() == []
