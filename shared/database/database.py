@@ -9,15 +9,17 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, text, tuple_
+from sqlalchemy import and_, case, delete, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import schema
 from shared.database.engine import DATABASE_FAULTS, fault_text, location_of, open_engine, url_of
 from shared.database.record import Record, SortKey
+from shared.database.statements import NOTED, RECORDED_LAST, between, bytes_of, row_of
 from shared.database.tables import totals, updates
 from shared.errors import DatabaseError, NothingStoredError
 from shared.settings import Settings
@@ -97,24 +99,30 @@ class Database:
 
     # Writing.
 
-    async def insert(self, records: Sequence[Record], *, unrecorded: Mapping[str, int] | None = None) -> int:
-        """Store `records` and add to the count of `unrecorded` updates per service, in one transaction.
+    async def insert(
+        self,
+        records: Sequence[Record],
+        *,
+        unrecorded: Mapping[str, int] | None = None,
+        positions: Mapping[str, tuple[str, int]] | None = None,
+    ) -> int:
+        """Store `records`, add to the count of `unrecorded` updates, and note the `positions` recorded last.
 
-        Returns how many records are new. Records that are already stored are left unchanged.
+        Both are per service. All is one transaction. Returns how many records are new. Records that are already stored
+        are left unchanged.
         """
-        rows = [
-            dict(zip(("service", "epoch", "seq", "published_at", "data"), _fields(record), strict=True))
-            for record in sorted(records, key=lambda record: (record.service, record.epoch, record.seq))
-        ]  # always in the same order, so that two writers never deadlock
-        lost = unrecorded or {}
-        if not rows and not lost:
+        # Always in the same order, so that two writers never deadlock.
+        ordered = sorted(records, key=lambda record: (record.service, record.epoch, record.seq))
+        rows = [row_of(record) for record in ordered]
+        lost, reached = unrecorded or {}, positions or {}
+        if not rows and not lost and not reached:
             return 0
         async with self._begun() as connection:
             new: Counter[str] = Counter()
             if rows:
                 statement = self._insert(updates).on_conflict_do_nothing().returning(updates.c.service)
                 new.update((await connection.execute(statement, rows)).scalars().all())
-            await self._add(connection, new, lost)
+            await self._add(connection, new, lost, reached)
         return new.total()
 
     async def prune(self, service: str, before_ms: int, limit: int) -> int:
@@ -128,7 +136,7 @@ class Database:
             )
             gone = await connection.execute(delete(updates).where(tuple_(*_KEY).in_(oldest)))
             if gone.rowcount:
-                await self._add(connection, Counter({service: -gone.rowcount}), {})
+                await self._add(connection, Counter({service: -gone.rowcount}))
             return gone.rowcount
 
     async def clear(self) -> None:
@@ -140,16 +148,27 @@ class Database:
             await connection.execute(delete(updates))
             await connection.execute(delete(totals))
 
-    async def _add(self, connection: AsyncConnection, records: Mapping[str, int], lost: Mapping[str, int]) -> None:
-        for service in sorted({*records, *lost}):
+    async def _add(
+        self,
+        connection: AsyncConnection,
+        records: Mapping[str, int],
+        lost: Mapping[str, int] = MappingProxyType({}),
+        reached: Mapping[str, tuple[str, int]] = MappingProxyType({}),
+    ) -> None:
+        for service in sorted({*records, *lost, *reached}):
             added = records.get(service, 0)
             saved = self._clock() if added > 0 else None
-            row = {"records": added, "unrecorded": lost.get(service, 0), "last_save": saved}
+            epoch, seq = reached.get(service, (None, None))
+            row = {"records": added, "unrecorded": lost.get(service, 0), "last_save": saved, "epoch": epoch, "seq": seq}
             statement = self._insert(totals).values(service=service, **row)
+            # Of two recorders, while a lease passes on, the one that has come further counts.
+            behind = and_(totals.c.epoch == statement.excluded.epoch, totals.c.seq > statement.excluded.seq)
             changed = {
                 "records": totals.c.records + statement.excluded.records,
                 "unrecorded": totals.c.unrecorded + statement.excluded.unrecorded,
                 "last_save": func.coalesce(statement.excluded.last_save, totals.c.last_save),
+                "epoch": func.coalesce(statement.excluded.epoch, totals.c.epoch),
+                "seq": case((behind, totals.c.seq), else_=func.coalesce(statement.excluded.seq, totals.c.seq)),
             }
             await connection.execute(statement.on_conflict_do_update(index_elements=["service"], set_=changed))
 
@@ -174,7 +193,7 @@ class Database:
         async with self._begun() as connection:
             while len(found) < limit:
                 wanted = min(_ROWS, limit - len(found)) if most_bytes is not None else limit
-                statement = _between(select(updates), service, first, last).order_by(*_SORT_KEY).limit(wanted)
+                statement = between(select(updates), service, first, last).order_by(*_SORT_KEY).limit(wanted)
                 if after is not None:
                     statement = statement.where(tuple_(*_SORT_KEY) > tuple_(*after))
                 rows = [Record(*row) for row in (await connection.execute(statement)).all()]
@@ -201,7 +220,7 @@ class Database:
     async def count(self, service: str | None = None, *, first: int | None = None, last: int | None = None) -> int:
         """The number of records, counted now; of one service and of one span if given."""
         async with self._begun(patient=True) as connection:
-            statement = _between(select(func.count()).select_from(updates), service, first, last)
+            statement = between(select(func.count()).select_from(updates), service, first, last)
             return int((await connection.execute(statement)).scalar_one())
 
     async def services(self) -> list[str]:
@@ -225,11 +244,21 @@ class Database:
             found: float | None = (await connection.execute(select(func.max(totals.c.last_save)))).scalar_one()
         return found
 
-    async def positions(self, services: Collection[str]) -> dict[tuple[str, str], int]:
-        """The highest seq per (service, epoch), for the epoch of the newest record of each of `services`."""
-        found: dict[tuple[str, str], int] = {}
+    async def recorded_last(self) -> int | None:
+        """The time (unix ms) of the update recorded last, by the order of recording; None if that was never noted."""
         async with self._begun() as connection:
-            for service in services:
+            found: int | None = (await connection.execute(RECORDED_LAST)).scalar_one()
+        return found
+
+    async def positions(self, services: Collection[str]) -> dict[tuple[str, str], int]:
+        """The seq per (service, epoch) that was recorded last of each of `services`.
+
+        Where none was noted (by an older version, or after a restore): the highest seq in the newest record's epoch.
+        """
+        async with self._begun() as connection:
+            noted = (await connection.execute(NOTED)).all()
+            found: dict[tuple[str, str], int] = {(row.service, row.epoch): row.seq for row in noted}
+            for service in set(services) - {name for name, _ in found}:
                 newest = (
                     select(updates.c.epoch)
                     .where(updates.c.service == service)
@@ -247,7 +276,7 @@ class Database:
     async def size(self) -> int:
         """Bytes on disk."""
         if self._file is not None:
-            return await asyncio.to_thread(_bytes_of, self._file)
+            return await asyncio.to_thread(bytes_of, self._file)
         async with self._begun() as connection:
             tables = text("SELECT pg_total_relation_size('updates') + pg_total_relation_size('totals')")
             return int((await connection.execute(tables)).scalar_one())
@@ -267,21 +296,3 @@ class Database:
                 yield connection
         except DATABASE_FAULTS as error:
             raise DatabaseError(f"{self.location}: {fault_text(error, self._url)}") from error
-
-
-def _fields(record: Record) -> tuple[Any, ...]:
-    return record.service, record.epoch, record.seq, record.published_at, record.data
-
-
-def _between(statement: Select[Any], service: str | None, first: int | None, last: int | None) -> Select[Any]:
-    if service is not None:
-        statement = statement.where(updates.c.service == service)
-    if first is not None:
-        statement = statement.where(updates.c.published_at >= first)
-    if last is not None:
-        statement = statement.where(updates.c.published_at <= last)
-    return statement
-
-
-def _bytes_of(file: Path) -> int:
-    return sum(part.stat().st_size for part in (file, file.with_name(file.name + "-wal")) if part.exists())

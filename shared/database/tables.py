@@ -30,5 +30,7 @@ totals = Table(
         "unrecorded", BigInteger, nullable=False, comment="updates that were gone from the bus before they were read"
     ),
     Column("last_save", Float, comment="unix seconds of the last commit that inserted"),
+    Column("epoch", _NAME, comment="epoch of the update recorded last"),
+    Column("seq", BigInteger, comment="seq of that update"),
 )
 """One row per service, updated in the transactions that change `updates`. Counting millions of rows takes seconds."""

@@ -155,6 +155,21 @@ async def test_positions_are_those_of_the_newest_epoch(database: Database) -> No
     assert await database.positions(["news", "onchain"]) == {("news", "new"): 2}
 
 
+async def test_positions_follow_the_order_of_recording(database: Database) -> None:
+    """A clock that was set back makes the newest update by order older than others by time."""
+    await database.insert([record(5, epoch="ahead", at=9000)], positions={"news": ("ahead", 5)})
+    await database.insert([record(1, epoch="right", at=5000)], positions={"news": ("right", 1)})
+    await database.insert([record(1, service="onchain", at=4000)], positions={"onchain": ("e1", 1)})
+    assert await database.positions(["news", "onchain"]) == {("news", "right"): 1, ("onchain", "e1"): 1}
+    assert await database.recorded_last() == 5000
+    # A recorder that is about to end may come later with less.
+    await database.insert([], positions={"news": ("right", 3)})
+    await database.insert([record(2, epoch="right")], positions={"news": ("right", 2)})
+    assert await database.positions(["news"]) == {("news", "right"): 3, ("onchain", "e1"): 1}
+    await database.clear()
+    assert (await database.positions(["news"]), await database.recorded_last()) == ({}, None)
+
+
 async def test_size_grows_with_what_is_kept(database: Database) -> None:
     """Bytes on disk."""
     before = await database.size()

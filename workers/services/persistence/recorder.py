@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -31,6 +31,7 @@ GROUP = "recorder"
 _BATCH = 100  # entries per service and transaction: some MB of market_data; more are no faster
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # s between attempts, doubling, with full jitter
 _PRUNE_EVERY = 300.0  # s between two deletions of records older than their retention, which is in days
+_OFFSETS = 288  # of these pauses are a day: a clock that is set ahead is believed after that time
 _PRUNED = 500  # records deleted per transaction, so that the recorder's own transactions wait only briefly
 _PRUNE_PAUSE = 0.05  # s between two such transactions: SQLite has no queue, waiting writers just poll
 _DAY_MS = 86_400_000
@@ -63,14 +64,18 @@ class Recorder:
         metrics: WorkerMetrics,
         *,
         clock: Callable[[], float] = time.time,
+        steady_clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`clock` gives unix seconds; `jitter` gives 0 ≤ x < 1."""
+        """`clock` gives unix seconds, `steady_clock` seconds of a clock that is never set; `jitter` gives 0 ≤ x < 1."""
         self._database = database
         self._reader = reader
         self._retention = retention
         self._metrics = metrics
         self._clock = clock
+        self._steady_clock = steady_clock
+        self._offsets: deque[float] = deque(maxlen=_OFFSETS)
+        """How far `clock` was ahead of `steady_clock` at each deletion of the last day."""
         self._jitter = jitter
         self._positions: dict[str, Position] = {}
         self._foreign: Counter[str] = Counter()
@@ -117,7 +122,8 @@ class Recorder:
                     # After a failure there may be another database at the same address, or none.
                     await self._database.aclose()
                     await self._database.migrate()
-                await self._database.insert(batch.records, unrecorded=batch.lost)
+                reached = dict(batch.positions.items() - self._positions.items())
+                await self._database.insert(batch.records, unrecorded=batch.lost, positions=reached)
             except DatabaseError:
                 self.writing = False
                 raise
@@ -186,9 +192,19 @@ class Recorder:
             await asyncio.sleep(_PRUNE_EVERY)
 
     async def prune(self) -> None:
-        """Delete records older than their service's retention. Raises DatabaseError."""
+        """Delete records older than their service's retention. Raises DatabaseError.
+
+        Their age counts up to the update recorded last, or up to now if that is earlier: where only this process' clock
+        is set ahead, no record is older. Where all clocks are, that is believed after a day.
+        """
+        latest = await self._database.recorded_last()
+        moment = self._steady_clock()
+        self._offsets.append(self._clock() - moment)
+        if latest is None:
+            return
+        now_ms = min(latest, (moment + min(self._offsets)) * 1000)
         for service in CHANNEL_NAMES:
-            before = int(self._clock() * 1000 - self._retention.of(service) * _DAY_MS)
+            before = int(now_ms - self._retention.of(service) * _DAY_MS)
             while True:
                 if await self._database.prune(service, before, _PRUNED) < _PRUNED:
                     break

@@ -22,6 +22,7 @@ from shared.envelope import Envelope, pack_draft
 from shared.errors import EnvelopeError
 from shared.metrics import WorkerMetrics, open_registry
 from shared.settings import Retention, Settings
+from tests.shared.outage import Clock
 from tests.waiting import until
 from workers.services.persistence.recorder import GROUP, Recorder, missing_between, record_of
 
@@ -266,7 +267,8 @@ async def test_records_older_than_their_retention_go(recording: Recording) -> No
     day = 86_400_000
     ages = [(service, days) for service in ("news", "market_data") for days in range(10) for _ in range(120)]
     await recording.database.insert(
-        [Record(service, "e", seq, now_ms - days * day, "{}") for seq, (service, days) in enumerate(ages)]
+        [Record(service, "e", seq, now_ms - days * day, "{}") for seq, (service, days) in enumerate(ages)],
+        positions={"market_data": ("e", 10 * 120)},
     )
     opened = open_database(recording.settings)
     reader = recording.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
@@ -276,6 +278,53 @@ async def test_records_older_than_their_retention_go(recording: Recording) -> No
     await opened.aclose()
     assert await recording.database.totals() == {"news": 7 * 120, "market_data": 3 * 120}
     assert await recording.database.count() == 10 * 120
+
+
+async def test_after_a_restart_nothing_is_missing_although_a_clock_was_set_back(recording: Recording) -> None:
+    """Where the recorder goes on is known by the order of recording, not by the times of updates."""
+    await recording.publish("news", range(3))
+    recording.start()
+    await recording.holds(3)
+    year_3000 = 32_503_680_000_000
+    await recording.database.insert([Record("news", "before", 9, year_3000, "{}")])
+    await recording.stop()
+    await recording.redis.xtrim(Channels(recording.settings.redis_prefix).stream("news"), maxlen=0, approximate=False)
+    recording.start()
+    await recording.publish("news", [3])
+    await recording.holds(5)
+    assert await recording.database.unrecorded() == 0
+
+
+async def test_a_clock_that_is_set_ahead_deletes_nothing_early(recording: Recording) -> None:
+    """It makes no update older than the last one does. Where all times are ahead, that is believed after a day."""
+    day = 86_400.0
+    clock, steady = Clock(), Clock()
+    clock.now = 1_000_000_000.0
+    await recording.database.insert(
+        [Record("news", "e", seq, int((clock.now - seq * day) * 1000), "{}") for seq in range(5)],
+        positions={"news": ("e", 0)},
+    )
+    opened = open_database(recording.settings)
+    reader = recording.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
+    metrics = WorkerMetrics(open_registry())
+    recorder = Recorder(opened, reader, Retention(7.0), metrics, clock=clock, steady_clock=steady)
+
+    async def left() -> int:
+        await recorder.prune()
+        return await recording.database.count("news")
+
+    clock.now += 365 * day
+    assert await left() == 5
+    clock.now -= 365 * day
+    assert await left() == 5
+    clock.now += 365 * day
+    ahead = Record("news", "e", 9, int(clock.now * 1000), "{}")
+    await recording.database.insert([ahead], positions={"news": ("e", 9)})
+    assert await left() == 6
+    for _ in range(287):
+        recorder._offsets.append(clock.now - steady.now)
+    assert await left() == 1
+    await opened.aclose()
 
 
 async def test_writing_says_whether_it_does(recording: Recording) -> None:
