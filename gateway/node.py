@@ -12,6 +12,7 @@ import resource
 import secrets
 import signal
 import socket
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -66,7 +67,10 @@ class Server(uvicorn.Server):
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         connections = self.server_state.connections
         self._listener = Listener(
-            self._listening, self._protocol, most=connections_within(files), count=lambda: len(connections)
+            self._listening,
+            partial(HttpProtocol, server=self),
+            most=connections_within(files),
+            count=lambda: len(connections),
         )
         self._listener.start()
 
@@ -88,9 +92,6 @@ class Server(uvicorn.Server):
     def websockets(self) -> list[FrameProtocol]:
         """The WebSocket connections."""
         return [each for each in self.server_state.connections if isinstance(each, FrameProtocol)]
-
-    def _protocol(self) -> HttpProtocol:
-        return HttpProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGINT or SIGTERM."""

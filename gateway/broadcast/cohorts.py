@@ -15,6 +15,7 @@ from gateway.broadcast.compression import Stream, Streams, Window
 from gateway.frames import Buffer, Form, Frame, join
 
 _PLAIN, _SHARED = 0, 16  # sorts of buffers; between them, the bits of a window for which each frame is compressed alone
+_NONE: list[Buffer] = []
 
 
 class Receiver(Protocol):
@@ -51,7 +52,7 @@ class Cohort:
         """How many receivers can read a stream."""
         self._marks: dict[Receiver, int] = {}  # a dict for its order: who came first is served first
         self._frames: list[Frame] = []
-        self._first = 0
+        self._first = self._head = 0
         self._round: Iterator[Receiver] | None = None
         self._began = 0
         self._buffers: dict[tuple[int, int], list[Buffer]] = {}  # by the mark and the sort
@@ -63,10 +64,6 @@ class Cohort:
     def __len__(self) -> int:
         """How many receivers there are."""
         return len(self._marks)
-
-    @property
-    def _head(self) -> int:
-        return self._first + len(self._frames)
 
     def enter(self, receiver: Receiver) -> None:
         """Give `receiver` every frame that is added from now on."""
@@ -92,6 +89,7 @@ class Cohort:
         if not self._frames and self._stream is None and self.sharers and self._streams.take(self):
             self._stream = Stream(self._first, self._position)
         self._frames.append(frame)
+        self._head += 1
         self._positions.append(self._position)
         if frame.compressible:
             self._position += frame.size
@@ -108,15 +106,46 @@ class Cohort:
             if self._round is None:
                 self._round = iter(tuple(self._marks))
                 self._began = self._head
-            for receiver in self._round:
-                if self.give(receiver):
-                    given += 1
-                    if given == most:
-                        return given
-            self._round = None
-            if self._began == self._head:
-                self._forget()
+            given += self._go_round(self._round, most - given)
+            if given < most:
+                self._round = None
+                if self._began == self._head:
+                    self._forget()
+                    break
+        return given
+
+    def _go_round(self, receivers: Iterator[Receiver], most: float) -> int:
+        """Give the next receivers what they lack, at most `most` of them. Returns how many; fewer: there are no more.
+
+        What this loop does once per delivery is most of what a delivery costs outside the kernel. It gives one buffer
+        to those who were given the same before; `give` is for the others.
+        """
+        marks, head, given, sharing = self._marks, self._head, 0, 0
+        mark, reach, plain, shared = -1, -1, _NONE, _NONE
+        for receiver in receivers:
+            at = marks.get(receiver, head)
+            if at == head:  # it has left, or was given them
+                continue
+            if at != mark:
+                self._streams.count(shared, sharing)
+                mark, reach, plain, shared, sharing = at, self._reach(at), _NONE, _NONE, 0
+            window = receiver.window
+            if window is None:
+                buffers = plain = plain or self._made(at, _PLAIN)
+            elif window.shares and window.since is not None and window.since <= reach:
+                buffers = shared = shared or self._made(at, _SHARED)
+                sharing += len(buffers) == 1
+            else:
+                buffers = _NONE
+            if len(buffers) == 1:
+                marks[receiver] = head
+                receiver.offer(buffers[0])
+            else:
+                self.give(receiver)
+            given += 1
+            if given == most:
                 break
+        self._streams.count(shared, sharing)
         return given
 
     def give(self, receiver: Receiver) -> bool:
@@ -133,7 +162,7 @@ class Cohort:
         while mark < head:
             for buffer in self._made(mark, self._sort(window, mark)):
                 receiver.offer(buffer)
-                self._streams.count(buffer)
+                self._streams.count([buffer])
                 mark += len(buffer.frames)
                 if window.since is None:  # it skipped that: what was built on it can't be read any more
                     break
@@ -149,9 +178,13 @@ class Cohort:
         position = self._positions[mark - self._first]
         if window.since is None:
             window.since = position
-        if window.shares and self._stream is not None and self._stream.fits(window.since, position):
+        if window.shares and window.since <= self._reach(mark):
             return _SHARED
         return window.bits
+
+    def _reach(self, mark: int) -> int:
+        """Who has been sent everything since that position can read the stream from `mark` on; nobody: -1."""
+        return -1 if self._stream is None else self._stream.reach(self._positions[mark - self._first])
 
     def _made(self, mark: int, sort: int) -> list[Buffer]:
         """All frames from `mark` on, in buffers of that sort."""

@@ -60,9 +60,9 @@ class Stream:
         """The number of the next frame."""
         return self._kept + len(self._wires)
 
-    def fits(self, since: int, position: int) -> bool:
-        """Whether a client that has been sent everything since `since` can read a frame that begins at `position`."""
-        return since <= max(self._origin, position - WINDOW_BYTES)
+    def reach(self, position: int) -> int:
+        """From which position on a client must have been sent everything to read a frame that begins at `position`."""
+        return max(self._origin, position - WINDOW_BYTES)
 
     def add(self, frames: Sequence[Frame]) -> None:
         """Compress the next frames."""
@@ -107,10 +107,11 @@ class Streams:
         """How many there are."""
         return len(self._owners)
 
-    def count(self, buffer: Buffer) -> None:
-        """A client with a window was sent `buffer`."""
-        self._plain += buffer.plain
-        self._sent += len(buffer.wire)
+    def count(self, buffers: Sequence[Buffer], clients: int = 1) -> None:
+        """So many clients with a window were sent `buffers`."""
+        for buffer in buffers:
+            self._plain += buffer.plain * clients
+            self._sent += len(buffer.wire) * clients
 
     def counted(self) -> tuple[int, int]:
         """Bytes of what was sent since the last call: as they would be uncompressed, and as they were sent."""

@@ -8,10 +8,12 @@ waits for ever for the rest of a request, and keeps a head of any size.
 from __future__ import annotations
 
 import asyncio
+import socket
 from http import HTTPStatus
 from typing import cast
 
 import httptools
+from uvicorn import Server
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -53,17 +55,20 @@ _REASONS = {
 class HttpProtocol(HttpToolsProtocol):
     """One HTTP connection."""
 
-    _joining: Joining
     _cut: asyncio.TimerHandle | None = None
     _head_deadline: asyncio.TimerHandle | None = None
     _in_head = False  # a head has begun and is not complete
     _read = 0  # bytes received since the request began
     _size = 0  # bytes of target and headers, trailers included
     _ended = False  # nothing more is taken from this client
-    _fault: RefusedRequest | None = None
     _answered: RequestResponseCycle | None = None  # the request that is answered now; `cycle` is the newest
     _unread = b""  # bytes that wait for their turn, two reads at most
     _upgrades = False  # this request asks to become a WebSocket
+
+    def __init__(self, connected: socket.socket, server: Server) -> None:
+        """`connected` is the socket that `server` has accepted."""
+        super().__init__(server.config, server.server_state, server.lifespan.state)
+        self._socket = connected
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected: it has a while to say what it wants."""
@@ -114,8 +119,9 @@ class HttpProtocol(HttpToolsProtocol):
             else:  # another protocol is ignored; the parser reads nothing more
                 self._finish()
             return
-        except httptools.HttpParserError:
-            self._refuse(self._fault or _INVALID)
+        except httptools.HttpParserError as error:
+            fault = error.__context__  # what one of the methods below has raised
+            self._refuse(fault if isinstance(fault, RefusedRequest) else _INVALID)
             return
         if self._in_head and self._read > HEAD_BYTES + _READ_BYTES:  # it may have begun in the middle of a read
             self._refuse(_TOO_LARGE)
@@ -139,7 +145,6 @@ class HttpProtocol(HttpToolsProtocol):
         """A part of the target."""
         self._measure(len(url))
         if len(self.url) + len(url) > TARGET_BYTES:
-            self._fault = _TOO_LONG
             raise _TOO_LONG
         super().on_url(url)
 
@@ -147,22 +152,17 @@ class HttpProtocol(HttpToolsProtocol):
         """A header, or a trailer."""
         self._measure(len(name) + len(value) + len(": \r\n"))
         if len(self.headers) >= HEADER_LINES:
-            self._fault = _TOO_LARGE
             raise _TOO_LARGE
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is complete: from now on the client waits for us."""
         version = self.parser.get_http_version()
-        try:
-            check_host(self.headers, version)
-            self.url = origin_form(self.url, self.headers)
-            self._upgrades = self.parser.should_upgrade() and asks_for_websocket(self.headers, version)
-            if self._upgrades:
-                check_upgrade(self.parser.get_method(), self.url, self.headers)
-        except RefusedRequest as fault:
-            self._fault = fault
-            raise
+        check_host(self.headers, version)
+        self.url = origin_form(self.url, self.headers)
+        self._upgrades = self.parser.should_upgrade() and asks_for_websocket(self.headers, version)
+        if self._upgrades:
+            check_upgrade(self.parser.get_method(), self.url, self.headers)
         super().on_headers_complete()
         self._in_head = False
         self._cancel_head_deadline()
@@ -206,7 +206,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         self._joining.flush()
         transport = self._joining.transport
-        protocol = FrameProtocol(self.app_state["node"].websockets, self.client)
+        protocol = FrameProtocol(self.app_state["node"].websockets, self.client, self._socket)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.open(self.url, self.headers, self.server)
@@ -229,7 +229,6 @@ class HttpProtocol(HttpToolsProtocol):
     def _measure(self, size: int) -> None:
         self._size += size
         if self._size > HEAD_BYTES:
-            self._fault = _TOO_LARGE
             raise _TOO_LARGE
 
     def _await_head(self) -> None:

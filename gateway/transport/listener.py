@@ -12,6 +12,7 @@ import errno
 import resource
 import socket
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -75,7 +76,7 @@ class Listener:
     def __init__(
         self,
         listening: socket.socket,
-        make_protocol: Callable[[], asyncio.BaseProtocol],
+        make_protocol: Callable[[socket.socket], asyncio.BaseProtocol],
         *,
         most: int,
         count: Callable[[], int],
@@ -128,7 +129,7 @@ class Listener:
 
     async def _connect(self, connection: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+            await self._loop.connect_accepted_socket(partial(self._make_protocol, connection), connection)
         except OSError as error:  # the client is gone already
             log.debug("a connection ended before it began", error=str(error))
             connection.close()

@@ -14,6 +14,9 @@ from gateway.transport.turn import Turn
 from gateway.waiting import Waiting
 from shared.metrics import GatewayMetrics
 
+Peer = tuple[str, int] | None
+"""The address at the other end of a socket; None where that has none."""
+
 
 class Client(Protocol):
     """Who answers the messages of a connection: its session."""

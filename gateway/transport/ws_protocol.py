@@ -7,6 +7,7 @@ waits unread, and one that floods is closed before it can keep the loop.
 from __future__ import annotations
 
 import logging
+import socket
 from collections import deque
 from collections.abc import Coroutine
 from functools import partial
@@ -24,7 +25,7 @@ from gateway.transport.connection import Connection
 from gateway.transport.extensions import Inflation, agree
 from gateway.transport.handshake import Headers, lines_of
 from gateway.transport.opening import Opening
-from gateway.transport.shared import Client, Shared
+from gateway.transport.shared import Client, Peer, Shared
 
 _PIECE = 1_024  # bytes that are parsed before the budget is checked: 170 of the smallest frames, half a millisecond
 FRAMES = 256.0  # control frames and fragments at once: 8 KiB in parts of 32 bytes
@@ -52,9 +53,9 @@ class FrameProtocol(Connection):
 
     __slots__ = ("_frames", "_held", "_part", "_part_is_text", "_unread")
 
-    def __init__(self, shared: Shared, peer: tuple[str, int] | None) -> None:
-        """`peer` is the address at the other end of the socket."""
-        super().__init__(shared, peer, _Parser(state=OPEN, max_size=MAX_MESSAGE_BYTES, logger=_log))
+    def __init__(self, shared: Shared, peer: Peer, connected: socket.socket) -> None:
+        """`connected` is the socket, `peer` the address at its other end."""
+        super().__init__(shared, peer, connected, _Parser(state=OPEN, max_size=MAX_MESSAGE_BYTES, logger=_log))
         self._part: bytearray | None = None  # of a message that comes in fragments
         self._part_is_text = False
         self._held: deque[tuple[str | bytes, int]] | None = None  # messages that wait for the session

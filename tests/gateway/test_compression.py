@@ -315,12 +315,15 @@ async def test_a_cohort_without_such_clients_has_no_stream() -> None:
 @pytest.mark.parametrize("joins", [True, False])
 async def test_bytes_are_counted_as_they_are_and_as_they_would_be(joins: bool) -> None:
     """Of updates to clients with compression only; the rest could not be smaller."""
-    hub = new_hub(joins=joins)
-    one, other, plain = joined(hub, Client(), Client(Kind(bits=9)), Client(Kind(compresses=False)))
+    hub = new_hub(joins=joins, writes=3)
+    *compressing, plain = joined(hub, *(Client(SHARES) for _ in range(5)), *map(Client, KINDS))
     for seq in range(1, 4):
         await broadcast(hub, update("news", seq, 10_000), update("news", 10 + seq, 0))
-    assert hub._metrics.sent_bytes._value.get() == len(one.wire) + len(other.wire)
-    assert hub._metrics.plain_bytes._value.get() == 2 * len(plain.wire)
+    await broadcast(hub, *(update("news", 20 + seq, 60_000, text=seq) for seq in range(3)))  # more than one buffer
+    for _ in range(5):
+        await turn()
+    assert hub._metrics.sent_bytes._value.get() == sum(len(client.wire) for client in compressing)
+    assert hub._metrics.plain_bytes._value.get() == len(compressing) * len(plain.wire)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -48,7 +48,7 @@ async def accepting(most: int) -> AsyncIterator[tuple[set[Accepted], int]]:
     opened: set[Accepted] = set()
     with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listening:
         listening.setblocking(False)
-        accepting = Listener(listening, lambda: Accepted(opened), most=most, count=lambda: len(opened))
+        accepting = Listener(listening, lambda _: Accepted(opened), most=most, count=lambda: len(opened))
         accepting.start()
         yield opened, listening.getsockname()[1]
         for each in list(opened):

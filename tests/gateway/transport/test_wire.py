@@ -8,6 +8,8 @@ import json
 import pytest
 
 from gateway.session import Session
+from gateway.transport.connection import Connection
+from gateway.transport.kernel import unacknowledged
 from tests.contract.conftest import Cluster
 from tests.gateway.raw import code_of, connect, dial, frame, header, upgrade
 from tests.waiting import until
@@ -20,6 +22,10 @@ CLOSE, PING, PONG = 8, 9, 10
 def only(cluster: Cluster) -> Session:
     (session,) = cluster.nodes[0]._sessions
     return session
+
+
+def waiting_for(connection: Connection) -> int:
+    return unacknowledged(connection.transport, connection._socket)
 
 
 async def test_a_huge_frame_gets_its_close_frame_while_it_still_comes(cluster: Cluster) -> None:
@@ -237,7 +243,7 @@ async def test_nobody_is_stalled_because_the_gateway_stood_still(cluster: Cluste
         connection.look(now)
         while connection.ready:
             await cluster.publish("market_data", text="x" * 300_000)
-        connection._acked = connection._sent - connection._in_kernel() - connection.transport.get_write_buffer_size()
+        connection._acked = connection._sent - waiting_for(connection)
         connection.look(now + 60)
         assert not connection.gone
         connection.look(now + 69)
@@ -255,11 +261,9 @@ async def test_who_reads_slowly_is_alive(cluster: Cluster) -> None:
             await cluster.publish("market_data", text="x" * 300_000)
         now = connection.loop.time()
         for step in range(12):
-            waiting = connection._in_kernel() + connection.transport.get_write_buffer_size()
+            waiting = waiting_for(connection)
             await raw.send(b"")
             await raw._take(20_000)
-            await until(
-                lambda before=waiting: connection._in_kernel() + connection.transport.get_write_buffer_size() < before
-            )
+            await until(lambda before=waiting: waiting_for(connection) < before)
             connection.look(now + 9 * step)
         assert not connection.gone
