@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.exceptions import RedisError
 
 from launcher.redis_server import RedisServer, find_redis_server, free_port
@@ -17,6 +18,7 @@ from tests.waiting import until
 SERVICE = "prices"
 """The name that our Sentinels know the servers by."""
 
+_OF_A_CLUSTER = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
 _DOWN_MS = "500"  # without an answer for so long, a server counts as down: the shortest that a busy machine allows
 
 
@@ -141,3 +143,113 @@ class Watched:
             sentinel.stop()
         for server in self.servers:
             server.kill()
+
+
+class Nodes:
+    """A Redis Cluster: three primaries, each with a replica."""
+
+    def __init__(self, folder: Path) -> None:
+        password = secrets.token_urlsafe()
+        self.members = [Member(folder / f"node-{n}", password, *_OF_A_CLUSTER, port=_low_port()) for n in range(6)]
+
+    @property
+    def url(self) -> str:
+        """REDIS_URL. Two nodes lead to the others."""
+        hosts = ",".join(f"127.0.0.1:{member.port}" for member in self.members[:2])
+        return f"redis+cluster://:{self.members[0].password}@{hosts}"
+
+    async def start(self) -> None:
+        """Start all, and return once every slot is served and every primary has its replica."""
+        await asyncio.gather(*(asyncio.to_thread(member.start) for member in self.members))
+        first, *others = self.members
+        async with first.client() as client:
+            for member in others:
+                await client.execute_command("CLUSTER MEET", "127.0.0.1", member.port)
+        for n, primary in enumerate(self.members[:3]):
+            slots = range(SLOTS * n // 3, SLOTS * (n + 1) // 3)
+            async with primary.client() as client:
+                await client.execute_command("CLUSTER ADDSLOTS", *slots)
+        for primary, replica in zip(self.members[:3], self.members[3:], strict=True):
+            name = await self.name_of(primary)
+            async with replica.client() as client:
+
+                async def follows(client: Redis = client, name: str = name) -> bool:
+                    with contextlib.suppress(RedisError):
+                        return bool(await client.execute_command("CLUSTER REPLICATE", name))
+                    return False  # it has not heard of its primary yet
+
+                await until(follows, 20)
+        await until(self.whole, 20)
+
+    async def name_of(self, member: Member) -> str:
+        """What the cluster calls a node."""
+        async with member.client() as client:
+            return str((await client.execute_command("CLUSTER", "MYID")).decode())
+
+    async def whole(self) -> bool:
+        """Whether every node that runs sees all slots served, by primaries that have replicas that follow."""
+        for member in self.members:
+            async with member.client() as client:
+                if b"cluster_state:ok" not in await client.execute_command("CLUSTER", "INFO"):
+                    return False
+                role = await client.role()
+                if (role[0] == b"master" and not role[2]) or (role[0] == b"slave" and role[3] != b"connected"):
+                    return False
+        return True
+
+    async def primary_of(self, key: str) -> Member:
+        """The node that serves a key's slot, as those that run see it."""
+        for member in self.members:
+            if member.process is None:
+                continue
+            async with member.client() as client:
+                slot = await client.execute_command("CLUSTER", "KEYSLOT", key)
+                for first, last, (_, port, *_), *_ in await client.execute_command("CLUSTER", "SLOTS"):
+                    if first <= slot <= last:
+                        return next(member for member in self.members if member.port == port)
+        raise AssertionError(f"nobody serves {key}")
+
+    async def failed_over(self, key: str, was: Member) -> Member:
+        """The new primary of a key's slot, once every node that runs knows it."""
+        for member in self.members:
+            if member is was or member.process is None:
+                continue
+
+            async def sees_another(member: Member = member) -> bool:
+                async with member.client() as client:
+                    slot = await client.execute_command("CLUSTER", "KEYSLOT", key)
+                    if b"cluster_state:ok" not in await client.execute_command("CLUSTER", "INFO"):
+                        return False
+                    for first, last, (_, port, *_), *_ in await client.execute_command("CLUSTER", "SLOTS"):
+                        if first <= slot <= last:
+                            return bool(port != was.port)
+                return False
+
+            await until(sees_another, 30)
+        return await self.primary_of(key)
+
+    async def move_slot(self, key: str, target: Member) -> None:
+        """Move a slot with its keys to another primary, as redis-cli does it."""
+        source = await self.primary_of(key)
+        names = [await self.name_of(source), await self.name_of(target)]
+        async with source.client() as old, target.client() as new:
+            slot = await old.execute_command("CLUSTER", "KEYSLOT", key)
+            await new.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
+            await old.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
+            while keys := await old.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 10):
+                for each in keys:
+                    await old.execute_command(
+                        "MIGRATE", "127.0.0.1", target.port, each, 0, 5000, "AUTH", source.password
+                    )
+            for client in (new, old):
+                await client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", names[1])
+
+    def stop(self) -> None:
+        """End all."""
+        for member in self.members:
+            member.kill()
+
+
+def _low_port() -> int:
+    """A free port. The nodes of a cluster also listen 10,000 above it."""
+    return next(port for port in iter(free_port, 0) if port < 55_000)

@@ -17,6 +17,7 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError, ResponseError
 
 from shared.bus.address import Address, malformed, parse_address
+from shared.bus.cluster import Cluster
 from shared.bus.connections import Pool, WrongServerError
 from shared.bus.sentinel import SentinelPool
 from shared.errors import BusError, FencedError, SettingsError
@@ -85,8 +86,6 @@ def open_redis(settings: Settings) -> Redis:
     if settings.redis_url is None:
         raise SettingsError("REDIS_URL: not set (`make demo` and `make run` start a Redis of their own)")
     address = parse_address(settings.redis_url.get_secret_value())
-    if address.kind == "cluster":
-        raise SettingsError("REDIS_URL: this version does not know Redis Cluster")
     ours = {
         "socket_connect_timeout": address.options.get("socket_connect_timeout", _CONNECT_SECONDS),
         "socket_timeout": None,
@@ -95,14 +94,16 @@ def open_redis(settings: Settings) -> Redis:
         "driver_info": None,
     }
     try:
-        pool = _open_pool(address, ours)
-        pool.make_connection()  # else a wrong option would fail only at first use
+        client = _open(address, ours)
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # else a wrong option would fail only at first use
     except (ValueError, TypeError, RedisError):
         raise malformed(address.kind) from None
-    return Redis.from_pool(pool)
+    return client
 
 
-def _open_pool(address: Address, options: dict[str, Any]) -> Pool:
+def _open(address: Address, options: dict[str, Any]) -> Redis:
+    if address.kind == "cluster":
+        return Cluster(address, **options)
     if address.kind == "sentinel":
-        return SentinelPool(address, **options)
-    return Pool(**{"connection_class": Connection} | address.options | options)
+        return Redis.from_pool(SentinelPool(address, **options))
+    return Redis.from_pool(Pool(**{"connection_class": Connection} | address.options | options))

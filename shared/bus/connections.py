@@ -94,6 +94,11 @@ class Pool(BlockingConnectionPool):
         mode = self.server.get("mode", self.mode)
         if (self.mode, mode) in _WRONG_MODE:
             raise WrongServerError(_WRONG_MODE[self.mode, mode])
+        version = str(self.server.get("version", ""))
+        if self.mode == "cluster" and version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < 7:
+            raise WrongServerError(
+                f"a Redis Cluster must be of version 7.0 or newer, for sharded pub/sub; this is {version}"
+            )
 
 
 class _Watched(AbstractConnection):

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
 
 from shared.bus.client import REDIS_FAULTS, command_deadline, load_script, redis_call
+from shared.bus.cluster import Cluster
 from shared.catalog import of_category
 from shared.channels import Channels
 from shared.errors import BusError, FencedError
@@ -39,7 +39,7 @@ class Lease:
         self._keys = [channels.lease(name), channels.fence(name)]
         self._metas = [channels.meta(service) for service in of_category(name)]
         # A script may touch one slot only, and each service has its own: there the fences are raised one by one.
-        self._one_by_one = isinstance(redis, RedisCluster)
+        self._one_by_one = isinstance(redis, Cluster)
         self._handover = channels.handover(name)
         self._seconds = seconds
         self._clock = clock

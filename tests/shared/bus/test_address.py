@@ -83,6 +83,7 @@ def test_an_address_does_not_print_its_passwords() -> None:
         (f"redis+cluster://:{SECRET}@one?db=1", "only database 0"),
         (f"redis+cluster://:{SECRET}@one/{SECRET}", "database is a number"),
         (f"redis+cluster://:{SECRET}@one?sentinel_password={SECRET}", "don't apply"),
+        (f"redis+cluster://:{SECRET}@one?no_such_option={SECRET}", "options that redis-py knows"),
         (f"redis+sentinel://:{SECRET}@one/prices?no_such_option={SECRET}", "options that redis-py knows"),
         (f"redis+sentinel://:{SECRET}@one/prices?db={SECRET}", "options that redis-py knows"),
         (f"redis://:{SECRET}@one?protocol=3", "sets the option protocol itself"),
