@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,11 +10,13 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from shared.bus.client import redis_call
+from shared.bus.cluster import Cluster
 from shared.channels import Channels
 from shared.envelope import Envelope
-from shared.errors import EnvelopeError
+from shared.errors import BusError, EnvelopeError
 
 _WAIT_MS = 2000  # for a new entry: less than half of a command's deadline
+_LOOK_AGAIN = 0.1  # s between two looks where Redis can't wait: a recorder may be that late
 _FROM_THE_START = b"0"
 _NEW = b">"
 
@@ -39,6 +42,8 @@ class StreamReader:
     def __init__(self, redis: Redis, channels: Channels, services: Sequence[str], group: str, consumer: str) -> None:
         """Sends nothing yet."""
         self._redis = redis
+        # One command reads one slot only, and each service has its own.
+        self._one_by_one = isinstance(redis, Cluster)
         self._services = {channels.stream(service).encode(): service for service in services}
         self._keys = {service: key for key, service in self._services.items()}
         self._group = group
@@ -97,18 +102,36 @@ class StreamReader:
 
     async def _ask(self, again: dict[bytes, bytes], count: int) -> list[tuple[bytes, list[Any]]] | None:
         """The entries of each stream after the ids of `again`, or new ones if it is empty; None without a group."""
-        streams: Any = again or dict.fromkeys(self._services, _NEW)
-        block = None if again else _WAIT_MS
-        async with redis_call("streams"):
-            try:
-                replies: Any = await self._redis.xreadgroup(
-                    self._group, self._consumer, streams, count=count, block=block
+        streams: dict[bytes, bytes] = again or dict.fromkeys(self._services, _NEW)
+        try:
+            if self._one_by_one:
+                return await self._ask_each(streams, count, wait=not again)
+            async with redis_call("streams"):
+                block = None if again else _WAIT_MS
+                found: Any = await self._redis.xreadgroup(
+                    self._group, self._consumer, dict[Any, Any](streams), count=count, block=block
                 )
-            except ResponseError as error:
-                if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                    raise
-                return None
-        return replies or []
+        except BusError as error:
+            if not str(error.__cause__).startswith(("NOGROUP", "UNBLOCKED")):
+                raise
+            return None
+        return found or []
+
+    async def _ask_each(self, streams: dict[bytes, bytes], count: int, *, wait: bool) -> list[tuple[bytes, list[Any]]]:
+        """The same from streams on different slots. With `wait`, look again until there is something, or for a while."""
+        for _ in range(int(_WAIT_MS / 1000 / _LOOK_AGAIN) if wait else 1):
+            async with redis_call("streams"), self._redis.pipeline(transaction=False) as commands:
+                for key, start in streams.items():
+                    commands.xreadgroup(self._group, self._consumer, dict[Any, Any]({key: start}), count=count)
+                answers: list[Any] = await commands.execute(raise_on_error=False)
+                for answer in answers:
+                    if isinstance(answer, ResponseError):
+                        raise answer
+            found = [each for answer in answers for each in answer or []]
+            if found or not wait:
+                break
+            await asyncio.sleep(_LOOK_AGAIN)
+        return found
 
     async def _make_groups(self) -> None:
         for key in self._services:
