@@ -10,7 +10,6 @@ from importlib import resources
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
@@ -106,4 +105,4 @@ def _open(address: Address, options: dict[str, Any]) -> Redis:
         return Cluster(address, **options)
     if address.kind == "sentinel":
         return Redis.from_pool(SentinelPool(address, **options))
-    return Redis.from_pool(Pool(**{"connection_class": Connection} | address.options | options))
+    return Redis.from_pool(Pool(**address.options | options))

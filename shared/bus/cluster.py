@@ -15,7 +15,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.asyncio.connection import AbstractConnection, Connection
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -45,7 +45,7 @@ class Cluster(Redis):
 
     def __init__(self, address: Address, **options: Any) -> None:
         """Opens nothing. Raises TypeError for an unknown option."""
-        self._node_options: dict[str, Any] = {"connection_class": Connection} | address.options | options
+        self._node_options: dict[str, Any] = address.options | options
         # The pool of this object itself is never used; it knows how to encode.
         super().__init__(connection_pool=self._open_pool(address.hosts[0]))
         self.slots = Slots(address.hosts, lambda host: Redis.from_pool(self._open_pool(host)))

@@ -61,7 +61,9 @@ class Pool(BlockingConnectionPool):
     A command waits for a free connection, within its own deadline, where redis-py's default pool would raise.
     """
 
-    def __init__(self, connection_class: type[AbstractConnection], mode: Mode = "standalone", **options: Any) -> None:
+    def __init__(
+        self, connection_class: type[AbstractConnection] = Connection, mode: Mode = "standalone", **options: Any
+    ) -> None:
         """`mode` is what kind of server REDIS_URL names. Opens nothing. Raises TypeError for an unknown option."""
         self._made: weakref.WeakSet[AbstractConnection] = weakref.WeakSet()
         self.mode = mode

@@ -12,7 +12,7 @@ import asyncio
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
+from redis.asyncio.connection import AbstractConnection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -39,7 +39,7 @@ class SentinelPool(Pool):
 
     def __init__(self, address: Address, **options: Any) -> None:
         """Opens nothing. Raises TypeError for an unknown option."""
-        super().__init__(**{"connection_class": Connection} | address.options | options)
+        super().__init__(**address.options | options)
         theirs = dict(address.sentinel_options)
         self._sentinels = [
             Redis(

@@ -118,7 +118,7 @@ class StreamReader:
         return found or []
 
     async def _ask_each(self, streams: dict[bytes, bytes], count: int, *, wait: bool) -> list[tuple[bytes, list[Any]]]:
-        """The same from streams on different slots. With `wait`, look again until there is something, or for a while."""
+        """The same from streams on different slots. With `wait`, look again for a while."""
         for _ in range(int(_WAIT_MS / 1000 / _LOOK_AGAIN) if wait else 1):
             async with redis_call("streams"), self._redis.pipeline(transaction=False) as commands:
                 for key, start in streams.items():

@@ -43,7 +43,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     redis_url: SecretStr | None = _setting(
-        None, Group.ALL, "bus: redis://, rediss://, unix://, redis+sentinel:// address; rediss+sentinel:// for TLS"
+        None,
+        Group.ALL,
+        "bus: redis://, unix://, redis+sentinel:// or redis+cluster:// address; rediss… with TLS",
     )
     redis_prefix: str = _setting("coinwire", Group.ALL, "first part of every key", pattern=r"^[A-Za-z0-9_.-]+$")
     database_url: SecretStr = _setting(
