@@ -8,16 +8,20 @@ import secrets
 import subprocess
 from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.exceptions import RedisError
 
-from launcher.redis_server import RedisServer, find_redis_server, free_port
+from launcher.redis_server import RedisServer, find_redis_server, free_port, version_of
 from tests.waiting import until
 
 SERVICE = "prices"
 """The name that our Sentinels know the servers by."""
 
+needs_cluster = pytest.mark.skipif(
+    (version_of(find_redis_server()) or (0, 0)) < (7, 0), reason="coinwire needs Redis 7.0 for a Redis Cluster"
+)
 _OF_A_CLUSTER = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
 _DOWN_MS = "500"  # without an answer for so long, a server counts as down: the shortest that a busy machine allows
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
 
-from launcher.redis_server import RedisServer, find_redis_server, version_of
+from launcher.redis_server import RedisServer
 from shared.bus import Bus, open_redis
 from shared.bus.connections import Pool, WrongServerError
 from shared.bus.lease import Lease
@@ -20,7 +20,7 @@ from shared.bus.slots import slot_of
 from shared.channels import Channels
 from shared.errors import BusError
 from shared.settings import Settings
-from tests.replicated import Nodes
+from tests.replicated import Nodes, needs_cluster
 from tests.waiting import until
 
 NAMES = Channels("test")
@@ -28,9 +28,6 @@ LIVE_SECONDS = 5.0
 """Within which all is live again once there is a new primary."""
 
 slow = pytest.mark.slow
-needs_sharded = pytest.mark.skipif(
-    (version_of(find_redis_server()) or (0, 0)) < (7, 0), reason="a Redis Cluster needs Redis 7.0 for sharded pub/sub"
-)
 
 
 @pytest_asyncio.fixture
@@ -73,7 +70,7 @@ async def published(bus: Bus, service: str) -> bool:
 
 
 @slow
-@needs_sharded
+@needs_cluster
 async def test_commands_pipelines_transactions_and_scripts_reach_their_slots(redis: Redis, bus: Bus) -> None:
     """Answers come in the order of the commands. A transaction that touches two slots is refused before it is sent."""
     keys = [f"key-{n}" for n in range(20)]
@@ -93,7 +90,7 @@ async def test_commands_pipelines_transactions_and_scripts_reach_their_slots(red
 
 
 @slow
-@needs_sharded
+@needs_cluster
 async def test_a_lease_shuts_earlier_holders_out_of_services_on_every_node(redis: Redis, bus: Bus) -> None:
     """Taking it raises the fence of each service, one slot after another, before it is used."""
     fence = await Lease(redis, NAMES, "data_collection", 5).refresh()
@@ -104,7 +101,7 @@ async def test_a_lease_shuts_earlier_holders_out_of_services_on_every_node(redis
 
 
 @slow
-@needs_sharded
+@needs_cluster
 async def test_a_slot_that_moves_while_updates_flow_loses_and_repeats_nothing(nodes: Nodes, bus: Bus) -> None:
     """Every publish is confirmed, with the next number."""
     key = NAMES.meta("news")
@@ -121,7 +118,7 @@ async def test_a_slot_that_moves_while_updates_flow_loses_and_repeats_nothing(no
 
 
 @slow
-@needs_sharded
+@needs_cluster
 async def test_publishing_goes_on_when_the_primary_of_a_slot_is_killed(nodes: Nodes, bus: Bus) -> None:
     """A service on another node is not even interrupted by more than the cluster's own pause."""
     for service in ("news", "market_data"):
@@ -134,7 +131,7 @@ async def test_publishing_goes_on_when_the_primary_of_a_slot_is_killed(nodes: No
 
 
 @slow
-@needs_sharded
+@needs_cluster
 async def test_a_plain_address_of_a_node_is_named_as_the_fault(nodes: Nodes) -> None:
     """No command is tried on a node that serves a third of the slots."""
     client = open_redis(settings_of(nodes.members[0].url))

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from launcher.redis_server import RedisServer, find_redis_server, free_port
@@ -22,6 +21,7 @@ from shared.channels import Channels
 from shared.errors import BusError, FencedError
 from shared.settings import Settings
 from tests.proxy import Proxy
+from tests.replicated import needs_cluster
 from tests.shared.outage import Clock, pause, resume
 from tests.waiting import until
 
@@ -38,7 +38,7 @@ async def held(lease: Lease) -> AsyncIterator[asyncio.Task[None]]:
 
 
 @pytest_asyncio.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[RedisCluster]:
+async def cluster(tmp_path: Path) -> AsyncIterator[Redis]:
     """A client of a Redis Cluster of one node, which refuses scripts that touch several slots as every cluster does."""
     port = free_port()
     node = await asyncio.create_subprocess_exec(
@@ -60,7 +60,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[RedisCluster]:
         await until(started)
         await operator.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
         await until(ready)
-    async with RedisCluster(host="127.0.0.1", port=port) as client:
+    async with open_redis(Settings(_env_file=None, redis_url=f"redis+cluster://127.0.0.1:{port}")) as client:
         yield client
     node.kill()
     await node.wait()
@@ -286,11 +286,12 @@ class TestFencesOfServices:
         fence = await Lease(redis, channels, MONITORING, 60).refresh()
         assert await redis.hget(channels.meta("pool_manager"), "fence") == str(fence).encode()
 
-    async def test_on_a_cluster_fences_are_raised_before_the_lease_is_used(self, cluster: RedisCluster) -> None:
+    @needs_cluster
+    async def test_on_a_cluster_fences_are_raised_before_the_lease_is_used(self, cluster: Redis) -> None:
         """Where one script can't touch every service, the holder has no fence until all earlier ones are shut out."""
         names = Channels()
         await cluster.hset(names.meta("scheduler"), "fence", 9 * 10**15)  # as if handed out in 2255
-        lease = Lease(cluster, names, MONITORING, 60)  # type: ignore[arg-type]
+        lease = Lease(cluster, names, MONITORING, 60)
         fence = await lease.refresh()
         assert fence == lease.fence > 9 * 10**15
         metas = [names.meta(service) for service in of_category(MONITORING)]
