@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import msgpack
@@ -12,8 +13,8 @@ import msgspec
 
 from gateway.deflate import SMALLEST_MESSAGE, Compressor, new_compressor, squeeze
 from gateway.messages.faults import Fault
-from gateway.messages.message import Message, UpdateMeta
-from shared.bus import Position
+from gateway.messages.message import LostUpdates, Message, UpdateMeta
+from shared.bus import Gap, Position
 from shared.envelope import Envelope
 
 _TEXT, _BINARY = 0x81, 0x82  # FIN set, opcode 1 or 2: RFC 6455, section 5.2
@@ -144,7 +145,14 @@ def _as_map(value: object) -> dict[str, Any]:
     """A Struct as a map, for msgpack, which unlike msgspec can also pack everything that it unpacked for a ping."""
     if not isinstance(value, msgspec.Struct):
         raise TypeError(f"{type(value).__name__} has no form in MessagePack")
-    return {name: field for name, field in msgspec.structs.asdict(value).items() if field is not msgspec.UNSET}
+    names = _names_of(type(value))
+    return {key: field for name, key in names if (field := getattr(value, name)) is not msgspec.UNSET}
+
+
+@cache
+def _names_of(kind: type[msgspec.Struct]) -> Sequence[tuple[str, str]]:
+    """Each field's name, here and in messages."""
+    return tuple((field.name, field.encode_name) for field in msgspec.structs.fields(kind))
 
 
 def decode_text(text: str) -> Any:
@@ -205,10 +213,12 @@ _RECOVERED = {Form.TEXT_META: Form.TEXT_RECOVERED, Form.PACKED: Form.PACKED_RECO
 class Update:
     """One update: its position, its bytes from the bus, and the frames made of it so far."""
 
-    __slots__ = ("_envelope", "_frames", "_raw", "position", "published_at", "service")
+    __slots__ = ("_envelope", "_frames", "_raw", "gap", "position", "published_at", "service")
 
-    def __init__(self, envelope: Envelope, raw: bytes) -> None:
+    def __init__(self, envelope: Envelope, raw: bytes, gap: Gap | None = None) -> None:
         self.service = envelope.service
+        self.gap = gap
+        """What is lost before it."""
         self.position = Position(envelope.epoch, envelope.seq)
         self.published_at = envelope.timestamp
         self._raw = raw
@@ -224,16 +234,25 @@ class Update:
                 self._frames[form] = made
         return made
 
-    def after(self, skipped: int, form: Form) -> Frame:
-        """A frame of this form that counts the updates which were skipped before this one. It is not kept."""
-        return self._build(form, skipped) if skipped and form.has_meta else self.frame(form)
+    @property
+    def size(self) -> int:
+        """Bytes of the update on the bus."""
+        return len(self._raw)
+
+    def after(self, skipped: int, form: Form, gap: Gap | None = None) -> Frame:
+        """A frame of this form that counts the updates which were skipped before this one. It is not kept.
+
+        `gap` is what is lost before this update and before those that were skipped.
+        """
+        return self._build(form, skipped, gap) if skipped and form.has_meta else self.frame(form)
 
     def shrink(self) -> None:
         """Keep only the bytes from the bus. Frames are built again when needed, and not kept."""
         self._envelope = None
         self._frames.clear()
 
-    def _build(self, form: Form, skipped: int = 0) -> Frame:
+    def _build(self, form: Form, skipped: int = 0, gap: Gap | None = None) -> Frame:
+        gap = gap or self.gap
         envelope = self._envelope or Envelope.unpack(self._raw)
         binary, marks = form.value
         meta: UpdateMeta | msgspec.UnsetType = msgspec.UNSET
@@ -245,6 +264,7 @@ class Update:
                 snapshot=True if "snapshot" in marks else msgspec.UNSET,
                 recovered=True if "recovered" in marks else msgspec.UNSET,
                 skipped=skipped or msgspec.UNSET,
+                gap=LostUpdates(first=gap.first, last=gap.last) if gap and "snapshot" not in marks else msgspec.UNSET,
             )
         message = Message(
             service=envelope.service, type=envelope.type, data=envelope.data, timestamp=envelope.timestamp, meta=meta

@@ -160,7 +160,9 @@ class Node:
         reasons = []
         if self._draining:
             reasons.append("draining")
-        if not self.relay.proven:
+        if not self.relay.whole:
+            reasons.append("the histories are not read yet")
+        elif not self.relay.proven:
             reasons.append("delivery from Redis is not proven")
         if self._number is None:
             self._number = self.presence.next_number()
@@ -173,6 +175,8 @@ class Node:
         """Why a new client is refused, or None. An outage of Redis is no reason: it ends."""
         if self._draining:
             return "draining"
+        if not self.relay.whole:
+            return "not ready"  # it could be sent something older than what it has
         if len(self._sessions) >= self.settings.max_connections:
             return "full"
         return None

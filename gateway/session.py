@@ -11,6 +11,7 @@ from msgspec import UNSET
 from gateway.broadcast.compression import Window
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
+from gateway.broadcast.relay import Relay
 from gateway.commands import Commands
 from gateway.endpoints import Endpoint
 from gateway.frames import Form, encode
@@ -43,6 +44,7 @@ class SessionPort(Protocol):
     """What a session needs of the node."""
 
     hub: Hub
+    relay: Relay
     presence: Presence
     metrics: GatewayMetrics
     waiting: Waiting
@@ -98,7 +100,7 @@ class Session:
             window=None if deflate is None else Window(deflate.bits, takeover=deflate.takeover),
         )
         form = Form.live(binary=binary, meta=meta)
-        self.subscriptions = Subscriptions(self, node.hub, node.metrics, self.outbox, form)
+        self.subscriptions = Subscriptions(self, node.hub, node.relay, node.metrics, self.outbox, form)
         self._node = node
         self._socket = socket
         self._endpoint = endpoint
@@ -238,6 +240,10 @@ class Session:
         """Send a message behind all before it."""
         self._hub.settle(self.subscriptions)
         self.outbox.offer(encode(notice(message.type, message.data), binary=self._binary))
+
+    def unproven(self) -> None:
+        """Nobody can tell now what the client missed."""
+        self.close(CloseCode.TRY_AGAIN_LATER, "this gateway has lost Redis: reconnect, with the same `since`")
 
     def fell_behind(self) -> None:
         """What the client missed is no longer kept."""

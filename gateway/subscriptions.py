@@ -25,7 +25,8 @@ from gateway.messages.message import Notice
 from shared.bus import Position
 from shared.metrics import GatewayMetrics
 
-_AHEAD = 2.0  # s to wait for an update that the client has received from another gateway; the bus takes milliseconds
+_PROOF = 3.0  # s to wait for Redis to say how far the services are: a reconnect takes less, an outage longer
+_AHEAD = 2.0  # s to wait for an update, or a new epoch, that the client has heard of and Redis has not
 
 
 class Recipient(Protocol):
@@ -39,17 +40,42 @@ class Recipient(Protocol):
         """What the client missed is no longer kept."""
         ...
 
+    def unproven(self) -> None:
+        """Nobody can tell now what the client missed."""
+        ...
+
     def recovered(self, error: BaseException | None) -> None:
         """A recovery has ended; `error` is an error of ours."""
+        ...
+
+
+class Prover(Protocol):
+    """What knows how far the services are."""
+
+    async def prove(self) -> None:
+        """Return once the hub has what was published before now. Waits until Redis answers."""
         ...
 
 
 class Subscriptions:
     """The services that one client receives, in its form."""
 
-    __slots__ = ("_allowance", "_ended", "_hub", "_metrics", "_recipient", "_recovery", "form", "outbox", "services")
+    __slots__ = (
+        "_allowance",
+        "_ended",
+        "_hub",
+        "_metrics",
+        "_prover",
+        "_recipient",
+        "_recovery",
+        "form",
+        "outbox",
+        "services",
+    )
 
-    def __init__(self, recipient: Recipient, hub: Hub, metrics: GatewayMetrics, outbox: Outbox, form: Form) -> None:
+    def __init__(
+        self, recipient: Recipient, hub: Hub, prover: Prover, metrics: GatewayMetrics, outbox: Outbox, form: Form
+    ) -> None:
         """None yet. Updates go to `outbox` in the `form` that the client opted into."""
         self.services: set[str] = set()
         """The names that are subscribed to."""
@@ -57,6 +83,7 @@ class Subscriptions:
         self.form = form
         self._recipient = recipient
         self._hub = hub
+        self._prover = prover
         self._metrics = metrics
         self._ended = False
         self._recovery: asyncio.Task[None] | None = None
@@ -102,19 +129,31 @@ class Subscriptions:
         del self._recipient  # it refers to this: a circle that only the garbage collector could find
 
     async def _recover(self, command: Subscribe, since: Position) -> None:
-        """Send what was missed since a position, then go live; a snapshot where continuity can't be proven."""
+        """Send what was missed since a position, then go live; a snapshot where continuity can't be proven.
+
+        What is sent is never older than the position.
+        """
         self._show_meta()
         (service,) = command.services
         recent = self._hub.recent[service]
         self.services.add(service)
         self._choose(command)
         self._go_live(but=service)  # live updates only after the missed ones
-        await recent.reach(since, _AHEAD)
+        if not recent.knows(since):
+            try:
+                async with asyncio.timeout(_PROOF):
+                    await self._prover.prove()
+            except TimeoutError:
+                self._recipient.unproven()
+                return
+            await recent.reach(since, _AHEAD)
         missed = recent.since(since)
+        older = missed is None and recent.behind(since)  # Redis has lost updates that the client has received
         self._metrics.recoveries.labels(str(missed is not None).lower()).inc()
         # Until the first replayed update, the client has to come back with the position that it came with.
-        self._confirm(command, {service: recent.position if missed is None else since}, recovered=missed is not None)
-        if missed is None:
+        known = since if missed is not None or older else recent.position
+        self._confirm(command, {service: known}, recovered=missed is not None)
+        if missed is None and not older:
             self._hub.send_latest(self, service)
         elif missed:
             self._allowance = self._allowance or Allowance()

@@ -17,7 +17,7 @@ import msgpack
 import typer
 import websockets
 
-from shared.bus import Subscription, open_redis
+from shared.bus import Gap, Subscription, open_redis
 from shared.catalog import CHANNEL_NAMES
 from shared.channels import Channels
 from shared.envelope import Envelope
@@ -106,7 +106,7 @@ class Watcher:
         settings = load_settings(())
         began = time.time()
 
-        def take(envelope: Envelope, _raw: bytes) -> None:
+        def take(envelope: Envelope, _raw: bytes, _gap: Gap | None) -> None:
             sent = envelope.data.get("sent_ns", 0) / 1e9
             if sent > began:
                 self.direct.append((sent, 1000 * (time.time() - sent)))

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from gateway.broadcast.cohorts import Cohort, Wanted
 from gateway.broadcast.compression import STREAMS, Streams
 from gateway.broadcast.outbox import Outbox
-from gateway.broadcast.recent import Recent
+from gateway.broadcast.recent import Recent, Spare
 from gateway.broadcast.replays import Replays
 from gateway.frames import Form, Frame, Update, encode
 from gateway.messages.message import Message
@@ -43,13 +43,16 @@ class Hub:
         streams: int = STREAMS,
         slice_seconds: float = _SLICE,
         writes: int = _WRITES,
+        spare_bytes: int = 0,
     ) -> None:
         """A cohort keeps at most `kept` bytes for a later slice; beyond, its round is finished at once.
 
         Without `joins` every update is written by itself, as soon as it comes. At most `streams` cohorts have a stream
         of compressed updates. Writing takes about `slice_seconds` of a turn of the loop, and at least `writes` writes.
+        For a minute, updates beyond `recent_length` are kept, of all services together at most `spare_bytes`.
         """
-        self.recent = {service: Recent(recent_length) for service in services}
+        spare = Spare(spare_bytes)
+        self.recent = {service: Recent(recent_length, spare) for service in services}
         self.replays = Replays(metrics, joins=joins)
         self._metrics = metrics
         self._kept = kept if joins else -1
@@ -126,7 +129,7 @@ class Hub:
         if updates == 0:
             return latest.frame(subscriber.form.as_snapshot())
         self._metrics.dropped.labels("replaced").inc(updates - 1)
-        return latest.after(updates - 1, subscriber.form)
+        return latest.after(updates - 1, subscriber.form, self.recent[service].lost_in_last(updates))
 
     def broadcast(self, update: Update) -> None:
         """Keep `update`, and send it in this turn of the loop to everybody who wants it, encoded once per form."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gateway.frames import Update
-from shared.bus import Position
+from shared.bus import Gap, Position
 
 NOTHING_YET = Position("", 0)
 """The position of a service before its first update. No epoch has begun then, so it has no name."""
+
+_SPARE_SECONDS = 60.0
+"""How long updates beyond the length are kept, where memory allows: longer than clients take to come back."""
 
 _KEEP_FRAMES = 16  # newest updates whose frames are kept: those that clients miss during a short reconnect
 
@@ -47,14 +51,35 @@ class Missed:
         self._next += count
 
 
-class Recent:
-    """A bounded copy of a service's stream in memory, so that a thousand returning clients cost Redis nothing."""
+class Spare:
+    """The memory for updates beyond the length of their histories: all services of a gateway share it."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, size: int = 0) -> None:
+        """`size` bytes, as the updates have them on the bus."""
+        self.size = size
+        self.used = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether more is used than there is."""
+        return self.used > self.size
+
+
+class Recent:
+    """A bounded copy of a service's stream in memory, so that a thousand returning clients cost Redis nothing.
+
+    What comes in a burst is kept beyond that bound for a minute, while there is memory to spare.
+    """
+
+    def __init__(self, length: int, spare: Spare | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """`length` updates can be asked for. A tenth more is kept for those whose replay is under way."""
         self.length = length
-        self.updates: deque[Update] = deque(maxlen=length + length // 10)
+        self.updates: deque[Update] = deque()
         """The newest, also those of another epoch or before a hole: a replay under way sends them."""
+        self._spare = Spare() if spare is None else spare
+        self._clock = clock
+        self._spared: deque[float] = deque()
+        """When each update beyond the length, oldest first, is forgotten at the latest."""
         self.count = 0
         """How many there were."""
         self._begins = 0  # number of the first from which on none is missing
@@ -85,11 +110,36 @@ class Recent:
             self._first_epoch = self._first_epoch and update.position.epoch == latest.position.epoch
         self.updates.append(update)
         self.count += 1
+        self._forget()
         if len(self.updates) > _KEEP_FRAMES:
             self.updates[-_KEEP_FRAMES - 1].shrink()
         for future, position in self._waiting.items():
-            if not future.done() and self._has(position):
+            if not future.done() and not self.behind(position):
                 future.set_result(None)
+
+    def _forget(self) -> None:
+        """Drop the oldest: those beyond the length, unless they came lately and there is memory to spare."""
+        kept, now = self.length + self.length // 10, self._clock()
+        if len(self.updates) > kept + len(self._spared):
+            self._spare.used += self.updates[-kept - 1].size
+            self._spared.append(now + _SPARE_SECONDS)
+        while self._spared and (self._spare.full or self._spared[0] < now):
+            self._spared.popleft()
+            self._spare.used -= self.updates.popleft().size
+
+    def lost_in_last(self, count: int) -> Gap | None:
+        """What is lost right before the last `count` updates, and between them; None if nothing is."""
+        gaps = [gap for index in range(1, min(count, len(self.updates)) + 1) if (gap := self.updates[-index].gap)]
+        return Gap(gaps[-1].first, gaps[0].last) if gaps else None
+
+    def behind(self, position: Position) -> bool:
+        """Whether the newest update is of the epoch of `position`, and not as far."""
+        latest = self.latest
+        return latest is not None and latest.position.epoch == position.epoch and latest.position.seq < position.seq
+
+    def knows(self, position: Position) -> bool:
+        """Whether it can be told what came after `position`, without asking Redis."""
+        return position == NOTHING_YET or self._has(position)
 
     def _has(self, position: Position) -> bool:
         latest = self.latest
@@ -100,7 +150,8 @@ class Recent:
 
         After NOTHING_YET comes the first update of the first epoch.
         """
-        oldest = max(self._begins, self.count - self.length)
+        # The oldest tenth is for replays under way: a new one begins behind it.
+        oldest = max(self._begins, min(self.count - self.length, self.first + self.length // 10))
         if position == NOTHING_YET:
             everything = Missed(self, oldest)
             return everything if self._first_epoch and (not everything or everything[0].position.seq == 1) else None
@@ -110,9 +161,8 @@ class Recent:
         return Missed(self, number) if number >= oldest else None
 
     async def reach(self, position: Position, seconds: float) -> None:
-        """Wait up to `seconds` for `position`: the client may come from a gateway that is a moment ahead."""
-        latest = self.latest
-        if latest is None or latest.position.epoch != position.epoch or self._has(position):
+        """Wait up to `seconds` until the newest update is not `behind` the position."""
+        if not self.behind(position):
             return
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[waiting] = position

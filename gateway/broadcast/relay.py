@@ -7,9 +7,13 @@ import structlog
 from gateway.broadcast.hub import Hub
 from gateway.frames import Form, Update
 from gateway.messages.faults import Fault
-from shared.bus import Subscription
-from shared.envelope import Envelope
+from gateway.messages.message import Message
+from shared.bus import Gap, Subscription
+from shared.catalog import SYSTEM
+from shared.envelope import UPDATE, Envelope
 from shared.metrics import BusMetrics
+from shared.payloads import SystemNotice
+from shared.timestamps import now_iso
 
 log = structlog.get_logger()
 
@@ -27,12 +31,21 @@ class Relay:
         """Whether delivery from Redis was proven lately."""
         return self._subscription.proven
 
+    @property
+    def whole(self) -> bool:
+        """Whether the histories were read once: before that, no client can be told what it missed."""
+        return self._subscription.whole
+
+    async def prove(self) -> None:
+        """Return once the hub has what was published before now. Waits until Redis answers."""
+        await self._subscription.prove()
+
     async def run(self) -> None:
         """Relay until cancelled."""
         await self._subscription.run(self._relay)
 
-    def _relay(self, envelope: Envelope, raw: bytes) -> None:
-        update = Update(envelope, raw)
+    def _relay(self, envelope: Envelope, raw: bytes, gap: Gap | None) -> None:
+        update = Update(envelope, raw, gap)
         try:  # others may write to Redis, too; data that can't be encoded must not end the gateway
             update.frame(Form.TEXT)
             update.frame(Form.PACKED)
@@ -40,4 +53,15 @@ class Relay:
             self._metrics.malformed.labels(envelope.service).inc()
             log.warning("update dropped: it can't be sent", service=envelope.service, reason=str(fault))
             return
+        if gap is not None:
+            self._hub.announce(_lost(envelope.service, gap))
         self._hub.broadcast(update)
+
+
+def _lost(service: str, gap: Gap) -> Message[SystemNotice]:
+    """The notice about updates that clients of this gateway can't get any more."""
+    count = gap.last - gap.first + 1
+    text = f"{count} updates of {service} are lost: this gateway was cut off for longer than the history reaches"
+    now = now_iso()
+    data = SystemNotice(event="updates_lost", message=text, about=service, timestamp=now)
+    return Message(service=SYSTEM, type=UPDATE, data=data, timestamp=now)

@@ -60,7 +60,7 @@ async def snapshot(request: Request) -> Response:
     if recent is None:
         return invalid_service(service)
     update = recent.latest
-    if update is None and not node.relay.proven:
+    if not node.relay.whole or (update is None and not node.relay.proven):
         response = failure(503, FailureData(message="This gateway has not heard from Redis yet", code="not_ready"))
         response.headers["Retry-After"] = str(RETRY_SECONDS)
         return response

@@ -42,6 +42,10 @@ class CloseCode(IntEnum):
     POLICY = 1008, "The client kept sending commands although refused, or too many control frames and fragments."
     TOO_BIG = 1009, f"A message was larger than {MAX_MESSAGE_BYTES // 1024} KiB."
     RESTART = 1012, "This gateway stops. Reconnect; with `since` nothing is lost."
+    TRY_AGAIN_LATER = (
+        1013,
+        "This gateway has lost Redis and can't judge a `since`. Reconnect, with the same `since`.",
+    )
     SLOW = 4008, "The client read more slowly than updates came, or nothing. Reconnect; with `since` nothing is lost."
 
     def __new__(cls, code: int, text: str) -> Self:

@@ -13,6 +13,13 @@ from shared.payloads.fields import UtcTime
 T = TypeVar("T")
 
 
+class LostUpdates(Closed, frozen=True, kw_only=True, rename={"first": "from", "last": "to"}):
+    """Updates that nobody can bring back: the first and the last seq of them."""
+
+    first: Seq
+    last: Seq
+
+
 class UpdateMeta(Closed, frozen=True, kw_only=True):
     """Where an update stands among those of its service."""
 
@@ -26,6 +33,10 @@ class UpdateMeta(Closed, frozen=True, kw_only=True):
     skipped: Annotated[
         Annotated[int, Meta(ge=1)] | UnsetType,
         Meta(description="with `deliver: latest`: updates left out before this one, because the client was behind"),
+    ] = UNSET
+    gap: Annotated[
+        LostUpdates | UnsetType,
+        Meta(description="updates of this epoch, before this one, that the cluster lost: no `since` brings them back"),
     ] = UNSET
 
 

@@ -1,7 +1,8 @@
 """The bus: publish in one Lua call, subscribe without gaps or duplicates."""
 
-from shared.bus.bus import Bus, LastPublish, Position
+from shared.bus.bus import Bus, LastPublish
 from shared.bus.client import REDIS_FAULTS, open_redis
+from shared.bus.position import Gap, Position
 from shared.bus.stream_reader import Entry, StreamReader
 from shared.bus.subscription import Deliver, Subscription
 
@@ -10,6 +11,7 @@ __all__ = [
     "Bus",
     "Deliver",
     "Entry",
+    "Gap",
     "LastPublish",
     "Position",
     "StreamReader",

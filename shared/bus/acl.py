@@ -36,10 +36,10 @@ def users(prefix: str) -> dict[str, str]:
             " +multi +exec +evalsha +script|load +time +info"
         ),
         "gateway": (
-            f"{_ONLY} +multi +exec +script|load"
+            f"{_ONLY} +multi +exec +script|load +role"
             f" (+subscribe {channels} {probes})"
             f" (+publish {probes})"
-            f" (+hget +xrange {histories})"
+            f" (+hget +hmget +xrange {histories})"
             f" (+evalsha +get +set +time ~{prefix}:client_numbers)"
             " (+del +pexpire +hget +hset +hdel +hgetall +hlen +zadd +zrem +zcard +zrangebyscore +sadd +srem +smembers"
             f" ~{prefix}:presence:*)"

@@ -9,18 +9,12 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from shared.bus.client import load_script, redis_call
+from shared.bus.position import Position
 from shared.bus.stream_reader import StreamReader
 from shared.channels import Channels
 from shared.envelope import Envelope, pack_draft
 from shared.errors import BusError, EnvelopeError
 from shared.timestamps import now_iso
-
-
-class Position(NamedTuple):
-    """The position of an update among those of its service: `seq` counts +1 within an `epoch`."""
-
-    epoch: str
-    seq: int
 
 
 class LastPublish(NamedTuple):

@@ -1,24 +1,26 @@
 """Subscription: every update of some services, in order, without gaps or duplicates.
 
-The pub/sub object of redis-py is not used: it neither notices a half-open socket nor reports a silent reconnect that
-lost messages. Here a loop with a deadline reads one connection. If nothing arrives, a probe that is published to
-ourselves proves delivery. After every (re)subscribe the gap is filled from the stream.
+It listens on a line, and repairs from the streams what the line has not delivered: after every (re)subscribe, where a
+`seq` is missing, and where an audit finds that a service stands further than what was heard. What no stream holds any
+more is reported as a gap with the next update.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 
-from shared.bus.bus import Position
-from shared.bus.client import REDIS_FAULTS, redis_call
+from shared.bus.client import REDIS_FAULTS
+from shared.bus.histories import START, Histories, Page, after
+from shared.bus.line import Line
+from shared.bus.position import Gap, Position
+from shared.bus.role import Role
 from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import BusError, EnvelopeError
@@ -27,15 +29,20 @@ from shared.outage import Backoff, Outage
 
 log = structlog.get_logger()
 
-Deliver = Callable[[Envelope, bytes], None]
-"""Takes one update, decoded and as the bytes from Redis. Must not block: the read loop calls it."""
+Deliver = Callable[[Envelope, bytes, Gap | None], None]
+"""Takes one update, decoded and as the bytes from Redis, and what is lost before it. Must not block."""
 
-_PAGE = 200  # stream entries per read: at 10 kB each about 2 MB, well within a command's deadline
+AUDIT_SECONDS = 5.0
+"""How often it is compared where the services stand: the shortest interval of a service."""
+
+_GRACE = 1.0  # s for an update that an audit finds: it is probably on its way
+_PROOFS_APART = 0.1  # s between two audits that clients ask for
 _FIRST_PAUSE = 0.1  # s before the first reconnect; doubles with each failure
+_LONGEST_PAUSE = 5.0  # s: full jitter spreads the reconnects of many gateways over this time
 _EPOCHS_TOGETHER = 90.0
 """Seconds within which further new epochs are logged at debug only. When Redis lost its data or restarted with all
 workers, every service begins one at its next update: the slowest service publishes every 60 s."""
-_LONGEST_PAUSE = 5.0  # s: full jitter spreads the reconnects of many gateways over this time
+_EPOCHS_KEPT = 16  # ended epochs of a service whose end is remembered
 
 
 class Subscription:
@@ -52,8 +59,12 @@ class Subscription:
         metrics: BusMetrics,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        audit: float = AUDIT_SECONDS,
     ) -> None:
-        """`node` names this process. After `deadline` seconds of silence, delivery counts as lost."""
+        """`node` names this process. After `deadline` seconds of silence, delivery counts as lost.
+
+        `redis` is its own: what others ask can then not keep it from its connections.
+        """
         self._redis = redis
         self._channels = channels
         self._services = tuple(services)
@@ -62,80 +73,88 @@ class Subscription:
         self._metrics = metrics
         self._clock = clock
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter)
+        self._histories = Histories(redis, channels)
+        self._role = Role(redis)
+        self._audit_seconds = audit
         self._positions: dict[str, Position] = {}
-        self._heard_at = float("-inf")
+        self._ended: dict[str, dict[str, int]] = {}
+        """By service, its earlier epochs and the last seq of each. A stale answer of Redis may still name them."""
         self._epoch_at = float("-inf")
         """When an epoch last began."""
+        self._line: Line | None = None
         self._filled = False
-        self._deliver: Deliver = lambda envelope, raw: None
+        self.whole = False
+        """Whether all histories were read once: before that, nobody can be told what was missed."""
+        self._asked = asyncio.Event()
+        self._asking: list[asyncio.Future[None]] = []
+        self._suspected: dict[str, Position] = {}
+        """Where services stood in the last audit, if what was heard had not come so far."""
+        self._deliver: Deliver = lambda envelope, raw, gap: None
 
     @property
     def proven(self) -> bool:
         """Whether Redis has delivered something within the deadline and no gap is left to fill: readiness."""
-        return self._filled and self._clock() - self._heard_at < self._deadline
+        return self._filled and self._line is not None and self._line.proven and not self._role.detached
+
+    async def prove(self) -> None:
+        """Return once it is known how far every service has come, as of now or later. Waits until Redis answers.
+
+        What was published before now has been delivered then. Cancel it where that takes too long.
+        """
+        asking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asking.append(asking)
+        self._asked.set()
+        await asking
 
     async def run(self, deliver: Deliver) -> None:
         """Deliver updates until cancelled, and reconnect after every failure. Never returns by itself."""
         self._deliver = deliver
+        auditing = asyncio.ensure_future(self._audit_for_ever())
+        listening = asyncio.ensure_future(self._listen_for_ever())
+        try:
+            await asyncio.wait([auditing, listening], return_when=asyncio.FIRST_COMPLETED)
+            for task in (auditing, listening):
+                if task.done():
+                    task.result()
+        finally:
+            for task in (auditing, listening):
+                task.cancel()
+            await asyncio.gather(auditing, listening, return_exceptions=True)
+
+    # Listening.
+
+    async def _listen_for_ever(self) -> None:
         redis = Outage("redis lost: reconnecting until it is back", "redis back", clock=self._clock)
         while True:
-            connection: AbstractConnection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            line = self._line = self._new_line()
             try:
-                early = await self._subscribe(connection)
+                await line.subscribe()
+                await self._fill(self._services)
+                line.heard()
+                self._filled = self.whole = True
                 redis.back()
                 self._backoff.reset()
-                await self._read(connection, early)
+                await line.read(self._take)
             except (*REDIS_FAULTS, BusError) as error:
                 redis.lost(error)
                 self._metrics.reconnects.inc()
             finally:
                 self._filled = False
-                await connection.disconnect(nowait=True)
+                await line.aclose()
+            # Idle connections may be dead, too: each would have to be waited for until its deadline.
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
             await asyncio.sleep(self._backoff.pause())
 
-    async def _subscribe(self, connection: AbstractConnection) -> list[Any]:
-        """Subscribe to everything and fill the gap. Returns the replies that arrived meanwhile."""
-        async with asyncio.timeout(self._deadline):
-            await connection.connect()  # type: ignore[no-untyped-call]
-            names = [*(self._channels.channel(service) for service in self._services), self._probe_channel]
-            await connection.send_command("SUBSCRIBE", *names)
-            confirmed, early = 0, []
-            while confirmed < len(names):
-                reply = await connection.read_response(timeout=self._deadline)
-                if reply is None:
-                    raise BusError("no answer to SUBSCRIBE")
-                if reply[0] == b"subscribe":
-                    confirmed += 1
-                else:
-                    early.append(reply)
-        self._heard_at = self._clock()
-        for service in self._services:
-            await self._fill(service)
-        self._filled = True
-        return early
+    def _new_line(self) -> Line:
+        connection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        names = [*(self._channels.channel(service) for service in self._services), self._probe_channel]
+        return Line(connection, names, self._probe, deadline=self._deadline, clock=self._clock)
 
-    async def _read(self, connection: AbstractConnection, early: list[Any]) -> None:
-        """Read until delivery can't be proven any more, then raise BusError."""
-        for reply in early:
-            await self._take(reply)
-        quiet = self._deadline / 3  # leaves two thirds of the deadline for the probe
-        probed_at = float("-inf")
-        while True:
-            reply = await connection.read_response(timeout=quiet / 2)
-            now = self._clock()
-            if reply is not None:
-                self._heard_at = now
-                await self._take(reply)
-            elif now - self._heard_at >= self._deadline:
-                raise BusError(f"nothing delivered for {self._deadline:g} s, not even our own probe")
-            elif now - self._heard_at >= quiet and now - probed_at >= quiet:
-                probed_at = now
-                async with asyncio.timeout(self._deadline - (now - self._heard_at)):
-                    await self._redis.publish(self._probe_channel, b"")
+    async def _probe(self) -> None:
+        await self._redis.publish(self._probe_channel, b"")
 
-    async def _take(self, reply: Any) -> None:
-        kind, channel, raw = reply[0], reply[1], reply[2]
-        service = self._channels.service_of(channel.decode()) if kind == b"message" else None
+    async def _take(self, channel: str, raw: bytes) -> None:
+        service = self._channels.service_of(channel)
         if service is None:  # our own probe
             return
         envelope = self._unpack(service, raw)
@@ -143,33 +162,86 @@ class Subscription:
             return
         known = self._positions.get(service)
         if known is None or known.epoch != envelope.epoch or envelope.seq > known.seq + 1:
-            await self._fill(service)
+            await self._fill([service])
         self._accept(envelope, raw)
 
-    async def _fill(self, service: str) -> None:
-        """Deliver what the stream has after our position, or all of it if the epoch is another one."""
-        known = self._positions.get(service)
-        start = f"({known.seq}-0" if known else "-"
+    # Audits.
+
+    async def _audit_for_ever(self) -> None:
         while True:
-            async with redis_call(f"stream of {service}"), self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.hget(self._channels.meta(service), "epoch")
-                pipeline.xrange(self._channels.stream(service), min=start, max="+", count=_PAGE)
-                epoch, entries = await pipeline.execute()
-            known = self._positions.get(service)
-            if known is not None and epoch is not None and epoch.decode() != known.epoch:
-                self._log_epoch(service, epoch.decode())
-                del self._positions[service]
-                start = "-"
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE if self._suspected else self._audit_seconds):
+                    await self._asked.wait()
+            self._asked.clear()
+            if not self.whole:
+                await asyncio.sleep(_PROOFS_APART)
                 continue
-            for _, fields in entries:
-                raw = fields.get(b"m", b"")
-                envelope = self._unpack(service, raw)
-                if envelope is not None:
-                    self._accept(envelope, raw)
-                    self._metrics.filled.labels(service).inc()
-            if len(entries) < _PAGE:
-                return
-            start = f"({entries[-1][0].decode()}"
+            asking, self._asking = self._asking, []
+            try:
+                await self._audit(at_once=bool(asking))
+            except BusError:  # the line has the same trouble, and logs it
+                self._asking = [each for each in (*asking, *self._asking) if not each.done()]
+            else:
+                _settle(asking)
+            if self._asking:
+                self._asked.set()
+            await asyncio.sleep(_PROOFS_APART)
+
+    async def _audit(self, *, at_once: bool) -> None:
+        """Fill the services that stand further than what was heard, except what is probably on its way."""
+        await self._role.look()
+        stand = await self._histories.positions(self._services)
+        ahead = {service: at for service, at in stand.items() if at is not None and not self._has(service, at)}
+        late = {service for service, at in self._suspected.items() if service in ahead and not self._has(service, at)}
+        self._suspected = ahead
+        if at_once or late:
+            await self._fill(ahead if at_once else late)
+            self._suspected = {}
+
+    def _has(self, service: str, position: Position) -> bool:
+        known = self._positions.get(service)
+        return known is not None and known.epoch == position.epoch and known.seq >= position.seq
+
+    # Streams.
+
+    async def _fill(self, services: Iterable[str]) -> None:
+        """Deliver what the streams have after our positions, or all of a stream whose epoch is another one."""
+        starts = {service: self._start(service) for service in services}
+        while starts:
+            known = {service: self._positions.get(service) for service in starts}
+            pages = await self._histories.read(starts)
+            following = {service: self._turn(service, page, known[service]) for service, page in pages.items()}
+            starts = {service: start for service, start in following.items() if start is not None}
+
+    def _start(self, service: str) -> str:
+        known = self._positions.get(service)
+        return START if known is None else after(known)
+
+    def _turn(self, service: str, page: Page, asked_from: Position | None) -> str | None:
+        """Deliver a page that was asked for when `asked_from` was known. Returns where the next begins, if any."""
+        known = self._positions.get(service)
+        if page.position is not None and known is not None and page.position.epoch != known.epoch:
+            if known == asked_from:  # else the answer may be older than what was heard since
+                self._begin_epoch(service, page.position.epoch)
+            return self._start(service)
+        for raw in page.messages:
+            envelope = self._unpack(service, raw)
+            if envelope is not None:
+                self._accept(envelope, raw)
+                self._metrics.filled.labels(service).inc()
+        if known is None and page.position is not None and not page.messages:
+            self._positions[service] = page.position  # a stream that has been emptied
+        return page.next
+
+    def _begin_epoch(self, service: str, epoch: str) -> None:
+        """Follow another epoch, from its start or from where it was left."""
+        known = self._positions[service]
+        ended = self._ended.setdefault(service, {})
+        ended[known.epoch] = known.seq
+        while len(ended) > _EPOCHS_KEPT:
+            del ended[next(iter(ended))]
+        self._positions[service] = Position(epoch, ended.pop(epoch, 0))
+        self._log_epoch(service, epoch)
 
     def _log_epoch(self, service: str, epoch: str) -> None:
         """Log a new epoch: the first of several that have one cause at info, the others at debug."""
@@ -191,17 +263,25 @@ class Subscription:
         return envelope
 
     def _accept(self, envelope: Envelope, raw: bytes) -> None:
-        known = self._positions.get(envelope.service)
+        service, known = envelope.service, self._positions.get(envelope.service)
+        gap = None
         if known is not None:
             if envelope.epoch != known.epoch:
                 return  # overtaken: the stream already had a newer epoch
             if envelope.seq <= known.seq:
-                self._metrics.duplicates.labels(envelope.service).inc()
+                self._metrics.duplicates.labels(service).inc()
                 return
             missing = envelope.seq - known.seq - 1
             if missing:
-                self._metrics.unfilled.labels(envelope.service).inc(missing)
-                log.warning("history too short to fill a gap", service=envelope.service, missing=missing)
-        self._positions[envelope.service] = Position(envelope.epoch, envelope.seq)
-        self._metrics.received.labels(envelope.service).inc()
-        self._deliver(envelope, raw)
+                gap = Gap(known.seq + 1, envelope.seq - 1)
+                self._metrics.unfilled.labels(service).inc(missing)
+                log.warning("history too short to fill a gap", service=service, missing=missing)
+        self._positions[service] = Position(envelope.epoch, envelope.seq)
+        self._metrics.received.labels(service).inc()
+        self._deliver(envelope, raw, gap)
+
+
+def _settle(asking: Iterable[asyncio.Future[None]]) -> None:
+    for each in asking:
+        if not each.done():
+            each.set_result(None)

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         "127.0.0.1", Group.GATEWAY, "proxies whose X-Forwarded-For is trusted: addresses, networks, host names"
     )
     delivery_deadline: float = _setting(
-        6.0,
+        4.5,
         Group.GATEWAY,
         "seconds of silence from Redis before a subscriber reconnects and is not ready",
         unit="s",

@@ -28,7 +28,7 @@ from tests.waiting import until
 class Broken:
     """A subscription that dies."""
 
-    proven = True
+    proven = whole = True
 
     async def run(self, deliver: Callable[..., None]) -> None:
         raise RuntimeError("the relay is broken")

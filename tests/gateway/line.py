@@ -16,6 +16,7 @@ import msgpack
 from gateway.broadcast.compression import Window
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
+from gateway.broadcast.relay import Relay
 from gateway.endpoints import ENDPOINTS
 from gateway.frames import Buffer, Form, Update, decode_binary, decode_text
 from gateway.session import Session
@@ -101,6 +102,13 @@ class Socket:
         raise error
 
 
+class Proven:
+    """A relay that has heard everything there is."""
+
+    async def prove(self) -> None:
+        return
+
+
 class Companion:
     """A client that wants the same and reads everything: the compressed stream of their cohort goes on with it."""
 
@@ -147,6 +155,7 @@ class Line:
         self.settings = settings.model_copy(update=limits)
         self.waiting = Waiting()
         self.refusals = Refusals(self.metrics.refused)
+        self.relay = cast(Relay, Proven())
         self.presence = Presence(open_redis(self.settings), Channels(), "test")
         socket, clock = cast(FrameProtocol, self.socket), _hours()
         meta = self.meta or self.binary

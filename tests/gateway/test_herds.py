@@ -104,7 +104,6 @@ async def test_pings_are_answered_while_a_replay_runs(cluster: Cluster) -> None:
         await client.send(frame('{"action":"ping","id":1}') * 12 + frame(b"alive", 9))
         assert await client.frame() == (10, b"alive")
         assert (await client.message())["type"] == "subscription_confirmed"
-        assert (await client.message())["type"] == "update"
         for _ in range(12):
             assert (await client.message())["type"] == "pong"
 
@@ -129,7 +128,6 @@ async def test_a_flood_of_commands_waits_unread_while_a_replay_runs(cluster: Clu
         await until(lambda: node.waiting.used > 16_384)
         assert node.waiting.used < 16_384 + 4 * 16_384
         assert (await client.message())["type"] == "subscription_confirmed"
-        assert (await client.message())["type"] == "update"
         for _ in range(9):
             assert (await client.message())["type"] == "pong"
     await until(lambda: node.waiting.used == 0)

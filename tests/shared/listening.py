@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from shared.bus import Subscription
+from shared.bus import Gap, Subscription
 from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.metrics import BusMetrics
@@ -36,6 +36,7 @@ class Listener:
         )
         self.heard: list[Envelope] = []
         self.raw: list[bytes] = []
+        self.gaps: list[Gap | None] = []
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Listener:
@@ -59,8 +60,9 @@ class Listener:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    def _deliver(self, envelope: Envelope, raw: bytes) -> None:
+    def _deliver(self, envelope: Envelope, raw: bytes, gap: Gap | None) -> None:
         self.heard.append(envelope)
+        self.gaps.append(gap)
         self.raw.append(raw)
 
     @property

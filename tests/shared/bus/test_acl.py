@@ -431,8 +431,8 @@ def test_who_has_no_password_may_only_ping(cluster: Cluster) -> None:
         client.ping()
 
 
-def test_of_what_redis_calls_dangerous_nobody_has_more_than_info(cluster: Cluster) -> None:
-    """Only `operator`, and `default`, which can't log in, have commands of @dangerous and @admin."""
+def test_of_what_redis_calls_dangerous_nobody_has_more_than_info_and_role(cluster: Cluster) -> None:
+    """Only `operator`, and `default`, which can't log in, have more commands of @dangerous and @admin."""
     dangerous = {
         command.decode() if isinstance(command, bytes) else command
         for category in ("dangerous", "admin")
@@ -441,4 +441,7 @@ def test_of_what_redis_calls_dangerous_nobody_has_more_than_info(cluster: Cluste
     assert "flushall" in dangerous
     granted = {user: set(re.findall(r"\+([\w|@]+)", cluster.rules[user])) for user in RESTRICTED}
     assert {user for user in RESTRICTED if "@all" in granted[user]} == set()
-    assert {user: found & dangerous for user, found in granted.items() if found & dangerous} == {"worker": {"info"}}
+    assert {user: found & dangerous for user, found in granted.items() if found & dangerous} == {
+        "worker": {"info"},
+        "gateway": {"role"},
+    }

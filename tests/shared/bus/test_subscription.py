@@ -7,7 +7,7 @@ import asyncio
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from shared.bus import Bus
+from shared.bus import Bus, Gap
 from shared.channels import Channels
 from shared.envelope import Envelope
 from tests.shared.listening import SERVICE, Listener
@@ -174,6 +174,99 @@ async def test_a_gap_longer_than_the_stream_is_counted(redis: Redis, channels: C
         listener.start()
         await listener.hears(1, *range(401 - kept, 401))
     assert listener.count("gap_unfilled") == 399 - kept
+    assert [gap for gap in listener.gaps if gap is not None] == [Gap(2, 400 - kept)]
+    assert listener.gaps[1] is not None
+
+
+async def test_a_new_epoch_that_is_not_heard_from_its_start_has_a_gap(redis: Redis, channels: Channels) -> None:
+    """The first updates of an epoch count as lost where the stream has dropped them."""
+    bus = Bus(redis, channels, 10)
+    async with Listener(redis, channels) as listener:
+        await listener.proven()
+        await publish(bus, 1)
+        await listener.hears(1)
+        await listener.stop()
+        await redis.delete(channels.meta(SERVICE))
+        await publish(bus, *range(2, 402))
+        first = 401 - await redis.xlen(channels.stream(SERVICE))
+        listener.start()
+        await until(lambda: listener.seqs[-1] == 400)
+    assert listener.gaps[1] == Gap(1, first - 1)
+
+
+async def test_what_the_channel_did_not_deliver_is_found_by_an_audit(
+    redis: Redis, bus: Bus, channels: Channels
+) -> None:
+    """An update in the stream whose message reached nobody is delivered, though no other follows."""
+    async with Listener(redis, channels, audit=0.3) as listener:
+        await listener.proven()
+        await publish(bus, 1)
+        await listener.hears(1)
+        await publish_unheard(redis, channels, 2)
+        await listener.hears(1, 2)
+    assert listener.count("reconnects", None) == 0
+
+
+async def publish_unheard(redis: Redis, channels: Channels, n: int) -> None:
+    """Publish an update whose message is lost on its way to the subscribers."""
+    elsewhere = Channels(channels.prefix + "x")  # its channel is one that nobody reads
+    for key in ("meta", "stream"):
+        await redis.rename(getattr(channels, key)(SERVICE), getattr(elsewhere, key)(SERVICE))
+    await publish(Bus(redis, elsewhere, 100), n)
+    for key in ("meta", "stream"):
+        await redis.rename(getattr(elsewhere, key)(SERVICE), getattr(channels, key)(SERVICE))
+
+
+async def test_a_proof_brings_what_was_published_before_it(redis: Redis, bus: Bus, channels: Channels) -> None:
+    """`prove` returns once every update that Redis had has been delivered, whatever the channel did."""
+    async with Listener(redis, channels, audit=60.0) as listener:
+        await listener.proven()
+        await publish(bus, 1)
+        await listener.hears(1)
+        await publish_unheard(redis, channels, 2)
+        async with asyncio.timeout(5):
+            await listener.subscription.prove()
+        assert listener.numbers == [1, 2]
+
+
+async def test_a_service_that_is_audited_while_updates_come_is_not_read_again(
+    redis: Redis, bus: Bus, channels: Channels
+) -> None:
+    """What an audit finds is on its way, as a rule: it is given time to arrive."""
+    async with Listener(redis, channels, audit=0.02) as listener:
+        await listener.proven()
+        await publish(bus, 0)
+        await listener.hears(0)
+        filled, duplicates = listener.count("gap_filled"), listener.count("duplicates")
+        for n in range(1, 300):
+            await publish(bus, n)
+        await listener.hears(*range(300))
+        assert (listener.count("gap_filled"), listener.count("duplicates")) == (filled, duplicates)
+
+
+async def test_an_old_answer_of_redis_brings_nothing_twice(redis: Redis, bus: Bus, channels: Channels) -> None:
+    """A server that still tells of an epoch that has ended is not believed: its updates were delivered."""
+    async with Listener(redis, channels) as listener:
+        await listener.proven()
+        await publish(bus, 1, 2)
+        await listener.hears(1, 2)
+        old = Channels(channels.prefix + "x")
+        for key in ("meta", "stream"):
+            await redis.copy(getattr(channels, key)(SERVICE), getattr(old, key)(SERVICE))
+        await redis.delete(channels.meta(SERVICE))
+        await publish(bus, 3)
+        await listener.hears(1, 2, 3)
+        for key in ("meta", "stream"):
+            await redis.copy(getattr(channels, key)(SERVICE), getattr(old, key)(SERVICE) + "y")
+            await redis.copy(getattr(old, key)(SERVICE), getattr(channels, key)(SERVICE), replace=True)
+        async with asyncio.timeout(5):
+            await listener.subscription.prove()
+        for key in ("meta", "stream"):
+            await redis.copy(getattr(old, key)(SERVICE) + "y", getattr(channels, key)(SERVICE), replace=True)
+        await publish(bus, 4)
+        await listener.hears(1, 2, 3, 4)
+    assert listener.seqs == [1, 2, 1, 2]
+    assert all(gap is None for gap in listener.gaps)
 
 
 async def test_a_new_epoch_is_delivered_from_its_first_entry(redis: Redis, bus: Bus, channels: Channels) -> None:
