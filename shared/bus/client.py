@@ -33,12 +33,13 @@ def fault_name(error: BaseException) -> str:
     """The kind of a fault, in a word or two: `ConnectionError`, `ResponseError MISCONF`.
 
     A refusal of Redis begins with a word in capitals. The text behind it is left out: it may quote arguments.
-    Before Redis 7, the refusal of a script's command comes after the line number of the script.
+    Before Redis 7, the refusal of a script's command comes after the line number of the script; in a pipeline,
+    redis-py has the command before it.
     What is wrong with the server itself (WrongServerError) is given in full.
     """
     if isinstance(error, WrongServerError):
         return str(error)
-    code = re.search(r"(?:^|: -)([A-Z]{3,}) ", str(error)) if isinstance(error, ResponseError) else None
+    code = re.search(r"(?:^|: -|caused error: )([A-Z]{3,}) ", str(error)) if isinstance(error, ResponseError) else None
     return f"{type(error).__name__} {code[1]}" if code else type(error).__name__
 
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -158,18 +158,12 @@ class Presence:
         """
         self._stir.clear()
         self._refused = False
-        refusal: BusError | None = None
         try:
-            for step in (self._numbers.refill, self._write, self._read_counts):
-                try:
-                    await step()
-                except BusError as error:
-                    if not refused(error):
-                        raise
-                    refusal = refusal or error
+            found = [await _refusal_of(step) for step in (self._numbers.refill, self._write, self._read_counts)]
+            refusal = next(filter(None, found), None)
             if refusal is not None:
                 self._refused = True
-                await self._keep()
+                await _refusal_of(self._keep)
                 raise refusal
         except BusError:
             self._whole = True
@@ -240,6 +234,17 @@ class Presence:
         """The keys of this gateway: clients, their order, counts."""
         names = self._channels
         return names.presence(self.node), names.presence_order(self.node), names.presence_counts(self.node)
+
+
+async def _refusal_of(step: Callable[[], Awaitable[None]]) -> BusError | None:
+    """Do something, and return what Redis refused of it. Raises BusError for every other fault."""
+    try:
+        await step()
+    except BusError as error:
+        if not refused(error):
+            raise
+        return error
+    return None
 
 
 async def nodes_of(redis: Redis, channels: Channels) -> list[str]:

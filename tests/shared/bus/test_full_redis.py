@@ -162,3 +162,24 @@ async def test_numbers_are_drawn_while_redis_is_away_if_it_was_there_before(
     for numbers in (before, never):
         await numbers.refill()
     assert [before.next(), never.next()] == [BLOCK + 1, 2 * BLOCK + 1]
+
+
+async def test_a_redis_that_lets_nothing_be_written_is_read_for_ten_seconds(
+    own_redis: Redis, channels: Channels
+) -> None:
+    """As where its disk is full, or a replica is missing: not even a heartbeat is taken, so all entries expire."""
+    clock = Clock()
+    a, b = Presence(own_redis, channels, "a", clock=clock), Presence(own_redis, channels, "b")
+    b.put(client(1, "news"))
+    await sync(a, b)
+    await own_redis.config_set("min-replicas-to-write", 1)
+    clock.now += 5
+    with pytest.raises(BusError, match="NOREPLICAS"):
+        await a.sync()
+    assert (a.total_clients, await listed(a)) == (1, [1])
+    clock.now += 5
+    with pytest.raises(BusError, match="expired"):
+        await stats_of(a)
+    await own_redis.config_set("min-replicas-to-write", 0)
+    await a.sync()
+    assert await listed(a) == [1]
