@@ -242,7 +242,7 @@ class Update:
     def after(self, skipped: int, form: Form, gap: Gap | None = None) -> Frame:
         """A frame of this form that counts the updates which were skipped before this one. It is not kept.
 
-        `gap` is what is lost before this update and before those that were skipped.
+        `gap` is what is lost before this update and before those that were skipped; `skipped` counts that, too.
         """
         return self._build(form, skipped, gap) if skipped and form.has_meta else self.frame(form)
 
@@ -252,7 +252,8 @@ class Update:
         self._frames.clear()
 
     def _build(self, form: Form, skipped: int = 0, gap: Gap | None = None) -> Frame:
-        gap = gap or self.gap
+        if self.gap and not gap:
+            gap, skipped = self.gap, self.gap.size
         envelope = self._envelope or Envelope.unpack(self._raw)
         binary, marks = form.value
         meta: UpdateMeta | msgspec.UnsetType = msgspec.UNSET
@@ -263,7 +264,7 @@ class Update:
                 published_at=envelope.timestamp,
                 snapshot=True if "snapshot" in marks else msgspec.UNSET,
                 recovered=True if "recovered" in marks else msgspec.UNSET,
-                skipped=skipped or msgspec.UNSET,
+                skipped=skipped if skipped and "snapshot" not in marks else msgspec.UNSET,
                 gap=LostUpdates(first=gap.first, last=gap.last) if gap and "snapshot" not in marks else msgspec.UNSET,
             )
         message = Message(

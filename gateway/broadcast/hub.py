@@ -129,7 +129,8 @@ class Hub:
         if updates == 0:
             return latest.frame(subscriber.form.as_snapshot())
         self._metrics.dropped.labels("replaced").inc(updates - 1)
-        return latest.after(updates - 1, subscriber.form, self.recent[service].lost_in_last(updates))
+        lost, gap = self.recent[service].lost_in_last(updates)
+        return latest.after(updates - 1 + lost, subscriber.form, gap)
 
     def broadcast(self, update: Update) -> None:
         """Keep `update`, and send it in this turn of the loop to everybody who wants it, encoded once per form."""

@@ -127,10 +127,10 @@ class Recent:
             self._spared.popleft()
             self._spare.used -= self.updates.popleft().size
 
-    def lost_in_last(self, count: int) -> Gap | None:
-        """What is lost right before the last `count` updates, and between them; None if nothing is."""
+    def lost_in_last(self, count: int) -> tuple[int, Gap | None]:
+        """How many updates are lost right before the last `count` ones, and between them, and within which bounds."""
         gaps = [gap for index in range(1, min(count, len(self.updates)) + 1) if (gap := self.updates[-index].gap)]
-        return Gap(gaps[-1].first, gaps[0].last) if gaps else None
+        return sum(gap.size for gap in gaps), Gap(gaps[-1].first, gaps[0].last) if gaps else None
 
     def behind(self, position: Position) -> bool:
         """Whether the newest update is of the epoch of `position`, and not as far."""

@@ -60,8 +60,7 @@ class Relay:
 
 def _lost(service: str, gap: Gap) -> Message[SystemNotice]:
     """The notice about updates that clients of this gateway can't get any more."""
-    count = gap.last - gap.first + 1
-    text = f"{count} updates of {service} are lost: this gateway was cut off for longer than the history reaches"
+    text = f"{gap.size} updates of {service} are lost: this gateway was cut off for longer than the history reaches"
     now = now_iso()
     data = SystemNotice(event="updates_lost", message=text, about=service, timestamp=now)
     return Message(service=SYSTEM, type=UPDATE, data=data, timestamp=now)

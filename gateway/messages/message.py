@@ -32,7 +32,7 @@ class UpdateMeta(Closed, frozen=True, kw_only=True):
     recovered: Annotated[Literal[True] | UnsetType, Meta(description="this update was missed and is replayed")] = UNSET
     skipped: Annotated[
         Annotated[int, Meta(ge=1)] | UnsetType,
-        Meta(description="with `deliver: latest`: updates left out before this one, because the client was behind"),
+        Meta(description="updates left out before this one: the client was behind (`deliver: latest`), or see `gap`"),
     ] = UNSET
     gap: Annotated[
         LostUpdates | UnsetType,

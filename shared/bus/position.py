@@ -17,3 +17,8 @@ class Gap(NamedTuple):
 
     first: int
     last: int
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return self.last - self.first + 1

@@ -165,6 +165,7 @@ async def test_updates_that_are_lost_are_told_to_everybody(settings: Settings) -
             gap = update["meta"]["gap"]
             assert notice["data"]["about"] == "news"
             assert (gap["from"], gap["to"]) == (2, update["meta"]["seq"] - 1)
+            assert update["meta"]["skipped"] == gap["to"] - 1
             assert f"{gap['to'] - 1} updates of news are lost" in notice["data"]["message"]
             assert "gap" not in (await client.next())["meta"]
             async with connected(node) as other:

@@ -9,13 +9,16 @@ from typing import Any
 import msgpack
 import pytest
 
-from gateway.broadcast.recent import Recent
+from gateway.broadcast.hub import Hub
+from gateway.broadcast.recent import Recent, Spare
 from gateway.frames import Form, Update
 from gateway.session import Session
-from shared.bus import Bus, Position, open_redis
+from shared.bus import Bus, Gap, Position, open_redis
 from shared.channels import Channels
 from shared.envelope import Envelope, pack_draft
+from shared.metrics import GatewayMetrics, open_registry
 from tests.contract.conftest import Client, Cluster
+from tests.shared.outage import Clock
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("no_errors")
@@ -198,3 +201,48 @@ def test_a_history_is_bounded_and_without_holes() -> None:
     history.append(update(1, "f"))
     assert history.since(Position("e", 6)) is None
     assert [each.position.seq for each in history.since(Position("f", 0)) or ()] == [1]
+
+
+def test_what_comes_in_a_burst_is_kept_for_a_minute_while_memory_allows() -> None:
+    """Beyond its length a history keeps what came lately, as many bytes of all services as there are to spare."""
+    clock = Clock()
+    spare = Spare(20 * update(1).size)
+    news, system = Recent(10, spare, clock), Recent(10, spare, clock)
+
+    def oldest(recent: Recent) -> int:
+        return recent.updates[0].position.seq
+
+    for seq in range(1, 32):
+        news.append(update(seq))
+    assert oldest(news) == 1
+    assert news.since(Position("e", 1)) is not None
+    assert news.since(Position("e", 0)) is None  # the oldest tenth is for replays under way
+    for seq in range(1, 13):
+        system.append(update(seq))
+    assert oldest(system) == 2  # there is nothing left to spare
+    clock.now += 61
+    news.append(update(32))
+    assert oldest(news) == 21  # the last to go beyond the length has its own minute
+    system.append(update(13))
+    assert oldest(system) == 2
+    assert spare.used == 2 * update(1).size
+
+
+async def test_lost_updates_are_named_by_the_update_that_stands_for_others() -> None:
+    """A client that is behind gets one update instead of several: it tells of a gap before each of them."""
+    hub = Hub(["news"], 100, GatewayMetrics(open_registry()), kept=1 << 20)
+    envelopes = [Envelope("news", "update", {}, "t", "e", seq) for seq in (1, 5, 6, 10)]
+    for envelope, gap in zip(envelopes, (None, Gap(2, 4), None, Gap(7, 9)), strict=True):
+        hub.recent["news"].append(Update(envelope, b"", gap))
+    assert hub.recent["news"].lost_in_last(1) == (3, Gap(7, 9))
+    assert hub.recent["news"].lost_in_last(3) == (6, Gap(2, 9))
+    lost, gap = hub.recent["news"].lost_in_last(3)
+    latest = hub.recent["news"].latest
+    assert latest is not None
+    for form, read in ((Form.TEXT_META, json.loads), (Form.PACKED, msgpack.unpackb)):
+        meta = read(latest.after(2 + lost, form, gap).payload)["meta"]
+        assert (meta["skipped"], meta["gap"]) == (8, {"from": 2, "to": 9})
+        meta = read(latest.frame(form).payload)["meta"]
+        assert (meta["skipped"], meta["gap"]) == (3, {"from": 7, "to": 9})
+        meta = read(latest.frame(form.as_snapshot()).payload)["meta"]
+        assert not {"skipped", "gap"} & set(meta)
