@@ -7,6 +7,7 @@ by few at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
@@ -20,8 +21,8 @@ Made = TypeVar("Made")
 
 SHARED_SECONDS = 1.0
 """How old an answer may be."""
-MAKING = 2
-"""Answers made at once, each with one connection to Redis: it takes a millisecond or two."""
+MAKING = 3
+"""Answers made at once, each with one connection to Redis: it takes a millisecond or two. One is the favourite."""
 WANTED = 1000
 """Different answers wanted at once: the last is there after a second or two. Beyond it, BusyError."""
 
@@ -51,6 +52,7 @@ class Answers(Generic[Asked, Made]):
         make: Callable[[Asked], Awaitable[Made]],
         version: Callable[[], int],
         *,
+        favourite: Asked | None = None,
         patience: float = _PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,13 +60,16 @@ class Answers(Generic[Asked, Made]):
 
         `version` changes with what an answer says of this gateway: who connects and looks at once should be in it. So
         an answer is made anew before it is a second old if the version has changed, a few times per second.
+
+        `favourite` is what most want. It waits for no other: who asks for ever new answers delays only such.
         """
         self._make = make
         self._version = version
         self._patience = patience
         self._clock = clock
         self._early = Bucket(_EARLY, _EARLY, clock())
-        self._turns = asyncio.Semaphore(MAKING)
+        self._favourite = favourite
+        self._turns = asyncio.Semaphore(MAKING - 1)
         self._wanted: dict[Asked, _Answer[Made]] = {}
         self._kept: dict[Asked, _Answer[Made]] = {}  # in the order in which they were last wanted
 
@@ -72,7 +77,7 @@ class Answers(Generic[Asked, Made]):
         """An answer that is at most a second old, and whether it was made for this call. Raises BusyError."""
         answer = self._wanted.get(asked)
         if answer is None:
-            if len(self._wanted) >= WANTED:
+            if len(self._wanted) >= WANTED and asked != self._favourite:
                 raise BusyError
             answer = self._wanted[asked] = self._kept.pop(asked) if asked in self._kept else _Answer()
         answer.waiting += 1
@@ -80,7 +85,7 @@ class Answers(Generic[Asked, Made]):
             async with asyncio.timeout(self._patience), answer.making:
                 if answer.made is not None and self._fresh(answer):
                     return answer.made, False
-                async with self._turns:
+                async with contextlib.nullcontext() if asked == self._favourite else self._turns:
                     version = self._version()
                     answer.made = await self._make(asked)
                     answer.made_at, answer.version = self._clock(), version

@@ -102,7 +102,7 @@ def stats_answers(reader: StatsReader) -> StatsAnswers:
             answer = success(_stats_of(found, page.limit))
         return answer.status_code, bytes(answer.body)
 
-    return Answers(make, lambda: reader.presence.changes)
+    return Answers(make, lambda: reader.presence.changes, favourite=StatsPage(0, DEFAULT_PAGE))
 
 
 def _stats_of(found: ClusterStats, limit: int) -> Stats:

@@ -65,7 +65,7 @@ class Presence:
         self._stir = asyncio.Event()
         self._whole = True  # the next write sends every client: at the start, and after an outage of Redis
         self._refused = False
-        self._kept_at = float("-inf")
+        self._kept_at = clock()  # at the start, others have what they wrote
         self._numbers = ClientNumbers(redis, channels)
 
     # Called by sessions. None of these waits.
@@ -121,7 +121,7 @@ class Presence:
 
     @property
     def kept(self) -> bool:
-        """Whether Redis still has what this gateway wrote, and so those that run beside it: it expires unless kept."""
+        """Whether Redis still has what the gateways wrote, as far as this one can tell: it expires unless kept."""
         return self._clock() - self._kept_at < _EXPIRES
 
     def page(self, after: int, limit: int) -> list[ClientRecord]:

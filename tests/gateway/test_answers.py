@@ -12,6 +12,8 @@ from gateway.http.answers import MAKING, SHARED_SECONDS, Answers, BusyError
 from tests.shared.outage import Clock
 from tests.waiting import until
 
+FAVOURITE = 0
+
 
 class Source:
     """Makes answers, each when it is let; counts how often, and how many at once."""
@@ -50,7 +52,7 @@ def clock() -> Clock:
 @pytest.fixture
 def shared(source: Source, clock: Clock) -> Answers[int, str]:
     """The answers of `source`."""
-    return Answers(source.make, lambda: source.version, clock=clock)
+    return Answers(source.make, lambda: source.version, favourite=FAVOURITE, clock=clock)
 
 
 async def test_who_asks_at_once_shares_an_answer(shared: Answers[int, str], source: Source) -> None:
@@ -81,7 +83,7 @@ async def test_who_connects_and_looks_at_once_is_there(shared: Answers[int, str]
 
 
 async def test_few_answers_are_made_at_once(shared: Answers[int, str], source: Source) -> None:
-    """Who asks for something else waits for a turn, and gets it."""
+    """Who asks for something else waits for a turn, and gets it. The favourite has one of its own."""
     source.lets.clear()
     asking = [asyncio.create_task(shared.get(n % 100)) for n in range(300)]
     await until(lambda: source.making == MAKING)
@@ -91,19 +93,36 @@ async def test_few_answers_are_made_at_once(shared: Answers[int, str], source: S
     assert source.most == MAKING
 
 
+async def test_what_most_want_waits_for_nobody(
+    shared: Answers[int, str], source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others who ask for ever new answers delay and refuse only each other."""
+    monkeypatch.setattr(answers, "WANTED", 10)
+    source.lets.clear()
+    asking = [asyncio.create_task(shared.get(n)) for n in range(1, 11)]
+    await until(lambda: source.making == MAKING - 1)
+    with pytest.raises(BusyError):
+        await shared.get(11)
+    favourite = [asyncio.create_task(shared.get(FAVOURITE)) for _ in range(2)]
+    await until(lambda: source.making == MAKING)
+    source.lets.set()
+    assert (await asyncio.gather(*favourite))[0] == ("0: 1", True)
+    await asyncio.gather(*asking)
+
+
 async def test_beyond_the_limit_of_different_answers_who_asks_is_told(
     shared: Answers[int, str], source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """BusyError at once for one more; who asks for one of those under way is not refused."""
     monkeypatch.setattr(answers, "WANTED", 5)
     source.lets.clear()
-    asking = [asyncio.create_task(shared.get(n)) for n in (*range(5), 0)]
-    await until(lambda: source.making == MAKING)
+    asking = [asyncio.create_task(shared.get(n)) for n in (*range(1, 6), 1)]
+    await until(lambda: source.making == MAKING - 1)
     with pytest.raises(BusyError):
-        await shared.get(5)
+        await shared.get(6)
     source.lets.set()
     assert len(await asyncio.gather(*asking)) == 6
-    assert await shared.get(5) == ("5: 1", True)
+    assert await shared.get(6) == ("6: 1", True)
 
 
 async def test_nobody_waits_for_ever(source: Source) -> None:

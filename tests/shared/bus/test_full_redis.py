@@ -104,8 +104,8 @@ async def test_statistics_are_an_error_once_the_others_have_expired(own_redis: R
     """Ten seconds after Redis last took a heartbeat: the counts would not be the cluster's."""
     clock = Clock()
     node = Presence(own_redis, channels, "a", clock=clock)
-    with pytest.raises(BusError, match="expired"):
-        await stats_of(node)
+    assert (await stats_of(node)).total == 0  # it has just started, and will write in a moment
+    clock.now += 5
     await node.sync()
     clock.now += 9.9
     assert (await stats_of(node)).total == 0
