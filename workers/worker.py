@@ -34,6 +34,7 @@ from workers.residents import Residents
 from workers.services import load_service
 from workers.services.service import Resident, Service, ServiceContext
 from workers.status import Status
+from workers.steady_clock import SteadyClock
 
 log = structlog.get_logger()
 
@@ -66,7 +67,8 @@ class Worker:
         self.jobs = Jobs(lambda: self.lease.fence == self._led != 0)
         self._collectors: dict[str, Collector] = {}
         self._reports = Reports(self._redis, channels)
-        self._reporter = Reporter(self._reports, name, self.lease.owner, self.jobs)
+        self._clock = SteadyClock()
+        self._reporter = Reporter(self._reports, name, self.lease.owner, self.jobs, self._clock)
         self._outages = Outages()
         self._residents = Residents(lambda: bool(self.lease.fence))
         self._status = Status(self._registry, self._unready)
@@ -90,6 +92,7 @@ class Worker:
             reports=self._reports,
             outages=self._outages,
             metrics=self._metrics,
+            wall_clock=self._clock,
         )
 
     def _called(self, provider: str, seconds: float | None, error: ProviderError | None) -> None:
@@ -105,7 +108,7 @@ class Worker:
     def add(self, name: str, service: Service) -> None:
         """Run `service`, once started, as the one that the catalogue calls `name`."""
         self._metrics.expect(name)
-        collector = self._collectors[name] = Collector(name, service, self)
+        collector = self._collectors[name] = Collector(name, service, self, wall_clock=self._clock)
         self.jobs.add(name, SERVICES[name].interval, collector.cycle)
         self._reporter.add(name, service)
         if isinstance(service, Resident):

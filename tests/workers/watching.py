@@ -49,7 +49,8 @@ class Worker:
     def probes(self, *names: str) -> Prober:
         """Have a prober of these providers in this process."""
         reports = self.stage.context().reports
-        self.prober = Prober(map(load_provider, names), self, reports, lambda: self.stage.now)
+        now = lambda: self.stage.now  # noqa: E731
+        self.prober = Prober(map(load_provider, names), self, reports, now, now)
         return self.prober
 
     async def look(self, later: float = 0.0) -> None:

@@ -25,7 +25,9 @@ class PartAnswer(Generic[T]):
     """Name of the provider."""
     value: T
     received: float
-    """Unix seconds."""
+    """Unix seconds, to report."""
+    received_at: float
+    """By the pool's clock, to measure the age."""
 
 
 class Part(Generic[P, T]):
@@ -49,14 +51,20 @@ class Part(Generic[P, T]):
         self._keep = keep
         self._answer: PartAnswer[T] | None = None
 
-    def answer(self, now: float) -> PartAnswer[T] | None:
-        """The latest answer at `now` (unix seconds), or None if it is too old to count."""
-        answer = self._answer
-        return answer if answer is not None and now - answer.received <= self._keep else None
+    @property
+    def answer(self) -> PartAnswer[T] | None:
+        """The latest answer, or None if it is too old to count."""
+        return self._answer if self.age <= self._keep else None
 
-    def is_due(self, now: float) -> bool:
-        """Whether to ask at `now`: the answer is old, or a better source than its own is available again."""
-        return self._answer is None or self._is_old(now) or bool(self._better())
+    @property
+    def age(self) -> float:
+        """Seconds since the latest answer; infinite before the first."""
+        return float("inf") if self._answer is None else self.pool.clock() - self._answer.received_at
+
+    @property
+    def is_due(self) -> bool:
+        """Whether to ask now: the answer is old, or a better source than its own is available again."""
+        return self.age >= self._refresh or bool(self._better())
 
     async def ask(self, now: float, deadline: float, *, early: bool = False) -> bool:
         """Ask the pool. Returns whether an answer came. Raises NoSourceError.
@@ -68,18 +76,16 @@ class Part(Generic[P, T]):
         async def question(provider: P, ask: Ask) -> T:
             return await self._question(provider, ask, now)
 
-        if early or self._is_old(now):
+        began = self.pool.clock()
+        if early or self.age >= self._refresh:
             source, value = await self.pool.ask(question, deadline)
         else:
             try:
                 source, value = await self.pool.ask(question, deadline, skip=self._others())
             except NoSourceError:
                 return False
-        self._answer = PartAnswer(source, value, now)
+        self._answer = PartAnswer(source, value, now, began)
         return True
-
-    def _is_old(self, now: float) -> bool:
-        return self._answer is None or not 0 <= now - self._answer.received < self._refresh
 
     def _better(self) -> set[str]:
         """Sources ranked above the one that answered last, without those that are cooling down."""
@@ -94,7 +100,7 @@ class Part(Generic[P, T]):
 async def refresh_parts(
     service: str, parts: Sequence[Part[Any, Any]], now: float, deadline: float, *, stands: bool = False
 ) -> None:
-    """Ask every part that is due. Afterwards the parts' answers may be published at `now` (unix seconds).
+    """Ask every part that is due at `now` (unix seconds). Afterwards the parts' answers may be published.
 
     If all due parts failed, the others are asked early, so that old answers are not published again while no source
     answers. `stands`: the service has other data to publish, even if no source answers. Raises NoSourceError with each
@@ -102,7 +108,7 @@ async def refresh_parts(
     """
     clock = asyncio.get_running_loop().time
     end = clock() + deadline
-    due = [part for part in parts if part.is_due(now)]
+    due = [part for part in parts if part.is_due]
     answered, errors = await _ask(due, now, deadline)
     if stands or answered or (errors is None and len(due) < len(parts)):
         return
@@ -126,7 +132,7 @@ async def _ask(
     for part, result in zip(parts, results, strict=True):
         if isinstance(result, NoSourceError):
             errors = (errors or []) + result.errors
-            stands = stands or _is_spared(part, result.errors, now)
+            stands = stands or _is_spared(part, result.errors)
         elif isinstance(result, BaseException):
             raise result
         else:
@@ -134,13 +140,13 @@ async def _ask(
     return stands, errors
 
 
-def _is_spared(part: Part[Any, Any], errors: Sequence[ProviderError], now: float) -> bool:
+def _is_spared(part: Part[Any, Any], errors: Sequence[ProviderError]) -> bool:
     """Whether the part's answer still counts because our own budget forbids asking again yet.
 
     True only if the budget is that of the answer's own source, and that source has not failed since: in an outage,
     retries spend budgets too.
     """
-    answer = part.answer(now)
+    answer = part.answer
     if answer is None or not all(isinstance(error, RateBudgetError) for error in errors):
         return False
     failed = {source.provider.name for source in part.pool.sources if source.error is not None}

@@ -92,7 +92,8 @@ class SourcePool(Generic[P]):
         """The source that answered last, at first the first; None if none did. After `ask_all`, the first that did."""
         self._fetcher = fetcher
         self._on_failover = on_failover
-        self._clock = clock
+        self.clock = self._clock = clock
+        """Seconds that only grow, to measure ages of answers with."""
         self._chance = chance
         self._outages = outages or Outages()
 

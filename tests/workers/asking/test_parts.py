@@ -33,7 +33,7 @@ class Stage:
         self.clock.now += later
         parts = (self.quick_part, self.slow_part)
         await refresh_parts("service", parts, self.clock.now, 4.0, stands=stands)
-        answers = [part.answer(self.clock.now) for part in parts]
+        answers = [part.answer for part in parts]
         return [answer.source if answer else None for answer in answers]
 
 
@@ -49,6 +49,22 @@ async def test_each_part_is_asked_when_its_answer_is_old(stage: Stage) -> None:
         assert await stage.refresh(later) == ["a", "slow"]
     assert (stage.a.asked, stage.slow.asked) == (3, 1)
     assert stage.b.asked == 0
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+async def test_a_clock_that_is_set_makes_no_answer_older_or_younger(stage: Stage, jump: float) -> None:
+    """Ages are measured by a clock that nobody sets: nothing is asked early, and nothing counts for longer."""
+    parts = (stage.quick_part, stage.slow_part)
+    await refresh_parts("service", parts, 1_800_000_000.0, 4.0)
+    stage.clock.now += 5
+    await refresh_parts("service", parts, 1_800_000_005.0 + jump, 4.0)
+    assert (stage.a.asked, stage.slow.asked) == (1, 1)
+    assert [part.age for part in parts] == [5.0, 5.0]
+    stage.a.fail()
+    stage.b.fail()
+    stage.clock.now += 26
+    await refresh_parts("service", parts, 1_800_000_000.0, 4.0)
+    assert stage.quick_part.answer is None
 
 
 async def test_an_answer_counts_until_it_is_too_old(stage: Stage) -> None:

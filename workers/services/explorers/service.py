@@ -15,7 +15,7 @@ and blockchain.com is for whale_tracking.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from shared.errors import ProviderError
@@ -49,13 +49,15 @@ _HEIGHT_MEMORY = (
 class _Tip:
     """The highest block of a chain seen so far, to reject sources that are far behind it."""
 
-    def __init__(self, lag: int) -> None:
+    def __init__(self, lag: int, clock: Callable[[], float]) -> None:
         self._lag = lag
+        self._clock = clock
         self._height = 0
         self._seen = 0.0
 
-    def check(self, provider: str, height: int, now: float) -> None:
+    def check(self, provider: str, height: int) -> None:
         """Raises ProviderError if `height` is too far behind."""
+        now = self._clock()
         if now - self._seen > _HEIGHT_MEMORY or height >= self._height:
             self._height, self._seen = height, now
         elif height < self._height - self._lag:
@@ -96,7 +98,7 @@ class ExplorersService(Service):
         self._ethereum_day = Part(
             pool("explorers ethereum day", "blockscout"), _ask_ethereum_day, refresh=_DAY_REFRESH, keep=_DAY_KEEP
         )
-        self._bitcoin_tip, self._ethereum_tip = _Tip(_BITCOIN_LAG), _Tip(_ETHEREUM_LAG)
+        self._bitcoin_tip, self._ethereum_tip = _Tip(_BITCOIN_LAG, context.clock), _Tip(_ETHEREUM_LAG, context.clock)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
@@ -109,10 +111,9 @@ class ExplorersService(Service):
 
     async def collect(self, now: float, deadline: float) -> Explorers:
         """See Service. Raises NoSourceError if no source of either chain answers."""
-        last = self._bitcoin.answer(now)
         # Bitcoin is not asked in every cycle: between two of its answers the last one counts, even if Ethereum's nodes
         # fail.
-        stands = last is not None and 0 <= now - last.received < _BITCOIN_REFRESH
+        stands = self._bitcoin.age < _BITCOIN_REFRESH
         await refresh_parts("explorers", self._parts, now, deadline, stands=stands)
         return self._payload(now)
 
@@ -121,7 +122,7 @@ class ExplorersService(Service):
 
         def said(part: Part[Any, Any], names: Iterable[str]) -> dict[str, Any]:
             """Those of these figures that a part's answer has; every answer has at least one."""
-            answer = part.answer(now)
+            answer = part.answer
             if answer is None:
                 return {}
             sources[self._context.label(answer.source)] = None
@@ -149,12 +150,12 @@ class ExplorersService(Service):
     async def _ask_bitcoin(self, provider: BitcoinTip, ask: Ask, now: float) -> BitcoinStats:
         stats = await provider.tip(ask)
         if stats.latest_block is not None:
-            self._bitcoin_tip.check(provider.name, stats.latest_block, now)
+            self._bitcoin_tip.check(provider.name, stats.latest_block)
         return stats
 
     async def _ask_ethereum(self, provider: EthereumHead, ask: Ask, now: float) -> EthereumStats:
         height, price = await gather_all(provider.height(ask), provider.gas_price(ask))
-        self._ethereum_tip.check(provider.name, height, now)
+        self._ethereum_tip.check(provider.name, height)
         return EthereumStats(latest_block=height, gas_price_gwei=price / _GWEI)
 
 

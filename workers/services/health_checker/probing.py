@@ -48,24 +48,23 @@ class Plan:
         """Units that a probe must leave after `silence` seconds without a call."""
         return self.reserve if silence < self.insists else 1
 
-    def believes(self, report: CallReport, now: float) -> bool:
-        """Whether a call still counts at `now` (unix seconds).
+    def believes(self, report: CallReport, silence: float) -> bool:
+        """Whether a call still counts `silence` seconds later.
 
         It does for three pauses; older ones are left over from before a stop of the cluster. A provider that asked us
         to wait must not be probed, so its last call counts until the wait ends.
         """
-        return report.limited or now - report.at <= 3 * self.after + 60.0
+        return report.limited or silence <= 3 * self.after + 60.0
 
-    def is_due(self, report: CallReport | None, last: float, now: float) -> bool:
-        """Whether to probe at `now`, given the last reported call and the time of the last call (unix seconds).
+    def is_due(self, report: CallReport | None, silence: float) -> bool:
+        """Whether to probe, given the last reported call and the seconds since the last call.
 
         Each further "too many requests" doubles the pause.
         """
         pause = self.after
         if report is not None and report.limited:
             pause = max(pause, min(pause * 2 ** min(report.failures, _MOST_DOUBLINGS), _LONGEST_PAUSE))
-        # The absolute value: the caller's clock may be slightly ahead of ours; if far ahead, a clock was set back.
-        return abs(now - last) >= pause
+        return silence >= pause
 
 
 def plan_of(provider: Provider) -> Plan:
@@ -86,17 +85,21 @@ class Prober:
         providers: Iterable[Provider],
         fetcher: Asking,
         reports: Reports,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives unix seconds. `providers` excludes those that need a key and have none."""
+        """`clock` measures pauses; `wall_clock` gives unix seconds. `providers` excludes those that lack their key."""
         self._providers = {provider.name: (provider, plan_of(provider)) for provider in providers}
         self._fetcher = fetcher
         self._reports = reports
         self._clock = clock
+        self._wall_clock = wall_clock
+        self._seen: dict[str, tuple[float, float, float]] = {}
+        """By provider: the time that its last report names; when that call ended, and the last look, by our clock."""
         self.asking: set[str] = set()
         """Providers whose probe is under way."""
         self._asked: dict[str, float] = {}
-        """By provider: unix seconds of the last probe's end, until the call is reported."""
+        """By provider: the end of the last probe, until the call is reported; by our clock."""
         self._redis = Outage("providers are not probed", "providers are probed again")
 
     @property
@@ -123,10 +126,25 @@ class Prober:
         for name, (provider, plan) in self._providers.items():
             if name in self.asking:
                 continue
-            last = max(calls[name].at if name in calls else _NEVER, self._asked.get(name, _NEVER))
-            if plan.is_due(calls.get(name), last, now):
+            silence = now - self._asked.get(name, _NEVER)
+            if name in calls:
+                silence = min(silence, self.silence(name, calls[name]))
+            if plan.is_due(calls.get(name), silence):
                 self.asking.add(name)
-                probes.create_task(self._probe(provider, plan.left(now - last)), name=f"probe {name}")
+                probes.create_task(self._probe(provider, plan.left(silence)), name=f"probe {name}")
+
+    def silence(self, name: str, report: CallReport) -> float:
+        """Seconds since the call that provider `name`'s last report tells of.
+
+        The call was between the last two looks at the report. Only when in between is told by clocks that may be set,
+        the caller's and ours.
+        """
+        now = self._clock()
+        told, ended, looked = self._seen.get(name, (None, _NEVER, _NEVER))
+        if told != report.at:
+            ended = max(looked, now - max(0.0, self._wall_clock() - report.at))
+        self._seen[name] = report.at, ended, now
+        return now - ended
 
     async def _probe(self, provider: Provider, reserve: int) -> None:
         try:

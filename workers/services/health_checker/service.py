@@ -30,7 +30,7 @@ class HealthCheckerService(Service):
         sources = sources_of(context)
         providers = {provider.name: provider for members in sources.values() for provider in members}
         self._services = {name: [provider.name for provider in members] for name, members in sources.items()}
-        self.prober = Prober(providers.values(), context.fetcher, context.reports, context.wall_clock)
+        self.prober = Prober(providers.values(), context.fetcher, context.reports, context.clock, context.wall_clock)
 
     async def run(self) -> None:
         """See Resident."""
@@ -45,7 +45,7 @@ class HealthCheckerService(Service):
         providers = {
             name: provider_health(calls[name])
             for name, plan in self.prober.plans.items()
-            if name in calls and plan.believes(calls[name], now)
+            if name in calls and plan.believes(calls[name], self.prober.silence(name, calls[name]))
         }
         if not providers:
             raise NoSourceError("health_checker", [])

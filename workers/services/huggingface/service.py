@@ -78,7 +78,7 @@ class HuggingfaceService(Service):
         end = self._context.clock() + deadline
         titles = await self._titles(now)
         await refresh_parts("huggingface", (self._registry,), now, deadline, stands=bool(titles))
-        registry = self._registry.answer(now)
+        registry = self._registry.answer
         if registry is None:
             raise NoSourceError("huggingface", self._errors())
         sentiment = await self._sentiment(titles, end - self._context.clock()) if titles else None

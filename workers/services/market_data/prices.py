@@ -27,25 +27,26 @@ class PriceBook:
         self._latest = context.latest
         self.pool: SourcePool[PriceList] = context.pool(f"{service} prices", SOURCES)
         self._prices: dict[str, tuple[float, float]] = {}
-        """By CoinGecko id: USD, and the unix seconds when that was read."""
+        """By CoinGecko id: USD, and when that was read, by the pool's clock."""
         self._asked: dict[str, float] = {}
-        """By CoinGecko id: the unix seconds when it was asked for last, known or not."""
+        """By CoinGecko id: when it was asked for last, known or not, by the pool's clock."""
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
         """Its pool, for reports on it."""
         return (self.pool,)
 
-    async def usd(self, ids: tuple[str, ...], now: float, deadline: float) -> dict[str, float]:
-        """USD for one of each of `ids` (CoinGecko's) at `now` (unix seconds); unknown ones are left out.
+    async def usd(self, ids: tuple[str, ...], deadline: float) -> dict[str, float]:
+        """USD for one of each of `ids` (CoinGecko's); unknown ones are left out.
 
         They were read at most 15 minutes ago. A listed price may have been 15 minutes old when it was read. Raises
         BusError if Redis can't count calls.
         """
+        now = self.pool.clock()
         market = self._latest("market_data", _KEEP)
         known = market.prices if isinstance(market, MarketData) else {}
         missing = tuple(coin_id for coin_id in ids if known.get(coin_id) is None)
-        if any(not 0 <= now - self._asked.get(coin_id, float("-inf")) < _REFRESH for coin_id in missing):
+        if any(now - self._asked.get(coin_id, float("-inf")) >= _REFRESH for coin_id in missing):
             try:
                 # Ask for all at once: an answer without any price would count as a failed source.
                 _, prices = await self.pool.ask(_question(missing), deadline)

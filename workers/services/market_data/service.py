@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from shared.errors import NoSourceError, ProviderError
 from shared.payloads import MarketData
@@ -16,6 +18,8 @@ from workers.providers import provider_class
 from workers.services.market_data.coins import Coin, identify, learn, seed
 from workers.services.market_data.combine import RECENT, TETHER, Listing, Quotes, combine
 from workers.services.service import Service, ServiceContext
+
+A = TypeVar("A", Listing, Quotes)
 
 LISTS = ("coingecko", "coinmarketcap", "coinpaprika", "coinlore")
 """Aggregators in the order they are tried."""
@@ -37,6 +41,7 @@ class MarketDataService(Service):
         self.exchanges: SourcePool[Exchange] = context.pool("market_data prices", EXCHANGES)
         self._listings: dict[str, Listing] = {}
         self._quotes: dict[str, Quotes] = {}
+        """Both with the time of their receipt by `clock`, which nobody sets; see `_dated`."""
         self._known: tuple[Coin, ...] = seed()
         self._ranked: tuple[str, ...] = ()
         """Ids by market value, from the best list so far; empty before the first list."""
@@ -56,7 +61,7 @@ class MarketDataService(Service):
         """
         end = self._clock() + deadline
         results = await asyncio.gather(
-            self._refresh_listing(now, deadline), self._refresh_quotes(now, deadline), return_exceptions=True
+            self._refresh_listing(deadline), self._refresh_quotes(deadline), return_exceptions=True
         )
         errors: list[ProviderError] = []
         for result in results:
@@ -72,7 +77,7 @@ class MarketDataService(Service):
         if answered is not None and not self._used(data, answered) and left >= _LAST_CALL:
             # It answered, but its prices can't be converted (no USDT rate yet): another exchange may quote in dollars.
             try:
-                await self._refresh_quotes(now, left, skip=(answered,))
+                await self._refresh_quotes(left, skip=(answered,))
             except NoSourceError as error:
                 errors += error.errors
             data = self._combined(now)
@@ -81,9 +86,13 @@ class MarketDataService(Service):
         return data
 
     def _combined(self, now: float) -> MarketData | None:
-        listings = [self._listings[name] for name in LISTS if name in self._listings]
-        quotes = [self._quotes[name] for name in EXCHANGES if name in self._quotes]
+        listings = [self._dated(self._listings[name], now) for name in LISTS if name in self._listings]
+        quotes = [self._dated(self._quotes[name], now) for name in EXCHANGES if name in self._quotes]
         return combine(now, self._coins(), listings, quotes)
+
+    def _dated(self, answer: A, now: float) -> A:
+        """An answer with the time of its receipt in unix seconds, as measured back from `now`."""
+        return msgspec.structs.replace(answer, received=now - (self._clock() - answer.received))
 
     def _used(self, data: MarketData | None, name: str) -> bool:
         return data is not None and self._label(name) in data.source.split(", ")
@@ -99,28 +108,29 @@ class MarketDataService(Service):
         # An unknown coin is published with nulls, so that clients see that it is configured.
         return tuple(by_id.get(coin_id) or Coin(id=coin_id, symbol="", name="") for coin_id in ids)
 
-    async def _refresh_listing(self, now: float, deadline: float) -> None:
+    async def _refresh_listing(self, deadline: float) -> None:
         """Ask for a list if one is due. Raises NoSourceError if none answers then."""
         names = [source.provider.name for source in self.lists.sources]
-        young = [source.provider.name for source in self.lists.sources if self._is_young(source.provider, now)]
+        young = [source.provider.name for source in self.lists.sources if self._is_young(source.provider)]
         # Keep the best fresh list; ask only higher-ranked sources.
         spare = names[names.index(young[0]) :] if young else []
         if young and not set(self.lists.available) - set(spare):
             return
+        began = self._clock()
         try:
-            name, rows = await self.lists.ask(self._ask_listing(now), deadline, skip=spare)
+            name, rows = await self.lists.ask(self._ask_listing(), deadline, skip=spare)
         except NoSourceError:
             if not young:
                 raise
             return
         coins = {row.coin_id: row for row in rows if row.coin_id is not None}
-        self._listings[name] = Listing(source=self._label(name), coins=coins, received=now)
+        self._listings[name] = Listing(source=self._label(name), coins=coins, received=began)
 
-    def _is_young(self, provider: Aggregator, now: float) -> bool:
+    def _is_young(self, provider: Aggregator) -> bool:
         listing = self._listings.get(provider.name)
-        return listing is not None and 0 <= now - listing.received < provider.refresh
+        return listing is not None and self._clock() - listing.received < provider.refresh
 
-    def _ask_listing(self, now: float) -> Callable[[Aggregator, Ask], Any]:
+    def _ask_listing(self) -> Callable[[Aggregator, Ask], Any]:
         wanted: int | tuple[str, ...]
         if isinstance(self._wanted, int):
             wanted = max(self._wanted, _FEWEST)
@@ -133,7 +143,7 @@ class MarketDataService(Service):
             if own_ids:
                 rows, self._known = own_ids, learn(own_ids)
             else:
-                rows = identify(rows, self._known, self._prices(now))
+                rows = identify(rows, self._known, self._prices())
             if not rows:
                 raise ProviderError(provider.name, "no coin that is known")
             if own_ids or not self._ranked_by_ids:
@@ -143,8 +153,9 @@ class MarketDataService(Service):
 
         return question
 
-    def _prices(self, now: float) -> dict[str, float]:
+    def _prices(self) -> dict[str, float]:
         """The latest listed price of each coin that is less than a day old."""
+        now = self._clock()
         listings = sorted(self._listings.values(), key=lambda listing: listing.received)
         return {
             coin_id: coin.price
@@ -154,15 +165,16 @@ class MarketDataService(Service):
             if coin.price is not None
         }
 
-    async def _refresh_quotes(self, now: float, deadline: float, *, skip: tuple[str, ...] = ()) -> str:
+    async def _refresh_quotes(self, deadline: float, *, skip: tuple[str, ...] = ()) -> str:
         """Ask an exchange. Returns the name of the one that answered. Raises NoSourceError."""
         symbols = tuple(dict.fromkeys(coin.symbol for coin in self._coins() if coin.symbol))
 
         async def question(provider: Exchange, ask: Ask) -> tuple[Ticker, ...]:
             return await provider.tickers(ask, symbols)
 
+        began = self._clock()
         name, tickers = await self.exchanges.ask(question, deadline, skip=skip)
-        self._quotes[name] = Quotes(source=self._label(name), tickers=tickers, received=now)
+        self._quotes[name] = Quotes(source=self._label(name), tickers=tickers, received=began)
         return name
 
 

@@ -27,7 +27,7 @@ _PATIENCE = 10.0  # s to wait for one feed, of the 48 s of a cycle
 class _FeedAnswer:
     headlines: tuple[Headline, ...]
     received: float
-    """Unix seconds."""
+    """By the pool's clock."""
 
 
 class NewsService(Service):
@@ -49,13 +49,13 @@ class NewsService(Service):
         A feed without changes counts as answered. A feed that failed is not in `sources`; its articles stay for KEEP
         seconds.
         """
-        answered = await self._ask(now, min(deadline, _PATIENCE))
+        answered = await self._ask(min(deadline, _PATIENCE))
         headlines = merge(
             (
                 headline
                 for source in self.feeds.sources
                 if (answer := self._answers.get(source.provider.name)) is not None
-                and 0 <= now - answer.received <= source.provider.refresh + KEEP
+                and self.feeds.clock() - answer.received <= source.provider.refresh + KEEP
                 for headline in answer.headlines
             ),
             now,
@@ -77,16 +77,17 @@ class NewsService(Service):
             timestamp=iso(now),
         )
 
-    async def _ask(self, now: float, deadline: float) -> set[str]:
+    async def _ask(self, deadline: float) -> set[str]:
         """Ask every due feed. Returns the names of those that answered now or are not due yet.
 
         Raises NoSourceError if none answered now: old headlines are not published again.
         """
         fresh: set[str] = set()
+        now = self.feeds.clock()
 
         async def question(provider: NewsSource, ask: Ask) -> _FeedAnswer:
             answer = self._answers.get(provider.name)
-            if answer is not None and 0 <= now - answer.received < provider.refresh:
+            if answer is not None and now - answer.received < provider.refresh:
                 return answer
             headlines = await provider.headlines(ask)
             fresh.add(provider.name)

@@ -131,7 +131,7 @@ class OnchainService(Service):
         _, found, prices = await gather_all(
             refresh_parts("onchain", self._parts, now, deadline),
             self._read_events(now, deadline),
-            self._book.usd((BITCOIN,), now, deadline),
+            self._book.usd((BITCOIN,), deadline),
         )
         if found is not None:
             self._events.accept(found[1])
@@ -149,7 +149,7 @@ class OnchainService(Service):
 
         def said(part: Part[Any, Any], used: bool = True) -> Any:
             """A part's value; notes its source."""
-            answer = part.answer(now) if used else None
+            answer = part.answer if used else None
             if answer is None:
                 return None
             sources[self._context.label(answer.source)] = None

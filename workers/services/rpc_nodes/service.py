@@ -56,7 +56,7 @@ class RpcNodesService(Service):
         self._providers: dict[str, ChainNode] = {node.label: open_node(node) for node in self._nodes}
         self.pool: SourcePool[ChainNode] = context.pool_of("rpc_nodes", list(self._providers.values()))
         self._verified: dict[str, float] = {}
-        """By node, the unix seconds of its last verified chain."""
+        """By node, when its chain was verified last, by the context's clock."""
         self._views: dict[str, View] = {}
 
     @property
@@ -83,7 +83,7 @@ class RpcNodesService(Service):
         """See Service. Raises NoSourceError if no node answers."""
         end = self._timer() + deadline
         errors: dict[str, ProviderError] = {}
-        question = partial(self._question, now, errors)
+        question = partial(self._question, errors)
         answers = dict(await self.pool.ask_all(question, deadline * _ROWS_SHARE, cooling=True))
         chains = dict.fromkeys(node.chain for node in self._nodes)
         heights = {chain: _heights(self._nodes, chain, answers) for chain in chains}
@@ -103,10 +103,10 @@ class RpcNodesService(Service):
             events=[event for _, _, events in news for event in events],
         )
 
-    async def _question(self, now: float, errors: dict[str, ProviderError], provider: ChainNode, ask: Ask) -> NodeState:
+    async def _question(self, errors: dict[str, ProviderError], provider: ChainNode, ask: Ask) -> NodeState:
         """One node's state. An error is also stored in `errors`."""
         try:
-            await self._verify(provider, ask, now)
+            await self._verify(provider, ask)
             began = self._timer()
             height = await provider.height(ask)
             milliseconds = (self._timer() - began) * 1000
@@ -115,10 +115,10 @@ class RpcNodesService(Service):
             errors[provider.name] = error
             raise
 
-    async def _verify(self, provider: ChainNode, ask: Ask, now: float) -> None:
+    async def _verify(self, provider: ChainNode, ask: Ask) -> None:
         """Raises ProviderError if a node is on another chain than configured."""
-        expected = chain_of(provider.chain).identity
-        if expected is None or 0 <= now - self._verified.get(provider.name, -_IDENTITY_EVERY) < _IDENTITY_EVERY:
+        expected, now = chain_of(provider.chain).identity, self._context.clock()
+        if expected is None or now - self._verified.get(provider.name, float("-inf")) < _IDENTITY_EVERY:
             return
         found = await provider.identity(ask)
         if found != expected:

@@ -86,8 +86,7 @@ class SentimentService(Service):
     async def collect(self, now: float, deadline: float) -> Sentiment:
         """See Service. Raises NoSourceError if neither a source nor headlines give a score."""
         headlines = self._headlines(now)
-        answers = [part.answer(now) for part in self._parts]
-        well = any(answer is not None and now - answer.received <= _WELL for answer in answers)
+        well = any(part.age <= _WELL for part in self._parts)
         await refresh_parts("sentiment", self._parts, now, deadline, stands=well or headlines is not None)
         scores = dict(self._scores(now))
         sources = {name: source for name, (source, _) in scores.items()}
@@ -97,7 +96,7 @@ class SentimentService(Service):
         by_source = {name: score for name, (_, score) in scores.items()}
         if (mood := weigh(by_source, now)) is None:
             raise NoSourceError("sentiment", self._errors())
-        trending = self._trending.answer(now)
+        trending = self._trending.answer
         values = standing(by_source, now)
         used = [sources[name] for name in values] + ([trending.source] if trending else [])
         return Sentiment(
@@ -112,15 +111,15 @@ class SentimentService(Service):
 
     def _scores(self, now: float) -> Iterator[tuple[str, tuple[str, Score]]]:
         """Per part with a score: its name in the payload, the provider, the score."""
-        if (index := self._index.answer(now)) is not None:
-            as_of = index.received if index.value.as_of is None else index.value.as_of
+        if (index := self._index.answer) is not None:
+            as_of = now - self._index.age if index.value.as_of is None else index.value.as_of
             yield "fear_and_greed", (index.source, Score(round(index.value.value / 100, 4), as_of))
-        if (votes := self._votes.answer(now)) is not None:
-            yield "coingecko_votes", (votes.source, Score(votes.value, votes.received))
-        if self._posts is not None and (posts := self._posts.answer(now)) is not None:
+        if (votes := self._votes.answer) is not None:
+            yield "coingecko_votes", (votes.source, Score(votes.value, now - self._votes.age))
+        if self._posts is not None and (posts := self._posts.answer) is not None:
             value = mean_tone(((tone(post.title), post.created) for post in posts.value), now)
             if value is not None:
-                yield "reddit", (posts.source, Score(value, posts.received))
+                yield "reddit", (posts.source, Score(value, now - self._posts.age))
 
     def _headlines(self, now: float) -> Score | None:
         """The tone of the titles that the news service published last."""
@@ -132,7 +131,7 @@ class SentimentService(Service):
 
     def _social_volume(self, now: float) -> int | None:
         """Posts of the last 24 h; headlines don't count as posts."""
-        posts = self._posts.answer(now) if self._posts is not None else None
+        posts = self._posts.answer if self._posts is not None else None
         return None if posts is None else sum(now - post.created <= DAY for post in posts.value)
 
     def _errors(self) -> list[ProviderError]:

@@ -115,15 +115,16 @@ class BitcoinScan:
         self._source = ""
         self._asked: float | None = None
 
-    def is_due(self, now: float) -> bool:
-        """Whether a scan asks for the newest blocks at `now` (unix seconds)."""
-        return self._asked is None or not 0 <= now - self._asked < TIP_REFRESH
+    @property
+    def is_due(self) -> bool:
+        """Whether a scan asks for the newest blocks now."""
+        return self._asked is None or self.tips.clock() - self._asked >= TIP_REFRESH
 
     def forget(self) -> None:
         """Ask for the newest blocks again at the next scan."""
         self._asked = None
 
-    async def scan(self, state: BitcoinState, price: float | None, now: float, deadline: float) -> Scanned:
+    async def scan(self, state: BitcoinState, price: float | None, deadline: float) -> Scanned:
         """Large transfers in the blocks since `state`, or in the newest block without a trail, within `deadline` s.
 
         Without a price nothing is scanned; the blocks are scanned once there is one. Raises NoSourceError if no source
@@ -132,8 +133,8 @@ class BitcoinScan:
         if price is None:
             raise NoSourceError(self.tips.name, [ProviderError("prices", "unknown: bitcoin")])
         end = _time() + deadline
-        if self.is_due(now) or self._lacks(state.trail):
-            await self._refresh(state.trail, now, deadline)
+        if self.is_due or self._lacks(state.trail):
+            await self._refresh(state.trail, deadline)
         work = self._begun(state, price)
         work.sources[self._source] = None
         stop_at = end - deadline * _TIME_SHARE
@@ -149,7 +150,7 @@ class BitcoinScan:
 
     # The newest blocks.
 
-    async def _refresh(self, trail: Trail | None, now: float, deadline: float) -> None:
+    async def _refresh(self, trail: Trail | None, deadline: float) -> None:
         async def question(provider: Any, ask: Ask) -> tuple[BtcHeader, ...]:
             headers = await headers_of(provider, ask, trail)
             if trail is not None and trail.last is not None:
@@ -158,8 +159,9 @@ class BitcoinScan:
                     raise ProviderError(provider.name, f"{behind} blocks behind")
             return headers
 
+        began = self.tips.clock()
         self._source, self._headers = await self.tips.ask(question, deadline)
-        self._asked = now
+        self._asked = began
 
     def _lacks(self, trail: Trail | None) -> bool:
         """Whether the headers lack the block to scan next, because the scan went back over a reorg since."""

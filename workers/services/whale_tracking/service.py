@@ -93,12 +93,12 @@ class WhaleTrackingService(Service):
         """
         clock = asyncio.get_running_loop().time
         end = clock() + deadline
-        prices = await self._prices.usd(PRICES, now, deadline * _PRICES_SHARE)
+        prices = await self._prices.usd(PRICES, deadline * _PRICES_SHARE)
         state, left = self._state, end - clock()
         errors: list[ProviderError] = []
         results = await asyncio.gather(
             self._ethereum.scan(state.ethereum, prices, now, left),
-            self._bitcoin.scan(state.bitcoin, prices.get("bitcoin"), now, left),
+            self._bitcoin.scan(state.bitcoin, prices.get("bitcoin"), left),
             self._alerts.scan(state.alerts, now, left),
             return_exceptions=True,
         )

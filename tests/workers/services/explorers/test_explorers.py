@@ -227,8 +227,8 @@ async def test_a_source_that_is_far_behind_has_failed(stage: Stage, explorers: A
     height = (await stage.collect()).latest_block
     await stage.collect(1)
     tip = explorers._bitcoin_tip
-    tip.check("esplora", height - 2, stage.now)
-    tip.check("mempool", height + 4, stage.now)
+    tip.check("esplora", height - 2)
+    tip.check("mempool", height + 4)
     stage.spoil(MEMPOOL)
     data = await stage.collect(30)
     assert data.latest_block == height  # no source is believed: what was told 30 s ago stands for now
@@ -243,9 +243,9 @@ async def test_a_source_that_is_far_behind_has_failed(stage: Stage, explorers: A
 async def test_a_node_that_is_far_behind_has_failed(stage: Stage, explorers: Any) -> None:
     """A node more than ten blocks below what was published is passed over; what it said lasts half a minute."""
     height = (await stage.collect()).chains.ethereum.latest_block
-    explorers._ethereum_tip.check(NODE_NAMES[0], height + 10, stage.now)
+    explorers._ethereum_tip.check(NODE_NAMES[0], height + 10)
     assert (await stage.collect()).chains.ethereum.latest_block == height
-    explorers._ethereum_tip.check(NODE_NAMES[0], height + 20, stage.now)
+    explorers._ethereum_tip.check(NODE_NAMES[0], height + 20)
     data = await stage.collect(10)
     assert data.chains.ethereum.latest_block == height
     data = await stage.collect(25)
@@ -256,7 +256,7 @@ async def test_a_node_that_is_far_behind_has_failed(stage: Stage, explorers: Any
 async def test_a_height_that_nobody_repeats_is_forgotten(stage: Stage, explorers: Any) -> None:
     """One wrong, high answer blocks the correct ones for at most ten minutes."""
     height = (await stage.collect()).latest_block
-    explorers._bitcoin_tip.check("mempool", height + 1_000_000, stage.now)
+    explorers._bitcoin_tip.check("mempool", height + 1_000_000)
     data = await stage.collect(130)
     assert data.latest_block is None
     data = await stage.collect(610)

@@ -19,6 +19,7 @@ from shared.bus.reports import CallReport, Reports
 from shared.channels import Channels
 from shared.errors import ProviderError
 from shared.settings import Settings
+from tests.shared.outage import Clock
 from tests.waiting import until
 from tests.workers.stage import FAULTS, NOON, Stage, hosts_of, is_node
 from tests.workers.watching import Worker, open_worker
@@ -109,17 +110,32 @@ def test_probes_take_a_small_part_of_every_budget(name: str) -> None:
 
 
 def test_a_provider_is_due_when_nobody_called_it_lately() -> None:
-    """After any outcome, and at once without a call; a call in the future is due to a changed clock."""
+    """After any outcome, and at once without a call."""
     plan = Plan(20.0, 1)
-    assert plan.is_due(None, float("-inf"), NOON)
+    assert plan.is_due(None, float("inf"))
     for call in (None, report(NOON), report(NOON, failures=9)):
-        assert [plan.is_due(call, NOON - ago, NOON) for ago in (-99, 0, 19, 20, 99)] == [True, False, False, True, True]
+        assert [plan.is_due(call, ago) for ago in (0, 19, 20, 99)] == [False, False, True, True]
 
 
-def test_a_host_whose_clock_is_ahead_has_nobody_probed() -> None:
-    """A call some seconds in the future, by another host's clock, counts as one of just now."""
-    plan = Plan(20.0, 1)
-    assert [plan.is_due(report(NOON + ahead), NOON + ahead, NOON) for ahead in (1, 19, 20)] == [False, False, True]
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_the_clocks_of_callers_and_ours_may_be_set(ahead: float, stage: Stage) -> None:
+    """The silence of a provider counts from when its report changed here, whatever time the report names."""
+    steady, wall = Clock(), Clock()
+    prober = Prober([], stage.fetcher, stage.context().reports, steady, wall)
+    assert prober.silence("kraken", report(wall.now - 30)) == 30  # from before this process
+    for _ in range(3):
+        steady.now += 5
+        wall.now += 5
+        call = report(wall.now + ahead)
+        assert 0 <= prober.silence("kraken", call) <= 5
+        steady.now += 10
+        wall.now += 10 + ahead
+        silence = prober.silence("kraken", call)
+        assert 10 <= silence <= 15
+        wall.now -= 2 * ahead
+        assert prober.silence("kraken", call) == silence
+        wall.now += ahead
+        assert prober.silence("kraken", report(wall.now)) == 0
 
 
 def test_who_says_not_so_often_is_asked_less_and_less() -> None:
@@ -127,7 +143,7 @@ def test_who_says_not_so_often_is_asked_less_and_less() -> None:
 
     def pause(plan: Plan, failures: int) -> int:
         found = report(NOON, failures=failures, limited=True)
-        return next(seconds for seconds in range(100_000) if plan.is_due(found, NOON, NOON + seconds))
+        return next(seconds for seconds in range(100_000) if plan.is_due(found, seconds))
 
     assert [pause(Plan(20.0, 1), failures) for failures in (1, 2, 3, 4, 5000)] == [40, 80, 160, 300, 300]
     assert pause(Plan(900.0, 1), 3) == 900

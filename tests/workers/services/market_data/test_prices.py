@@ -29,7 +29,7 @@ def book(stage: Stage) -> PriceBook:
 async def test_prices_of_market_data_cost_nothing(stage: Stage, book: PriceBook) -> None:
     """Prices that market_data published are used without a call."""
     stage.latest["market_data"] = market(ethereum=4000.0, bitcoin=90_000.0)
-    assert await book.usd(("ethereum", "bitcoin"), stage.now, 4.0) == {"ethereum": 4000.0, "bitcoin": 90_000.0}
+    assert await book.usd(("ethereum", "bitcoin"), 4.0) == {"ethereum": 4000.0, "bitcoin": 90_000.0}
     assert not stage.asked
 
 
@@ -39,7 +39,7 @@ async def test_coins_that_market_data_lacks_are_asked_for(stage: Stage, book: Pr
     true = stage.simulator.market.price(stage.simulator.market.by_id["bitcoin"], stage.now)
     for later in (0, 30, 29, 2):
         stage.now += later
-        prices = await book.usd(("ethereum", "bitcoin", "no-such-coin"), stage.now, 4.0)
+        prices = await book.usd(("ethereum", "bitcoin", "no-such-coin"), 4.0)
         assert prices["ethereum"] == 4000.0
         assert prices["bitcoin"] == pytest.approx(true, rel=0.01)
         assert set(prices) == {"ethereum", "bitcoin"}
@@ -49,13 +49,13 @@ async def test_coins_that_market_data_lacks_are_asked_for(stage: Stage, book: Pr
 async def test_another_source_stands_in(stage: Stage, book: PriceBook) -> None:
     """With DefiLlama down, CoinGecko has the same ids; with both down, a price counts for 15 minutes."""
     stage.spoil(LLAMA)
-    first = await book.usd(("bitcoin",), stage.now, 4.0)
+    first = await book.usd(("bitcoin",), 4.0)
     assert stage.asked == {"defillama_coins": 1, "coingecko": 1}
     stage.spoil(GECKO)
     stage.now += 890
-    assert await book.usd(("bitcoin",), stage.now, 4.0) == first
+    assert await book.usd(("bitcoin",), 4.0) == first
     stage.now += 20
-    assert await book.usd(("bitcoin",), stage.now, 4.0) == {}
+    assert await book.usd(("bitcoin",), 4.0) == {}
 
 
 def _coin(stage: Stage) -> object:

@@ -155,7 +155,7 @@ class Scene:
 
     async def cycle(self, later: float = 30.0) -> Scanned:
         self.now += later
-        scanned = await self.scan.scan(self.state, PRICE, self.now, 12.0)
+        scanned = await self.scan.scan(self.state, PRICE, 12.0)
         self.state = scanned.state
         return scanned
 
@@ -311,5 +311,5 @@ async def test_without_a_price_nothing_is_skipped(scene: Scene) -> None:
     await scene.announced()
     scene.ledger.add("1", payment("a", 20))
     with pytest.raises(NoSourceError, match="unknown"):
-        await scene.scan.scan(scene.state, None, scene.now + 30, 12.0)
+        await scene.scan.scan(scene.state, None, 12.0)
     assert await scene.announced() == ["a"]
