@@ -23,11 +23,11 @@ class Channels:
         return f"{self.prefix}:{{{service}}}:last"
 
     def stream(self, service: str) -> str:
-        """Stream: the recent history, entry id `<seq>-0`, field `m`, bounded by length."""
+        """Stream: the recent history, entry id `<seq>-0`, field `m`; publish.lua bounds it."""
         return f"{self.prefix}:{{{service}}}:stream"
 
     def meta(self, service: str) -> str:
-        """Hash: `epoch`, `seq`, `fence`, `cursor`; `run_id`, `publisher`, `published_at` (ms) of the last publish."""
+        """Hash: `epoch`, `seq` and `published_at` (ms) of the newest update; the rest in publish.lua."""
         return f"{self.prefix}:{{{service}}}:meta"
 
     def service_of(self, channel: str) -> str | None:

@@ -19,6 +19,10 @@ class BusError(CoinwireError):
     """Redis could not be reached, refused a command, or answered something unexpected."""
 
 
+class UnconfirmedError(BusError):
+    """Redis was asked to do something and did not answer: it may have happened or not."""
+
+
 class FencedError(BusError):
     """A publish was refused because a newer holder has the lease. This process must stop publishing."""
 

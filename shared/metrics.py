@@ -116,6 +116,7 @@ class WorkerMetrics:
         )
         self.calls = counter("calls", "Calls of providers", "provider", "outcome")
         self.failovers = counter("failovers", "Times another source took over", "service")
+        self.unreplicated = counter("unreplicated", "Updates that too few replicas had in time", "service")
         self.stored = counter("stored", "Updates written to the database", "service")
         self.missed = counter("missed", "Updates that left the bus before they were stored", "service")
         self.storing = Gauge("coinwire_worker_storing", "1 while updates reach the database", registry=registry)
@@ -125,6 +126,7 @@ class WorkerMetrics:
         """Begin the counters of `service` at 0, as `starts` does: this worker collects it."""
         self.published.labels(service)
         self.failovers.labels(service)
+        self.unreplicated.labels(service)
         for reason in FAILED_REASONS:
             self.failed.labels(service, reason)
 

@@ -52,11 +52,18 @@ class Worker:
         self._settings = settings
         self._redis = open_redis(settings)
         channels = Channels(settings.redis_prefix)
-        self._bus = Bus(self._redis, channels, settings.history_length)
-        self.lease = Lease(self._redis, channels, name, settings.lease_seconds)
-        self._client = open_client(settings)
         self._registry = open_registry()
         self._metrics = WorkerMetrics(self._registry)
+        self._bus = Bus(
+            self._redis,
+            channels,
+            settings.history_length,
+            history_bytes=settings.history_bytes,
+            replicas=settings.publish_replicas,
+            on_unreplicated=lambda service: self._metrics.unreplicated.labels(service).inc(),
+        )
+        self.lease = Lease(self._redis, channels, name, settings.lease_seconds)
+        self._client = open_client(settings)
         self._metrics.leading.set_function(lambda: float(bool(self.lease.fence)))
         self._notices: deque[SystemNotice] = deque(maxlen=_PENDING_NOTICES)
         self._publishing = asyncio.Lock()

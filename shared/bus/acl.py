@@ -32,8 +32,8 @@ def users(prefix: str) -> dict[str, str]:
         "worker": (
             f"{_ONLY} ~{prefix}:{{*}}:* ~{prefix}:lease:* ~{prefix}:budget:* {channels} +publish"
             " +get +set +del +hget +hmget +hset +hgetall +hincrby +zadd +zrange +zremrangebyscore +pttl +pexpire"
-            " +lpush +blpop +xadd +xrange +xreadgroup +xack +xgroup|create"
-            " +multi +exec +evalsha +script|load +time +info"
+            " +lpush +blpop +xadd +xtrim +xrange +xreadgroup +xack +xgroup|create"
+            " +multi +exec +evalsha +script|load +time +info +wait"
         ),
         "gateway": (
             f"{_ONLY} +multi +exec +script|load +role"

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
 from shared.bus.client import load_script, redis_call
+from shared.bus.cluster import Cluster
+from shared.bus.once import ONCE_SECONDS, Once, Wait
 from shared.bus.position import Position
 from shared.bus.stream_reader import StreamReader
+from shared.catalog import SYSTEM
 from shared.channels import Channels
 from shared.envelope import Envelope, pack_draft
-from shared.errors import BusError, EnvelopeError
+from shared.errors import BusError, EnvelopeError, UnconfirmedError
+from shared.outage import Outage
 from shared.timestamps import now_iso
+
+HISTORY_BYTES = 96 * 2**20
+"""Default of HISTORY_BYTES, and of publish.lua."""
+
+_REPLICA_SECONDS = 0.5
+"""Seconds to wait for replicas. One in the same data centre has an update within a few milliseconds. Clients have it
+already; only the publisher waits, for at most a tenth of the shortest interval."""
+
+_SHARED = frozenset({SYSTEM})
+"""Services without a lease that several processes publish."""
 
 
 class LastPublish(NamedTuple):
@@ -27,48 +44,139 @@ class LastPublish(NamedTuple):
     """Whether this process published it."""
 
 
+_NOWHERE = Position("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Update:
+    """An update on its way: sent again, it is the same."""
+
+    number: int
+    """Among those of this Bus and service."""
+    data: dict[str, Any]
+    draft: bytes
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What a Bus remembers of a service."""
+
+    position: Position = _NOWHERE
+    number: int = 0
+    """That of the newest update."""
+    unconfirmed: _Update | None = None
+    """The newest update, if Redis did not say whether it was published."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One update is on its way at a time: a repetition can't change their order."""
+
+
 class Bus:
     """The publishing side. One instance per process; it remembers its last position per service."""
 
-    def __init__(self, redis: Redis, channels: Channels, history_length: int) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        channels: Channels,
+        history_length: int,
+        *,
+        history_bytes: int = HISTORY_BYTES,
+        replicas: int = 0,
+        on_unreplicated: Callable[[str], None] = lambda service: None,
+    ) -> None:
+        """`history_length` and `history_bytes` bound each service's stream. `replicas` are waited for after each
+        publish; `on_unreplicated` is called with the service of an update that fewer of them had in time.
+        """
         self._redis = redis
         self._channels = channels
-        self._history_length = history_length
-        self._positions: dict[str, Position] = {}
+        self._history = (history_length, history_bytes)
+        self._command = "SPUBLISH" if isinstance(redis, Cluster) else "PUBLISH"
+        self._wait = Wait(replicas, _REPLICA_SECONDS) if replicas else None
+        self._on_unreplicated = on_unreplicated
+        self._replication = Outage(
+            "updates reach too few replicas", "updates reach the replicas again", wanted=replicas
+        )
+        self._memories: defaultdict[str, _Memory] = defaultdict(_Memory)
         self._name = secrets.token_hex(8)
-        self._publish = load_script(redis, "publish")
+        self._publish = Once(redis, "publish")
         self._resume = load_script(redis, "resume")
 
     async def publish(
         self, service: str, data: dict[str, Any], *, fence: int = 0, cursor: bytes | None = None
     ) -> Position:
-        """Give `data` the next position of `service`, store it, and deliver it to every subscriber.
+        """Give `data` the next position of `service`, store it, and deliver it to every subscriber, once.
 
-        `fence` is that of the publisher's lease; `cursor` is stored in the same call, for `cursor_of`. Raises
-        FencedError if a newer holder has published, BusError if Redis did not confirm (the publish may still have
-        happened), EnvelopeError if `data` can't be packed.
+        `fence` is that of the publisher's lease; `cursor` is stored in the same call, for `cursor_of`. If the answer is
+        lost, the update is sent again for up to five seconds; Redis recognizes it, and the position is that of the
+        first time. Updates of a service go one after another.
+
+        Raises FencedError if a newer holder took the lease, UnconfirmedError if it may have been published or not,
+        another BusError if it was not, EnvelopeError if `data` can't be packed. After UnconfirmedError, publishing
+        equal `data` next is a repetition too. An update that too few replicas have in time is published all the same:
+        that is logged, and `on_unreplicated` is called.
         """
-        known = self._positions.get(service, Position("", 0))
+        memory = self._memories[service]
+        try:
+            async with asyncio.timeout(ONCE_SECONDS):
+                await memory.turn.acquire()
+        except TimeoutError:
+            raise BusError(f"publish of {service}: earlier ones still wait for their answer") from None
+        try:
+            return await self._publish_next(service, memory, data, fence, cursor or b"")
+        finally:
+            memory.turn.release()
+
+    async def _publish_next(
+        self, service: str, memory: _Memory, data: dict[str, Any], fence: int, cursor: bytes
+    ) -> Position:
+        update, sent = memory.unconfirmed, True
+        # Nobody can tell any more which seq an update has that was given up.
+        vouches = service not in _SHARED and (update is None or update.data == data)
+        if update is None or update.data != data:
+            update, sent = _Update(memory.number + 1, data, pack_draft(service, data, now_iso())), False
+        memory.number = update.number
+        memory.unconfirmed = update  # also if this task is cancelled
         names = self._channels
-        keys = [names.meta(service), names.stream(service), names.last(service)]
-        args: list[Any] = [
-            names.channel(service),
-            fence,
-            pack_draft(service, data, now_iso()),
-            self._history_length,
-            secrets.token_hex(8),
-            known.epoch,
-            known.seq,
-            self._name,
-            *([] if cursor is None else [cursor]),
-        ]
-        async with redis_call(f"publish of {service}"):
-            epoch, seq = await self._publish(keys=keys, args=args)
-        position = Position(epoch.decode(), int(seq))
-        known = self._positions.get(service, known)  # a later publish may have ended meanwhile
-        if known.epoch != position.epoch or known.seq < position.seq:
-            self._positions[service] = position
-        return position
+        length, size = self._history
+        try:
+            answer = await self._publish.call(
+                f"publish of {service}",
+                [names.meta(service), names.stream(service), names.last(service)],
+                [
+                    names.channel(service),
+                    fence,
+                    update.draft,
+                    length,
+                    secrets.token_hex(8),
+                    memory.position.epoch if vouches else "",
+                    memory.position.seq,
+                    self._name,
+                    cursor,
+                    update.number,
+                    size,
+                    self._command,
+                ],
+                self._wait,
+                sent=sent,
+            )
+        except UnconfirmedError:
+            raise
+        except BusError:
+            memory.unconfirmed = None
+            raise
+        memory.unconfirmed = None
+        epoch, seq = answer.value
+        memory.position = Position(epoch.decode(), int(seq))
+        self._count_replicas(service, answer.replicas)
+        return memory.position
+
+    def _count_replicas(self, service: str, replicas: int) -> None:
+        if self._wait is None:
+            return
+        if replicas >= self._wait.replicas:
+            self._replication.back()
+        else:
+            self._replication.lost(f"{replicas} of {self._wait.replicas} within {self._wait.seconds:g} s")
+            self._on_unreplicated(service)
 
     async def newest(self, service: str) -> Envelope | None:
         """The newest update of `service` from any publisher; None before the first. Raises BusError."""

@@ -65,6 +65,13 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000_000,
     )
+    history_bytes: int = _setting(
+        100_663_296,
+        Group.ALL,
+        "bytes per service up to which recent bursts are kept beyond HISTORY_LENGTH",
+        unit="bytes",
+        ge=0,
+    )
     retention_days: Annotated[Retention, NoDecode] = _setting(
         Retention(7.0),
         Group.ALL,
@@ -137,6 +144,14 @@ class Settings(BaseSettings):
         unit="s",
         ge=1,
         le=300,
+    )
+    publish_replicas: int = _setting(
+        0,
+        Group.WORKER,
+        "replicas that each publish waits for, at most 0.5 s; too few is logged and counted",
+        unit="replicas",
+        ge=0,
+        le=10,
     )
     worker_metrics_port: int = _setting(
         0, Group.WORKER, "port of a worker's /metrics and /health; 0 opens none", ge=0, le=65535

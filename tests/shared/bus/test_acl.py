@@ -307,7 +307,7 @@ def commands(prefix: str) -> dict[str, dict[tuple[str, ...], set[str]]]:
             ("DEL", last): {"worker"},
             ("EVALSHA", script, "3", meta, stream, last): {"worker"},
             ("SPUBLISH", channel, "x"): set(),
-            ("XTRIM", stream, "MAXLEN", "0"): set(),
+            ("XTRIM", stream, "MAXLEN", "0"): {"worker"},
             ("XDEL", stream, "1-0"): set(),
             ("EXPIRE", last, "1"): set(),
             ("RENAME", last, meta): set(),

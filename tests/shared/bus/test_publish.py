@@ -66,13 +66,77 @@ async def test_concurrent_publishers_give_each_seq_out_once(redis: Redis, channe
 
 async def test_the_stream_is_bounded(redis: Redis, channels: Channels) -> None:
     """The stream keeps at least the length asked for and at most one node of Redis's more; ids are `<seq>-0`."""
-    bus = Bus(redis, channels, 50)
+    bus = Bus(redis, channels, 50, history_bytes=0)
     for n in range(400):
         await bus.publish(SERVICE, {"n": n})
     entries = await redis.xrange(channels.stream(SERVICE))
     assert 50 <= len(entries) <= 50 + NODE_SLACK
     assert [key for key, _ in entries] == [f"{seq}-0".encode() for seq in range(401 - len(entries), 401)]
     assert all(list(fields) == [b"m"] for _, fields in entries)
+
+
+class TestHistoryBytes:
+    """Beyond its length, the stream keeps all updates of the last one to two minutes, as far as they fit."""
+
+    async def test_a_burst_is_kept_whole(self, redis: Redis, channels: Channels) -> None:
+        """Also by a publisher that does not name a number of bytes."""
+        bus = Bus(redis, channels, 10)
+        for n in range(300):
+            await bus.publish(SERVICE, {"n": n})
+        assert await redis.xlen(channels.stream(SERVICE)) == 300
+
+    async def test_what_does_not_fit_goes_first(self, redis: Redis, channels: Channels) -> None:
+        """The bytes of messages are bounded, but for one node of the stream; the newest are kept."""
+        bus = Bus(redis, channels, 10, history_bytes=100_000)
+        for n in range(400):
+            await bus.publish(SERVICE, {"n": n, "text": "x" * 900})
+        entries = await redis.xrange(channels.stream(SERVICE))
+        size = sum(len(fields[b"m"]) for _, fields in entries)
+        assert 95_000 <= size <= 100_000 + NODE_SLACK * 1000
+        assert entries[-1][0] == b"400-0"
+
+    async def test_the_length_is_kept_however_large(self, redis: Redis, channels: Channels) -> None:
+        """Bytes bound only what is beyond it."""
+        bus = Bus(redis, channels, 50, history_bytes=1000)
+        for _ in range(60):
+            await bus.publish(SERVICE, {"text": "x" * 900})
+        assert await redis.xlen(channels.stream(SERVICE)) >= 50
+
+    @pytest.mark.parametrize(("minutes", "kept"), [(1, 301), (2, 10)])
+    async def test_a_burst_is_forgotten_after_a_minute_or_two(
+        self, redis: Redis, channels: Channels, minutes: int, kept: int
+    ) -> None:
+        """In the minute after a burst all of it is still kept; later the stream has its length again."""
+        bus, meta = Bus(redis, channels, 10), channels.meta(SERVICE)
+        for n in range(300):
+            await bus.publish(SERVICE, {"n": n})
+        minute, *counts = (await redis.hget(meta, "recent")).decode().split(":")
+        assert int(counts[0]) + int(counts[2]) == 300  # the minute may just have ended
+        counts = ["300", "30000", "0", "0"]
+        await redis.hset(meta, "recent", ":".join([str(int(minute) - minutes), *counts]))
+        await bus.publish(SERVICE, {"n": 300})
+        assert kept <= await redis.xlen(channels.stream(SERVICE)) <= kept + NODE_SLACK
+
+    async def test_a_full_redis_has_room_again(self, own_redis: Redis, channels: Channels) -> None:
+        """Over `maxmemory`, what is kept beyond the length goes first, and the update is published all the same."""
+        bus = Bus(own_redis, channels, 10)
+        for _ in range(300):
+            position = await bus.publish(SERVICE, {"text": "x" * 10_000})
+        used = (await own_redis.info("memory"))["used_memory"]
+        await own_redis.config_set("maxmemory", used - 1_000_000)
+        for n in range(3):
+            assert await bus.publish(SERVICE, {"n": n}) == Position(position.epoch, position.seq + n + 1)
+        assert 10 <= await own_redis.xlen(channels.stream(SERVICE)) <= 13
+
+    async def test_a_full_redis_without_anything_to_spare_refuses(self, own_redis: Redis, channels: Channels) -> None:
+        """Then no seq is used up, and a publish works once there is room."""
+        bus = Bus(own_redis, channels, 10)
+        before = await bus.publish(SERVICE, {})
+        await own_redis.config_set("maxmemory", 1)
+        with pytest.raises(BusError, match="OutOfMemoryError"):
+            await bus.publish(SERVICE, {})
+        await own_redis.config_set("maxmemory", 0)
+        assert await bus.publish(SERVICE, {}) == Position(before.epoch, 2)
 
 
 async def test_last_is_the_newest_message(redis: Redis, bus: Bus, channels: Channels) -> None:

@@ -163,7 +163,7 @@ async def test_foreign_messages_are_counted_and_dropped(redis: Redis, bus: Bus, 
 
 async def test_a_gap_longer_than_the_stream_is_counted(redis: Redis, channels: Channels) -> None:
     """What was missed and is no longer in the stream is counted as unfilled; delivery goes on."""
-    bus = Bus(redis, channels, 10)
+    bus = Bus(redis, channels, 10, history_bytes=0)
     async with Listener(redis, channels) as listener:
         await listener.proven()
         await publish(bus, 1)
@@ -180,7 +180,7 @@ async def test_a_gap_longer_than_the_stream_is_counted(redis: Redis, channels: C
 
 async def test_a_new_epoch_that_is_not_heard_from_its_start_has_a_gap(redis: Redis, channels: Channels) -> None:
     """The first updates of an epoch count as lost where the stream has dropped them."""
-    bus = Bus(redis, channels, 10)
+    bus = Bus(redis, channels, 10, history_bytes=0)
     async with Listener(redis, channels) as listener:
         await listener.proven()
         await publish(bus, 1)
