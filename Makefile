@@ -85,7 +85,7 @@ restore: $(RUNTIME) ## verify a backup, then insert it: FILE=file (MERGE=1, REPL
 
 .PHONY: test
 test: $(STAMP) node-modules ## run the tests without the slow ones, in under three minutes
-	$(BIN)/python -m pytest -m "not slow and not compose" -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not compose and not faults" -n 3 --dist loadfile $(ARGS)
 
 .PHONY: test-apart
 test-apart: $(STAMP) ## run the gateway's tests with WS_JOIN_UPDATES=false: one write per update
@@ -105,6 +105,11 @@ test-servers: ## run make test on several servers: SERVERS="/opt/redis-6.2/bin /
 .PHONY: test-slow
 test-slow: $(STAMP) node-modules ## run the slow tests: whole clusters, killed, paused and cut off
 	$(BIN)/python -m pytest -m "slow and not compose" $(ARGS)
+
+.PHONY: test-faults
+test-faults: $(STAMP) ## break what clusters stand on under clients that check every number (ARGS=all)
+	$(if $(filter all,$(ARGS)),FAULTS_TABLE=docs/explanation/faults.json) $(BIN)/python -m pytest tests/faults \
+		-m "$(if $(filter all,$(ARGS)),faults,faults and not long)" $(filter-out all,$(ARGS))
 
 .PHONY: test-compose
 test-compose: $(STAMP) ## test the deployment on a Docker engine: start, scale, upgrade, kill parts
