@@ -1,17 +1,17 @@
 """`/docs`, `/openapi.json`, `/asyncapi.json`: rendered from the types the gateway sends, on the first request.
 
-Pages are kept: rendering one takes up to half a second, in a thread. One is rendered at a time, because threads that
-render take turns with the loop that broadcasts, and a crowd of them would delay it by seconds.
+Pages are kept: rendering one takes a tenth of a second, in a thread. One is rendered at a time, for all who wait for
+it, because threads take turns with the loop that broadcasts, and a crowd of them would delay it by seconds.
 """
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 import threading
 from collections.abc import Callable, Mapping
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -27,13 +27,18 @@ _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the addr
 
 _rendered: dict[str, bytes] = {}  # by address: at most one per document and asset, 3 MB in all
 _rendering = threading.Lock()
+_renderings: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[bytes]] = {}
 
 
 async def _page(address: str, render: Callable[[], bytes], media_type: str, headers: Mapping[str, str]) -> Response:
     """The page at `address`, which `render` makes on the first request."""
     body = _rendered.get(address)
     if body is None:
-        body = await run_in_threadpool(_render, address, render)
+        key = asyncio.get_running_loop(), address
+        if key not in _renderings:
+            _renderings[key] = asyncio.create_task(asyncio.to_thread(_render, address, render))
+            _renderings[key].add_done_callback(lambda _: _renderings.pop(key))
+        body = await asyncio.shield(_renderings[key])
     return PiecewiseResponse(body, media_type=media_type, headers=headers)
 
 

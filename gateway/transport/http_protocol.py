@@ -26,6 +26,7 @@ from gateway.transport.handshake import (
     response,
 )
 from gateway.transport.joining import Joining
+from gateway.transport.pacing import paced
 from gateway.transport.turn import Turn
 from gateway.transport.ws_protocol import FrameProtocol
 
@@ -63,6 +64,7 @@ class HttpProtocol(HttpToolsProtocol):
     _ended = False  # nothing more is taken from this client
     _answered: RequestResponseCycle | None = None  # the request that is answered now; `cycle` is the newest
     _unread = b""  # bytes that wait for their turn, two reads at most
+    _queued = False  # the request that begins now has waited for the answer to another
     _upgrades = False  # this request asks to become a WebSocket
 
     def __init__(self, connected: socket.socket, server: Server) -> None:
@@ -181,6 +183,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is sent, as far as the transport is concerned."""
+        self._queued = bool(self.pipeline)
         super().on_response_complete()
         self._cut_if_stalled()
 
@@ -214,7 +217,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, paced(app, self.flow, self._turn, later=self._queued))
+        self._queued = False
 
     def _should_upgrade(self) -> bool:
         return self._upgrades

@@ -2,7 +2,8 @@
 
 A read takes microseconds, but three hundred clients that send a flood at the same moment would keep the loop for
 seconds, and everybody's updates with it. So would two thousand that connect. What is left waits for the next turn.
-Short reads go first: who sends a command, a pong or a health check does not wait behind those who send floods.
+Short reads go first: who sends a command, a pong or a health check does not wait behind those who send floods. And the
+first piece of an answer over HTTP does not wait behind the others: pages are megabytes, health checks are not.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 _READING = 0.01  # s: a broadcast waits no longer for what clients send
 _OPENING = 0.0025  # s for handshakes, 35 of them; longer again until their application has answered
+_PIECES = 32  # of answers per turn, 16 KiB each: 2 ms, or 10 ms where each begins the answer to another request
 _SHORT = 1_024  # bytes: enough for a request, or a command that names all services
 
 
@@ -73,15 +75,60 @@ class _Share:
             self._count()
 
 
+class _Pieces:
+    """Pieces of answers: so many per turn, in the order in which they are asked for."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
+        self._loop = loop
+        self._most = most
+        self._used = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._counting = False
+
+    async def take(self) -> None:
+        if self._used >= self._most or self._waiting:
+            self._waiting.append(self._loop.create_future())
+            self._count()
+            await self._waiting[-1]
+        else:
+            self._used += 1
+            self._count()
+
+    def _count(self) -> None:
+        if not self._counting:
+            self._counting = True
+            self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        """A new turn begins. Who was waiting goes on in the next."""
+        self._used, self._counting = 0, False
+        while self._waiting and self._used < self._most:
+            waiter = self._waiting.popleft()
+            if not waiter.done():  # its task was cancelled
+                waiter.set_result(None)
+                self._used += 1
+        if self._used or self._waiting:
+            self._count()
+
+
 class Turn:
     """The budgets of the turn that runs now. Clients that are connected do not wait behind those that connect."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, reading: float = _READING, opening: float = _OPENING
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        reading: float = _READING,
+        opening: float = _OPENING,
+        pieces: int = _PIECES,
     ) -> None:
-        """Spend at most about `reading` seconds per turn of `loop` on messages, and `opening` on handshakes."""
+        """Spend at most about `reading` seconds per turn of `loop` on messages, and `opening` on handshakes.
+
+        At most so many `pieces` of answers are written.
+        """
         self._reading = _Share(loop, reading)
         self._opening = _Share(loop, opening)
+        self._pieces = _Pieces(loop, pieces)
 
     @property
     def over(self) -> bool:
@@ -99,3 +146,7 @@ class Turn:
     def open(self, work: Callable[[], None]) -> None:
         """Do a handshake, now or in a later turn."""
         self._opening.spend(0, work)
+
+    async def piece(self) -> None:
+        """Wait for the time to write a piece of an answer, behind all who wait for that."""
+        await self._pieces.take()

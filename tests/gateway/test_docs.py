@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import tomllib
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from jsonschema import Draft7Validator, Draft202012Validator  # type: ignore[imp
 from pydantic import SecretStr
 from starlette.routing import Route
 
+from gateway import docs
 from gateway.app import ROUTES
 from gateway.docs import VERSION, asyncapi, guides, html
 from gateway.docs.examples import from_schema
@@ -31,6 +33,7 @@ from shared.payloads import SystemNotice
 from shared.settings import Settings
 from tests.gateway.serving import DEADLINE, Gateway, Page
 from tests.places import ROOT
+from tests.waiting import until
 
 
 def _references(value: Any) -> Iterator[str]:
@@ -392,3 +395,22 @@ def test_the_documents_have_the_version_of_the_project() -> None:
     """Both documents carry the version of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION
+
+
+async def test_a_crowd_that_asks_for_a_page_first_waits_for_one_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one thread: each more that waits would take turns with the loop that broadcasts."""
+    monkeypatch.setattr(docs, "_rendered", {})
+    threads, go_on, before = set[int](), threading.Event(), threading.active_count()
+
+    def render() -> bytes:
+        threads.add(threading.get_ident())
+        assert go_on.wait(DEADLINE)
+        return b"page"
+
+    asking = [asyncio.create_task(docs._page("page", render, "text/plain", {})) for _ in range(100)]
+    await until(lambda: bool(threads))
+    asking.pop().cancel()
+    assert threading.active_count() <= before + 1
+    go_on.set()
+    assert {bytes(page.body) for page in await asyncio.gather(*asking)} == {b"page"}
+    assert len(threads) == 1

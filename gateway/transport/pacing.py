@@ -1,0 +1,33 @@
+"""Pacing: answers over HTTP, a piece at a time.
+
+A client that reads takes pieces of a page as fast as we write them, without a pause. A thousand such clients, or one
+with requests that wait for their answers, would keep the loop for half a second.
+"""
+
+from __future__ import annotations
+
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from gateway.transport.turn import Turn
+
+
+def paced(app: ASGI3Application, flow: FlowControl, turn: Turn, *, later: bool) -> ASGI3Application:
+    """`app`, which waits for its turn before each piece of a body but the first; if `later`, before it begins, too."""
+
+    async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        begun = False
+
+        async def send_piece(message: ASGISendEvent) -> None:
+            nonlocal begun
+            if begun:
+                await flow.drain()  # who reads nothing takes nobody's turn
+                await turn.piece()
+            begun = message["type"] == "http.response.body"
+            await send(message)
+
+        if later:
+            await turn.piece()
+        await app(scope, receive, send_piece)
+
+    return answer
