@@ -100,6 +100,10 @@ class Channels:
         """Hash: category to the jobs of the worker that leads it, or led it last (MessagePack of `JobsReport`)."""
         return f"{self.prefix}:{{reports}}:jobs"
 
+    def report_number(self, reporter: str) -> str:
+        """Integer: the number of a reporter's newest report; expires."""
+        return f"{self.prefix}:{{reports}}:number:{reporter}"
+
     def budget(self, provider: str) -> str:
         """Sorted set: the cluster's calls of a provider within its budget's window, by time (ms)."""
         return f"{self.prefix}:budget:{{{provider}}}"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.bus.reports import CallReport, JobReport, JobsReport, PoolReport, PoolsReport, Reports, SourceReport
-from shared.errors import BusError, ProviderError
+from shared.errors import BusError, ProviderError, UnconfirmedError
 from shared.outage import Outage
 from workers.asking.jsonrpc import is_limited
 from workers.asking.pool import SourcePool
@@ -79,6 +79,7 @@ class Reporter:
             else:
                 self._calls.clear()
                 self._failed.clear()
+                self._reports.stop_leading()
             await asyncio.sleep(_PAUSE)
 
     async def _report_whole(self) -> None:
@@ -104,6 +105,8 @@ class Reporter:
                 failovers=failovers,
                 jobs={self._category: JobsReport(worker=self._worker, at=now, jobs=self._job_reports(stopped))},
             )
+        except UnconfirmedError:
+            raise  # it is sent again with the next one
         except BusError:
             self._calls = {**calls, **self._calls}
             for provider, count in self._failed.items():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
 from shared.bus.client import redis_call
+from shared.bus.once import Once
 from shared.channels import Channels
+from shared.errors import BusError, UnconfirmedError
 
 R = TypeVar("R", bound=Struct)
 
@@ -79,12 +82,34 @@ class JobsReport(Struct, frozen=True, kw_only=True):
     jobs: tuple[JobReport, ...]
 
 
+_RECOGNIZED_MS = 600_000
+"""How long a report that is sent again is recognized. Repetitions come at the pace of reports; a worker that stalls for
+longer has lost its lease."""
+
+
+_Parts = dict[str, Mapping[str, bytes | int]]
+"""What a report says, by the names that report.lua has for its parts."""
+
+
+class _Report(NamedTuple):
+    """What is written at once."""
+
+    number: int
+    """Among those of this process."""
+    parts: _Parts
+
+
 class Reports:
     """Writes and reads reports. Every method raises BusError if Redis can't be reached."""
 
     def __init__(self, redis: Redis, channels: Channels) -> None:
         self._redis = redis
         self._channels = channels
+        self._name = secrets.token_hex(8)
+        self._number = 0
+        self._unconfirmed: _Report | None = None
+        """One that Redis may have stored or not. It is sent again before any other."""
+        self._write = Once(redis, "report")
 
     async def write(
         self,
@@ -95,25 +120,54 @@ class Reports:
         failovers: Mapping[str, int],
         jobs: Mapping[str, JobsReport],
     ) -> None:
-        """Store what happened since the last write, in one transaction.
+        """Store what happened since the last write, in one step, once.
 
         `calls` and `failed` are by provider, `pools` and `failovers` by service, `jobs` by category. A positive number
         in `failed` is added to the stored count of failures in a row. A negative one replaces it, because a call has
         succeeded in between: -1 for no failure since that success, -3 for two.
+
+        Raises UnconfirmedError if Redis may have stored it or not: the next write sends it again before its own, so its
+        counts must not be reported a second time. After any other BusError nothing was stored.
         """
-        names, encode = self._channels, msgspec.msgpack.encode
-        async with redis_call("reports"), self._redis.pipeline(transaction=True) as commands:
-            for key, reports in ((names.calls, calls), (names.pools, pools), (names.jobs, jobs)):
-                if reports:
-                    commands.hset(key, mapping={name: encode(report) for name, report in reports.items()})
-            for provider, count in failed.items():
-                if count < 0:
-                    commands.hset(names.call_failures, provider, -count - 1)
-                elif count:
-                    commands.hincrby(names.call_failures, provider, count)
-            for service, count in failovers.items():
-                commands.hincrby(names.failovers, service, count)
-            await commands.execute()
+        if self._unconfirmed is not None:
+            try:
+                await self._send(self._unconfirmed, again=True)
+            except UnconfirmedError as error:
+                raise BusError(str(error)) from error  # of the report before: this one was not sent
+        self._number += 1
+        parts: _Parts = {
+            "calls": _packed(calls),
+            "failed": {provider: count for provider, count in failed.items() if count},
+            "pools": _packed(pools),
+            "failovers": failovers,
+            "jobs": _packed(jobs),
+        }
+        await self._send(_Report(self._number, parts))
+
+    def stop_leading(self) -> None:
+        """Repeat nothing but failovers: another worker reports newer calls, pools and jobs."""
+        if self._unconfirmed is not None:
+            number, parts = self._unconfirmed
+            self._unconfirmed = _Report(number, {"failovers": parts["failovers"]})
+
+    async def _send(self, report: _Report, *, again: bool = False) -> None:
+        names = self._channels
+        keys = [names.calls, names.call_failures, names.pools, names.failovers, names.jobs]
+        said = [value for part, fields in report.parts.items() for pair in fields.items() for value in (part, *pair)]
+        self._unconfirmed = report  # also if this task is cancelled
+        try:
+            await self._write.call(
+                "reports",
+                [*keys, names.report_number(self._name)],
+                [report.number, _RECOGNIZED_MS, *said],
+                sent=again,
+            )
+        except UnconfirmedError:
+            raise
+        except BusError:
+            self._unconfirmed = None
+            raise
+        self._unconfirmed = None
 
     async def calls(self) -> dict[str, CallReport]:
         """The last call of each provider."""
@@ -160,3 +214,7 @@ class Reports:
     async def _counts(self, key: str) -> dict[str, int]:
         rows: Any = await self._redis.hgetall(key)
         return {name.decode(): int(count) for name, count in rows.items()}
+
+
+def _packed(reports: Mapping[str, Struct]) -> dict[str, bytes]:
+    return {name: msgspec.msgpack.encode(report) for name, report in reports.items()}

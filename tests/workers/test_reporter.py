@@ -12,8 +12,9 @@ from launcher.redis_server import RedisServer
 from shared.bus import open_redis
 from shared.bus.reports import Reports
 from shared.channels import Channels
-from shared.errors import BusError, ProviderError
+from shared.errors import BusError, ProviderError, UnconfirmedError
 from shared.settings import Settings
+from tests.shared.outage import pause, resume
 from tests.waiting import until
 from workers.asking.provider import StatusError
 from workers.jobs import Jobs
@@ -118,6 +119,34 @@ async def test_what_redis_did_not_take_is_told_later(tmp_path_factory: pytest.Te
         assert await reports.failovers() == {"news": 2}
     finally:
         await redis.aclose()
+        server.stop()
+
+
+@pytest.mark.slow
+async def test_what_redis_did_not_answer_is_counted_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Redis hangs while a report is under way, and executes it later: its counts are not added to the next one."""
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    redis = open_redis(Settings(_env_file=None, redis_url=server.url))
+    reports = Reports(redis, Channels("test-reporter"))
+    reporter = Reporter(reports, "data_collection", "w1", Jobs(), lambda: NOW)
+    try:
+        await reporter.report()
+        reporter.called("a", 0.1, ProviderError("a", "HTTP 500"))
+        reporter.failed_over("news")
+        pause(server)
+        with pytest.raises(UnconfirmedError):
+            await reporter.report()
+        reporter.called("a", 0.1, ProviderError("a", "HTTP 502"))
+        reporter.failed_over("news")
+        resume(server)
+        await reporter.report()
+        assert {name: (call.failures, call.error) for name, call in (await reports.calls()).items()} == {
+            "a": (2, "HTTP 502")
+        }
+        assert await reports.failovers() == {"news": 2}
+    finally:
+        await redis.aclose()
+        resume(server)
         server.stop()
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from launcher.redis_server import free_port
+from launcher.redis_server import RedisServer, free_port
 from shared.bus import open_redis
 from shared.bus.lease import Lease
 from shared.bus.reports import CallReport, JobReport, JobsReport, PoolReport, PoolsReport, Reports, SourceReport
 from shared.channels import Channels
 from shared.errors import BusError
 from shared.settings import Settings
+from tests.proxy import Proxy
+from tests.waiting import until
 
 CALL = CallReport(at=5.0, milliseconds=12.5, error=None)
 POOLS = PoolsReport(
@@ -122,3 +125,70 @@ async def test_redis_away_is_a_bus_error(settings: Settings, channels: Channels)
 
 def _secret(url: str) -> object:
     return Settings(_env_file=None, redis_url=url).redis_url
+
+
+class TestLostAnswers:
+    """A report that Redis may have stored or not is sent again, and counted once."""
+
+    @pytest.fixture
+    async def line(self, redis_server: RedisServer, channels: Channels) -> AsyncIterator[tuple[Proxy, Reports]]:
+        """A reporter whose line to Redis can fail."""
+        async with Proxy(redis_server.port) as proxy:
+            redis = open_redis(Settings(_env_file=None, redis_url=proxy.before(redis_server.url)))
+            await redis.ping()  # else `delay` would hold up the opening of the connection
+            yield proxy, Reports(redis, channels)
+            await redis.aclose()
+
+    @staticmethod
+    async def unanswered(reports: Reports, proxy: Proxy, reader: Reports) -> asyncio.Task[None]:
+        """A report that Redis has stored, and whose answer is on its way."""
+        proxy.delay(0.3)
+        task = asyncio.create_task(write(reports, calls={"a": CALL}, failed={"a": 2}, failovers={"news": 1}))
+
+        async def stored() -> bool:
+            return await reader.failovers() == {"news": 1}
+
+        await until(stored)
+        return task
+
+    async def test_the_same_report_is_counted_once(self, line: tuple[Proxy, Reports], reports: Reports) -> None:
+        """The connection breaks after Redis has stored it."""
+        proxy, writer = line
+        task = await self.unanswered(writer, proxy, reports)
+        proxy.cut()
+        proxy.heal()
+        await task
+        await write(writer, failed={"a": 1}, failovers={"news": 1})
+        assert await reports.failovers() == {"news": 2}
+        assert (await reports.calls())["a"].failures == 3
+
+    async def test_a_report_that_was_given_up_is_sent_again_with_the_next(
+        self, line: tuple[Proxy, Reports], reports: Reports
+    ) -> None:
+        """What it counted is not lost, and not counted twice."""
+        proxy, writer = line
+        task = await self.unanswered(writer, proxy, reports)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        proxy.heal()
+        await write(writer, failed={"a": 1}, failovers={"news": 1})
+        assert await reports.failovers() == {"news": 2}
+        assert (await reports.calls())["a"].failures == 3
+
+    async def test_who_stops_leading_repeats_only_its_failovers(
+        self, line: tuple[Proxy, Reports], reports: Reports, redis: Redis, channels: Channels
+    ) -> None:
+        """Of calls and jobs, the next leader has newer reports."""
+        proxy, writer = line
+        task = await self.unanswered(writer, proxy, reports)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        proxy.heal()
+        names = [key async for key in redis.scan_iter(f"{channels.prefix}:{{reports}}:*")]
+        await redis.delete(*names)  # as if Redis had lost it
+        newer = CallReport(at=9.0, milliseconds=1.0, error=None)
+        await write(reports, calls={"a": newer}, failed={"a": -1})
+        writer.stop_leading()
+        await write(writer)
+        assert await reports.calls() == {"a": newer}
+        assert await reports.failovers() == {"news": 1}
