@@ -16,16 +16,15 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus.client import REDIS_FAULTS
 from shared.bus.histories import START, Histories, Page, after
-from shared.bus.line import Line
+from shared.bus.listening import Listening, SharedOutage, routes
 from shared.bus.position import Gap, Position
 from shared.bus.role import Role
 from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import BusError, EnvelopeError
 from shared.metrics import BusMetrics
-from shared.outage import Backoff, Outage
+from shared.outage import Outage
 
 log = structlog.get_logger()
 
@@ -37,8 +36,6 @@ AUDIT_SECONDS = 5.0
 
 _GRACE = 1.0  # s for an update that an audit finds: it is probably on its way
 _PROOFS_APART = 0.1  # s between two audits that clients ask for
-_FIRST_PAUSE = 0.1  # s before the first reconnect; doubles with each failure
-_LONGEST_PAUSE = 5.0  # s: full jitter spreads the reconnects of many gateways over this time
 _EPOCHS_TOGETHER = 90.0
 """Seconds within which further new epochs are logged at debug only. When Redis lost its data or restarted with all
 workers, every service begins one at its next update: the slowest service publishes every 60 s."""
@@ -68,11 +65,8 @@ class Subscription:
         self._redis = redis
         self._channels = channels
         self._services = tuple(services)
-        self._probe_channel = channels.probe(node)
-        self._deadline = deadline
         self._metrics = metrics
         self._clock = clock
-        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter)
         self._histories = Histories(redis, channels)
         self._role = Role(redis)
         self._audit_seconds = audit
@@ -81,10 +75,21 @@ class Subscription:
         """By service, its earlier epochs and the last seq of each. A stale answer of Redis may still name them."""
         self._epoch_at = float("-inf")
         """When an epoch last began."""
-        self._line: Line | None = None
-        self._filled = False
-        self.whole = False
-        """Whether all histories were read once: before that, nobody can be told what was missed."""
+        outage = SharedOutage(Outage("redis lost: reconnecting until it is back", "redis back", clock=clock))
+        self._listenings = [
+            Listening(
+                redis,
+                route,
+                self._fill,
+                self._take,
+                deadline=deadline,
+                metrics=metrics,
+                outage=outage,
+                clock=clock,
+                jitter=jitter,
+            )
+            for route in routes(redis, channels, services, node)
+        ]
         self._asked = asyncio.Event()
         self._asking: list[asyncio.Future[None]] = []
         self._suspected: dict[str, Position] = {}
@@ -94,7 +99,12 @@ class Subscription:
     @property
     def proven(self) -> bool:
         """Whether Redis has delivered something within the deadline and no gap is left to fill: readiness."""
-        return self._filled and self._line is not None and self._line.proven and not self._role.detached
+        return all(each.proven for each in self._listenings) and not self._role.detached
+
+    @property
+    def whole(self) -> bool:
+        """Whether all histories were read once: before that, nobody can be told what was missed."""
+        return all(each.whole for each in self._listenings)
 
     async def prove(self) -> None:
         """Return once it is known how far every service has come, as of now or later. Waits until Redis answers.
@@ -109,49 +119,17 @@ class Subscription:
     async def run(self, deliver: Deliver) -> None:
         """Deliver updates until cancelled, and reconnect after every failure. Never returns by itself."""
         self._deliver = deliver
-        auditing = asyncio.ensure_future(self._audit_for_ever())
-        listening = asyncio.ensure_future(self._listen_for_ever())
+        tasks = [asyncio.ensure_future(each.run()) for each in self._listenings]
+        tasks.append(asyncio.ensure_future(self._audit_for_ever()))
         try:
-            await asyncio.wait([auditing, listening], return_when=asyncio.FIRST_COMPLETED)
-            for task in (auditing, listening):
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
                 if task.done():
                     task.result()
         finally:
-            for task in (auditing, listening):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(auditing, listening, return_exceptions=True)
-
-    # Listening.
-
-    async def _listen_for_ever(self) -> None:
-        redis = Outage("redis lost: reconnecting until it is back", "redis back", clock=self._clock)
-        while True:
-            line = self._line = self._new_line()
-            try:
-                await line.subscribe()
-                await self._fill(self._services)
-                line.heard()
-                self._filled = self.whole = True
-                redis.back()
-                self._backoff.reset()
-                await line.read(self._take)
-            except (*REDIS_FAULTS, BusError) as error:
-                redis.lost(error)
-                self._metrics.reconnects.inc()
-            finally:
-                self._filled = False
-                await line.aclose()
-            # Idle connections may be dead, too: each would have to be waited for until its deadline.
-            await self._redis.connection_pool.disconnect(inuse_connections=False)
-            await asyncio.sleep(self._backoff.pause())
-
-    def _new_line(self) -> Line:
-        connection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-        names = [*(self._channels.channel(service) for service in self._services), self._probe_channel]
-        return Line(connection, names, self._probe, deadline=self._deadline, clock=self._clock)
-
-    async def _probe(self) -> None:
-        await self._redis.publish(self._probe_channel, b"")
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _take(self, channel: str, raw: bytes) -> None:
         service = self._channels.service_of(channel)
