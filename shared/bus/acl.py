@@ -10,6 +10,7 @@ from __future__ import annotations
 from shared.catalog import CHANNEL_NAMES
 
 _ONLY = "on resetkeys resetchannels -@all +ping"
+_CLUSTER = "+cluster|slots +asking"  # who serves a slot, and to be served by the node that a slot is on its way to
 
 
 def users(prefix: str) -> dict[str, str]:
@@ -30,15 +31,15 @@ def users(prefix: str) -> dict[str, str]:
         "operator": "on ~* &* +@all",
         # Updates (publish.lua reads INFO), leases, budgets, reports, and the recorder's consumer group.
         "worker": (
-            f"{_ONLY} ~{prefix}:{{*}}:* ~{prefix}:lease:* ~{prefix}:budget:* {channels} +publish"
+            f"{_ONLY} ~{prefix}:{{*}}:* ~{prefix}:lease:* ~{prefix}:budget:* {channels} +publish +spublish"
             " +get +set +del +hget +hmget +hset +hgetall +hincrby +zadd +zrange +zremrangebyscore +pttl +pexpire"
             " +lpush +blpop +xadd +xtrim +xrange +xreadgroup +xack +xgroup|create"
-            " +multi +exec +evalsha +script|load +time +info +wait"
+            f" +multi +exec +evalsha +script|load +time +info +wait {_CLUSTER}"
         ),
         "gateway": (
-            f"{_ONLY} +multi +exec +script|load +role"
-            f" (+subscribe {channels} {probes})"
-            f" (+publish {probes})"
+            f"{_ONLY} +multi +exec +script|load +role {_CLUSTER}"
+            f" (+subscribe +ssubscribe {channels} {probes})"
+            f" (+publish +spublish {probes})"
             f" (+hget +hmget +xrange {histories})"
             f" (+evalsha +get +set +time ~{prefix}:client_numbers)"
             " (+del +pexpire +hget +hset +hdel +hgetall +hlen +zadd +zrem +zcard +zrangebyscore +sadd +srem +smembers"
@@ -47,8 +48,35 @@ def users(prefix: str) -> dict[str, str]:
         # Internal tools: the channels and keys of the services. No scripts, no transactions, no listing of keys.
         # CLIENT SETNAME and SETINFO are for client libraries that send them when they connect.
         "reader": (
-            f"{_ONLY} +client|setname +client|setinfo"
-            f" (+subscribe +unsubscribe +psubscribe +punsubscribe {channels})"
+            f"{_ONLY} +client|setname +client|setinfo {_CLUSTER}"
+            f" (+subscribe +unsubscribe +psubscribe +punsubscribe +ssubscribe +sunsubscribe {channels})"
             f" (+get +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +xinfo|stream {histories})"
         ),
+    }
+
+
+def replication_users() -> dict[str, str]:
+    """The same for users of replicated servers: their Sentinels, and their replicas.
+
+    What a Sentinel sends: https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/
+    """
+    return {
+        "sentinel": (
+            "on resetkeys allchannels -@all +ping +info +role +multi +exec +slaveof +publish +subscribe"
+            " +config|rewrite +client|setname +client|kill +script|kill"
+        ),
+        "replica": "on resetkeys resetchannels -@all +ping +psync +replconf",
+    }
+
+
+def sentinel_users() -> dict[str, str]:
+    """The users of the Sentinels themselves. Each Sentinel talks to the others as `sentinel`.
+
+    `watcher` is every coinwire process: it may ask who is the primary, and change nothing.
+    """
+    return {
+        "default": "off resetpass -@all",
+        "health": f"{_ONLY} nopass",
+        "sentinel": "on allkeys allchannels +@all",
+        "watcher": f"{_ONLY} +sentinel|master",
     }
