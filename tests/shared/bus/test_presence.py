@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from launcher.redis_server import RedisServer
+from shared.bus import open_redis
 from shared.bus.presence import ClientRecord, Presence
 from shared.bus.stats_reader import ClusterStats, StatsReader
 from shared.channels import Channels
 from shared.errors import BusError
+from shared.settings import Settings
 from shared.timestamps import now_iso
+from tests.replicated import Nodes, needs_cluster
 from tests.shared.outage import lose_everything, restart
 from tests.waiting import until
 
@@ -289,3 +293,25 @@ async def test_redis_away_is_a_bus_error_and_all_is_there_when_it_is_back(
             return b.total_clients == 2 and await listed(b) == [1, 2]
 
         await until(whole)
+
+
+@pytest.mark.slow
+@needs_cluster
+async def test_gateways_on_a_redis_cluster_count_each_other(tmp_path: Path) -> None:
+    """What they write of themselves is on one slot, each on its own; what a page needs is read from all of them."""
+    servers = Nodes(tmp_path)
+    try:
+        await servers.start()
+        redis = open_redis(Settings(_env_file=None, redis_url=servers.url, redis_prefix="test"))
+        a, b = Presence(redis, Channels("test"), "a"), Presence(redis, Channels("test"), "b")
+        for node, number in ((a, 1), (b, 2), (a, 3)):
+            node.put(client(number, "news"))
+        await sync(a, b)
+        assert (a.total_clients, await listed(a), await listed(b, 1)) == (3, [1, 2, 3], [1, 2, 3])
+        assert (a.next_number(), b.next_number()) == (1, 10_001)
+        await a.leave()
+        await b.sync()
+        assert (b.total_clients, await listed(b)) == (1, [2])
+        await redis.aclose()
+    finally:
+        servers.stop()
