@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import secrets
-import signal
 import socket
-from functools import partial
-from types import FrameType
 
 import structlog
 import uvicorn
@@ -28,12 +24,12 @@ from gateway.messages.faults import CloseCode
 from gateway.session import Session
 from gateway.transport.http_protocol import HttpProtocol
 from gateway.transport.keepalive import Keepalive
-from gateway.transport.listener import Listener, connections_within, listen
+from gateway.transport.listener import listen
 from gateway.transport.proxies import TrustedProxies
 from gateway.transport.refusals import Refusals
+from gateway.transport.server import Server
 from gateway.transport.shared import Shared
 from gateway.transport.turn import Turn
-from gateway.transport.ws_protocol import FrameProtocol
 from gateway.waiting import Waiting
 from shared.bus import Subscription, open_redis
 from shared.bus.presence import Presence
@@ -49,53 +45,6 @@ log = structlog.get_logger()
 
 _STEP = 0.01  # s between closes of a drain; finer steps would only wake the loop more often
 _CLOSING = 5  # s for clients to answer our close frame; then the server stops anyway
-
-
-class Server(uvicorn.Server):
-    """uvicorn, but a signal stops the node, in the order of the node, and connections come from a Listener."""
-
-    _listener: Listener | None = None
-
-    def __init__(self, config: uvicorn.Config, node: Node, listening: socket.socket) -> None:
-        super().__init__(config)
-        self._node = node
-        self._listening = listening
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the application, then accept connections."""
-        await super().startup([])
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        connections = self.server_state.connections
-        self._listener = Listener(
-            self._listening,
-            partial(HttpProtocol, server=self),
-            most=connections_within(files),
-            count=lambda: len(connections),
-        )
-        self._listener.start()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no more; then stop as uvicorn does."""
-        await self.close_listener()
-        await super().shutdown()
-
-    async def close_listener(self) -> None:
-        """Accept no more connections."""
-        if self._listener is not None:
-            await self._listener.aclose()
-
-    @property
-    def http_connections(self) -> int:
-        """Connections that are no WebSockets, also those on which nothing has been asked yet."""
-        return sum(isinstance(each, HttpProtocol) for each in self.server_state.connections)
-
-    def websockets(self) -> list[FrameProtocol]:
-        """The WebSocket connections."""
-        return [each for each in self.server_state.connections if isinstance(each, FrameProtocol)]
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGINT or SIGTERM."""
-        self._node.stop(signal.Signals(sig).name)
 
 
 class Node:
@@ -205,7 +154,7 @@ class Node:
     async def run(self, listener: socket.socket) -> int:
         """Serve until a signal, or until a task dies. Returns the exit status: 0 after a signal, else 1."""
         self._loop = asyncio.get_running_loop()
-        server = Server(self._config(), self, listener)
+        server = Server(self._config(), self.stop, listener)
         keepalive = Keepalive(self.settings.ws_ping_interval, self.settings.ws_ping_timeout)
         self.websockets = Shared(
             self._app,
