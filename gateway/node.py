@@ -77,6 +77,7 @@ class Node:
             self.metrics,
             kept=settings.outbox_bytes,
             joins=settings.ws_join_updates,
+            spare_bytes=settings.history_bytes,
         )
         self._heart = Heart(self.hub, heartbeat)
         self.relay = Relay(
