@@ -300,6 +300,21 @@ class TestFencesOfServices:
         assert await lease.refresh() == fence
         assert await cluster.hget(metas[0], "fence") == b"1"  # a renewal costs one call
 
+    @needs_cluster
+    async def test_on_a_cluster_it_is_handed_over_and_ages_are_known(self, cluster: Redis) -> None:
+        """A stand-by is woken there too, and learns when each service was published."""
+        first, second = (Lease(cluster, Channels(), MONITORING, 60) for _ in range(2))
+        await first.refresh()
+        async with held(first) as ending, held(second):
+            await until(lambda: second.known)
+            await Bus(cluster, Channels(), 10).publish("scheduler", {}, fence=first.fence)
+            ending.cancel()
+            await asyncio.wait_for(second.taken(), 0.4)
+        found = await Bus(cluster, Channels(), 10).last_publishes(of_category(MONITORING))
+        assert list(found) == ["scheduler"]
+        assert (found["scheduler"].position.seq, found["scheduler"].own) == (1, False)
+        assert 0 <= (found["scheduler"].age or 0) < 5
+
 
 async def test_a_full_redis_still_leases(own_redis: Redis, channels: Channels) -> None:
     """Over `maxmemory` a lease is taken, renewed and given back: it takes no room, and nothing works without it."""
