@@ -123,7 +123,8 @@ class _Attempts:
 
     def worth_another(self, fault: BaseException) -> bool:
         """Whether an attempt after `fault` may help, or find out what happened."""
-        if isinstance(fault, OutOfMemoryError):
+        # Before Redis 7, the refusal of a script's command comes after the line number of the script.
+        if isinstance(fault, OutOfMemoryError) or ": -OOM " in str(fault):
             self._full += 1
             return self._full == 1  # the script has made room if it could
         if isinstance(fault, ResponseError):
