@@ -184,3 +184,19 @@ def test_a_cluster_without_sharded_channels_is_refused(version: str, fits: bool)
 def test_the_slot_of_a_command_is_that_of_its_first_key(command: tuple[object, ...], key: str | None) -> None:
     """A command without a key may go to any node."""
     assert slot_of(command) == (None if key is None else slot_of(("GET", key)))
+
+
+async def test_a_publish_waits_for_the_replica_of_its_slot(nodes: Nodes, redis: Redis) -> None:
+    """PUBLISH_REPLICAS: the wait goes to the node that has the service, and counts that node's replicas."""
+    missed: list[str] = []
+    bus = Bus(redis, NAMES, 10, replicas=1, on_unreplicated=missed.append)
+    for service in ("market_data", "news", "explorers"):
+        await bus.publish(service, {})
+    assert missed == []
+    primary = await nodes.primary_of(NAMES.meta("news"))
+    async with primary.client() as client:
+        (_, replica_port, _), *_ = (await client.role())[2]
+    next(member for member in nodes.members if member.port == int(replica_port)).kill()
+    for service in ("market_data", "news", "explorers"):
+        await bus.publish(service, {})
+    assert "news" in missed
