@@ -79,7 +79,7 @@ class Worker:
         self._outages = Outages()
         self._residents = Residents(lambda: bool(self.lease.fence))
         self._status = Status(self._registry, self._unready)
-        fetcher = Fetcher(self._client, Budgets(self._redis, channels), on_call=self._called)
+        fetcher = Fetcher(self._client, Budgets(self._redis, channels), self._clock, self._called)
         for service in of_category(name):
             self.add(service, load_service(service, self._context(service, fetcher)))
 

@@ -54,7 +54,7 @@ class Fetcher:
         clock: Callable[[], float] = time.time,
         on_call: OnCall = lambda provider, seconds, error: None,
     ) -> None:
-        """`clock` gives unix seconds, to turn a Retry-After date into a delay."""
+        """`clock` gives unix seconds, to turn a Retry-After date into a delay where an answer has no date itself."""
         self._client = client
         self._budgets = budgets
         self._clock = clock
@@ -167,7 +167,7 @@ class Fetcher:
     async def _refused(self, name: str, response: httpx.Response) -> StatusError:
         status = response.status_code
         most = _MAX_PAUSE.get(status, _MAX_PAUSE[429])
-        pause = self._retry_after(response.headers.get("retry-after"), most)
+        pause = self._retry_after(response.headers, most)
         if pause is None and status == 429:
             pause = _reset_of(response.headers.get("ratelimit"), most)
         if pause is not None and status in _MAX_PAUSE:
@@ -176,19 +176,26 @@ class Fetcher:
                 await self._budgets.block(name, pause)
         return StatusError(name, status, retry_after=pause)
 
-    def _retry_after(self, value: str | None, most: float) -> float | None:
+    def _retry_after(self, headers: httpx.Headers, most: float) -> float | None:
         """Seconds of a Retry-After header, at most `most`; None if absent, past, or neither number nor date."""
-        if value is None:
-            return None
+        value = headers.get("retry-after", "")
         try:
             seconds = float(value)
         except ValueError:
-            try:
-                moment = parsedate_to_datetime(value)
-            except ValueError:
+            if (moment := _moment(value)) is None:
                 return None
-            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - self._clock()
+            sent = _moment(headers.get("date", ""))  # by the same clock; ours may have been set
+            seconds = moment - (self._clock() if sent is None else sent)
         return min(seconds, most) if seconds > 0 else None
+
+
+def _moment(date: str) -> float | None:
+    """Unix seconds of an HTTP date; None if it is none."""
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _reset_of(value: str | None, most: float) -> float | None:

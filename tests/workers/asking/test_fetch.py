@@ -78,10 +78,20 @@ async def test_retry_after_stops_the_whole_cluster(
 
 
 async def test_retry_after_may_be_a_date(fetcher: Fetcher, upstream: Upstream) -> None:
-    """An HTTP-date is held against our clock."""
+    """An HTTP-date is held against our clock, where the answer has no date of its own."""
     date = formatdate(time.time() + 90, usegmt=True)
     upstream.answers = [reply("429 Too Many Requests", b"{}", f"Retry-After: {date}")]
     assert (await failure(fetcher, upstream)).retry_after == pytest.approx(90, abs=3)
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+async def test_a_retry_after_date_is_held_against_that_of_the_answer(
+    fetcher: Fetcher, upstream: Upstream, ahead: float
+) -> None:
+    """The pause is right although the clock of the upstream, or ours, is an hour wrong."""
+    sent, date = (formatdate(time.time() + ahead + seconds, usegmt=True) for seconds in (0, 90))
+    upstream.answers = [reply("429 Too Many Requests", b"{}", f"Retry-After: {date}", f"Date: {sent}")]
+    assert (await failure(fetcher, upstream)).retry_after == 90
 
 
 @pytest.mark.parametrize("header", ["X-Other: 1", "Retry-After: soon", "Retry-After: 0", "Retry-After: nan"])

@@ -7,7 +7,6 @@ calls at first; afterwards most pages have not changed. The hub allows 500 in fi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -76,7 +75,7 @@ class HuggingfaceService(Service):
         It is also raised if the hub fails now and there are no headlines either.
         """
         end = self._context.clock() + deadline
-        titles = await self._titles(now)
+        titles = await self._titles()
         await refresh_parts("huggingface", (self._registry,), now, deadline, stands=bool(titles))
         registry = self._registry.answer
         if registry is None:
@@ -96,21 +95,24 @@ class HuggingfaceService(Service):
             timestamp=iso(now),
         )
 
-    async def _titles(self, now: float) -> list[str]:
-        """The current headlines, from the newest update of `news`, which another worker publishes."""
+    async def _titles(self) -> list[str]:
+        """The current headlines, from the newest update of `news`, which another worker publishes.
+
+        Its age is by the clock of Redis: the other worker's may differ from ours.
+        """
+        last = (await self._context.bus.last_publishes(("news",))).get("news")
         envelope = await self._context.bus.newest("news")
-        if envelope is None:
+        if envelope is None or last is None or last.age is None or last.age > NEWS_AGE:
             return []
         try:
             news = msgspec.convert(envelope.data, News)
-            age = now - datetime.fromisoformat(news.timestamp).timestamp()
-        except (msgspec.ValidationError, ValueError) as error:
+        except msgspec.ValidationError as error:
             if self._news_fits:
                 log.warning("headlines of an update that does not fit are not read", reason=str(error))
             self._news_fits = False
             return []
         self._news_fits = True
-        return [article.title for article in news.articles] if age <= NEWS_AGE else []
+        return [article.title for article in news.articles]
 
     async def _sentiment(self, titles: Sequence[str], deadline: float) -> HeadlineSentiment:
         reading = await self._readers.read(titles, deadline)
