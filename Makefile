@@ -115,6 +115,14 @@ test-faults: $(STAMP) ## break what clusters stand on under clients that check e
 test-compose: $(STAMP) ## test the deployment on a Docker engine: start, scale, upgrade, kill parts
 	$(BIN)/python -m pytest -m compose $(or $(ARGS),tests/compose)
 
+.PHONY: test-redis
+test-redis: $(STAMP) node-modules ## run the contract on a Redis with Sentinels, then on a Redis Cluster
+	@set -e; for redis in sentinel cluster; do \
+		echo "on $$redis"; \
+		COINWIRE_TEST_REDIS=$$redis $(BIN)/python -m pytest -m "not slow and not compose" -n 3 --dist loadfile \
+			$(or $(ARGS),tests/contract); \
+	done
+
 .PHONY: bench
 bench: $(STAMP) ## compare the gateway with others: cost, lateness, memory, losses; 40 minutes
 	@$(BIN)/python -m benchmarks run $(ARGS)

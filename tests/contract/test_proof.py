@@ -15,12 +15,20 @@ import websockets
 from pydantic import SecretStr
 
 from gateway.node import Node
+from launcher.redis_server import RedisServer
 from shared.bus import Bus, open_redis
 from shared.channels import Channels
 from shared.settings import Settings
+from tests.conftest import settings_on
 from tests.contract.conftest import Client
 from tests.proxy import Proxy
 from tests.waiting import until
+
+
+@pytest.fixture
+def settings(redis_server: RedisServer) -> Settings:
+    """Those of one server, also where the run has a cluster: a proxy stands before it."""
+    return settings_on(redis_server.url)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from tests.waiting import until
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def port(redis_server: RedisServer) -> AsyncIterator[int]:
     """The port of a gateway that compresses, and never cuts a connection: it has to end each as RFC 6455 says."""
-    node = Node(settings_on(redis_server).model_copy(update={"ws_compression": True}))
+    node = Node(settings_on(redis_server.url).model_copy(update={"ws_compression": True}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection, "_LINGER", 600)
         running = asyncio.create_task(node.run(node.bind()))
