@@ -6,6 +6,11 @@ Each part of the deployment mounts one folder, which has what that part needs:
     postgres/postgres_password, postgres/reader_password   of the roles coinwire and coinwire_reader
     worker/, gateway/, tools/: redis_url, database_url     settings, as `shared.settings` reads them from files
 
+With `--sentinels`, the Redis of a deployment is replicated, and has more users:
+
+    redis/replica_password, redis/sentinel_password        of replicas and Sentinels, as users of the servers
+    redis/sentinels.acl, redis/watcher_password            users of the Sentinels; the password of all others
+
 Existing passwords are kept; a missing or unreadable one is generated. REDIS_WORKER_PASSWORD, REDIS_GATEWAY_PASSWORD,
 REDIS_READER_PASSWORD, REDIS_OPERATOR_PASSWORD, POSTGRES_PASSWORD and POSTGRES_READER_PASSWORD in the environment
 replace existing ones.
@@ -18,7 +23,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -26,7 +31,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import typer
 
-from shared.bus.acl import users
+from shared.bus.acl import replication_users, sentinel_users, users
 from shared.errors import CoinwireError
 
 UID = 10001
@@ -42,7 +47,7 @@ class CredentialsError(CoinwireError):
 
 
 class Login(NamedTuple):
-    """One password: its user, the variable that replaces it, and the file that holds it."""
+    """One password: its user, the variable that replaces it ('' for none), and the file that holds it."""
 
     user: str
     variable: str
@@ -57,6 +62,15 @@ LOGINS = (
     Login("coinwire", "POSTGRES_PASSWORD", "postgres/postgres_password"),
     Login("coinwire_reader", "POSTGRES_READER_PASSWORD", "postgres/reader_password"),
 )
+REPLICATED_LOGINS = (
+    Login("replica", "", "redis/replica_password"),
+    Login("sentinel", "", "redis/sentinel_password"),
+    Login("watcher", "", "redis/watcher_password"),
+)
+"""Those of a Redis with Sentinels."""
+
+REPLICATED_SERVICE = "coinwire"
+"""The name that the Sentinels know the servers by: deploy/redis/sentinel.sh."""
 
 
 def make(
@@ -66,8 +80,11 @@ def make(
     uid: int = UID,
     redis_host: str = "redis",
     postgres_host: str = "postgres",
+    sentinels: Sequence[str] = (),
 ) -> list[str]:
     """Write what is missing or changed below `folder`. Returns the names of the files that were written.
+
+    `sentinels` are the hosts of the Sentinels, if Redis has any; then `redis_host` is not used.
 
     When run as root, gives the files of gateways, workers and tools to the user `uid`. Raises CredentialsError for a
     password that is too short, a malformed prefix, and a file that can't be written.
@@ -78,8 +95,14 @@ def make(
     try:
         # Locked in a volume: `folder` itself is not one, so containers would not see each other's lock there.
         with _locked(folder / "redis"):
-            known = {login.user: _password(folder, login, environment) for login in LOGINS}
-            files = _files(prefix, known, redis_host, postgres_host)
+            logins = LOGINS + (REPLICATED_LOGINS if sentinels else ())
+            known = {login.user: _password(folder, login, environment) for login in logins}
+            place = f"{redis_host}:6379/0"
+            if sentinels:
+                hosts = ",".join(f"{host}:26379" for host in sentinels)
+                login = f"sentinel_username=watcher&sentinel_password={quote(known['watcher'], safe='')}"
+                place = f"{hosts}/{REPLICATED_SERVICE}/0?{login}"
+            files = _files(prefix, known, place, postgres_host)
             return [name for name, (text, mode) in files.items() if _put(folder / name, text, mode, uid)]
     except OSError as error:
         raise CredentialsError(f"{error.filename or folder}: {error.strerror}") from None
@@ -112,30 +135,41 @@ def _password(folder: Path, login: Login, environment: Mapping[str, str]) -> str
 
 
 def _files(
-    prefix: str, passwords: Mapping[str, str], redis_host: str, postgres_host: str
+    prefix: str, passwords: Mapping[str, str], redis_place: str, postgres_host: str
 ) -> dict[str, tuple[str, int]]:
     """Every file: its text and its mode."""
-    rules = {
-        name: f"{rule} #{hashlib.sha256(passwords[name].encode()).hexdigest()}" if name in passwords else rule
-        for name, rule in users(prefix).items()
-    }
+    replicated = "watcher" in passwords
     found = {
         "redis/operator_password": (passwords["operator"], _OWN),
         # Readable by everybody, as the servers' user ids differ between images; only their containers mount these.
-        "redis/users.acl": ("".join(f"user {name} {rule}\n" for name, rule in rules.items()), _ALL),
+        "redis/users.acl": (_acl(users(prefix) | (replication_users() if replicated else {}), passwords), _ALL),
         "postgres/postgres_password": (passwords["coinwire"], _ALL),
         "postgres/reader_password": (passwords["coinwire_reader"], _ALL),
     }
+    if replicated:
+        found["redis/sentinels.acl"] = _acl(sentinel_users(), passwords), _ALL
+        for login in REPLICATED_LOGINS:
+            found[login.file] = passwords[login.user], _OWN
+    scheme = "redis+sentinel" if replicated else "redis"
     for part, redis_user, role in (
         ("worker", "worker", "coinwire"),
         ("gateway", "gateway", "coinwire_reader"),
         ("tools", "reader", "coinwire"),
     ):
-        redis_url = f"redis://{redis_user}:{quote(passwords[redis_user], safe='')}@{redis_host}:6379/0"
+        redis_url = f"{scheme}://{redis_user}:{quote(passwords[redis_user], safe='')}@{redis_place}"
         found[f"{part}/redis_url"] = redis_url, _OWN
         database_url = f"postgresql://{role}:{quote(passwords[role], safe='')}@{postgres_host}:5432/coinwire"
         found[f"{part}/database_url"] = database_url, _OWN
     return found
+
+
+def _acl(rules: Mapping[str, str], passwords: Mapping[str, str]) -> str:
+    """A file of users, with the hash of the password of each that has one."""
+    lines = []
+    for name, rule in rules.items():
+        digest = f" #{hashlib.sha256(passwords[name].encode()).hexdigest()}" if name in passwords else ""
+        lines.append(f"user {name} {rule}{digest}\n")
+    return "".join(lines)
 
 
 def _put(path: Path, text: str, mode: int, uid: int) -> bool:
@@ -175,10 +209,12 @@ def credentials(
     uid: Annotated[int, typer.Option(help="User id of gateways, workers and tools.")] = UID,
     redis_host: Annotated[str, typer.Option(help="Host name of Redis.")] = "redis",
     postgres_host: Annotated[str, typer.Option(help="Host name of PostgreSQL.")] = "postgres",
+    sentinels: Annotated[str, typer.Option(help="Host names of Redis' Sentinels, separated by commas.")] = "",
 ) -> None:
     """Generate the passwords and Redis rights of a deployment.
 
     Prints the names of the files that were written, and no password.
     """
-    written = make(folder, os.environ, uid=uid, redis_host=redis_host, postgres_host=postgres_host)
+    hosts = [host.strip() for host in sentinels.split(",") if host.strip()]
+    written = make(folder, os.environ, uid=uid, redis_host=redis_host, postgres_host=postgres_host, sentinels=hosts)
     typer.echo(f"credentials: {'wrote ' + ', '.join(written) if written else 'nothing to change'}")

@@ -16,8 +16,10 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from commands.app import app
-from commands.credentials import LOGINS, UID, CredentialsError, make
+from commands.credentials import LOGINS, REPLICATED_SERVICE, UID, CredentialsError, make
+from shared.bus.address import parse_address
 from shared.settings import Settings, load_settings
+from tests.places import ROOT
 
 FILES = {
     "redis/users.acl",
@@ -249,3 +251,44 @@ def test_its_output_names_files_and_shows_none(tmp_path: Path) -> None:
     refused = run(tmp_path / "file")
     assert refused.exit_code == 2
     assert refused.stderr.count("\n") == 1
+
+
+SENTINELS = ("one", "two", "three")
+
+
+def test_with_sentinels_everybody_asks_them_and_servers_have_more_users(tmp_path: Path) -> None:
+    """Each part's address names all Sentinels, with a password that may change nothing there."""
+    made = make(tmp_path, {}, sentinels=SENTINELS)
+    extra = {f"redis/{name}" for name in ("replica_password", "sentinel_password", "watcher_password", "sentinels.acl")}
+    assert set(made) == FILES | extra
+    found = texts(tmp_path)
+    watcher = found["redis/watcher_password"]
+    for part in ("worker", "gateway", "tools"):
+        address = parse_address(found[f"{part}/redis_url"])
+        assert (address.kind, address.service) == ("sentinel", REPLICATED_SERVICE)
+        assert address.hosts == tuple((host, 26379) for host in SENTINELS)
+        assert address.sentinel_options == {"username": "watcher", "password": watcher}
+    for user, file in (
+        ("replica", "users"),
+        ("sentinel", "users"),
+        ("sentinel", "sentinels"),
+        ("watcher", "sentinels"),
+    ):
+        digest = hashlib.sha256(found[f"redis/{user}_password"].encode()).hexdigest()
+        assert re.search(rf"^user {user} .* #{digest}$", found[f"redis/{file}.acl"], re.MULTILINE)
+    assert make(tmp_path, {}, sentinels=SENTINELS) == []
+
+
+def test_sentinels_come_to_a_deployment_without_new_passwords(tmp_path: Path) -> None:
+    """The addresses change, and the users of before keep their passwords; so they do on the way back."""
+    make(tmp_path, {})
+    was = {name: password(text) for name, text in texts(tmp_path).items() if name.endswith("redis_url")}
+    for sentinels in (SENTINELS, ()):
+        make(tmp_path, {}, sentinels=sentinels)
+        now = texts(tmp_path)
+        assert {name: password(now[name]) for name in was} == was
+
+
+def test_the_service_of_the_sentinels_is_the_one_that_they_watch() -> None:
+    """`deploy/redis/sentinel.sh` and the addresses name it alike."""
+    assert f"sentinel monitor {REPLICATED_SERVICE} " in (ROOT / "deploy/redis/sentinel.sh").read_text()

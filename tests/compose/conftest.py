@@ -41,7 +41,16 @@ async def stack() -> AsyncIterator[Stack]:
         await running.down()
 
 
-ORDER = ("test_stack", "test_users", "test_scaling", "test_balancer", "test_failures", "test_tls", "test_image")
+ORDER = (
+    "test_stack",
+    "test_users",
+    "test_scaling",
+    "test_balancer",
+    "test_failures",
+    "test_sentinel",
+    "test_tls",
+    "test_image",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -39,9 +39,9 @@ class CommandError(AssertionError):
 
 
 class Stack:
-    """The demo's stack. Commands go through `docker`, as an operator's do."""
+    """The demo's stack, with more compose files if given. Commands go through `docker`, as an operator's do."""
 
-    def __init__(self) -> None:
+    def __init__(self, *more: str) -> None:
         self.project = f"coinwire-test-{uuid.uuid4().hex[:8]}"
         self.port = free_port()
         self.env = {
@@ -51,7 +51,7 @@ class Stack:
             "PORT": str(self.port),
             # These name the project for every `docker compose`, also in scripts.
             "COMPOSE_PROJECT_NAME": self.project,
-            "COMPOSE_FILE": ":".join(FILES),
+            "COMPOSE_FILE": ":".join((*FILES, *more)),
             # Not the .env of the person who runs the tests.
             "COMPOSE_DISABLE_ENV_FILE": "1",
         }
