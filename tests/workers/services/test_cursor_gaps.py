@@ -251,15 +251,31 @@ async def test_a_404_in_the_middle_of_a_block_is_not_its_end() -> None:
 
 
 class Tracker(Node):
+    last = 9960
+
     async def transfers(self, ask: Any, least: float, start: float, cursor: str | None) -> TransferPage:
         rows = [
             ReportedTransfer(
                 chain="tron", hash=str(at), sender=None, sender_owner=None, to=None, to_owner=None,
                 symbol="USDT", amount=2e6, usd=2e6, time=float(at),
             )
-            for at in range(9945, 9960, 5) if at >= start
+            for at in range(9945, self.last, 5) if at >= start
         ]  # fmt: skip
         return TransferPage(transfers=tuple(rows), cursor=None)
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+async def test_a_clock_that_is_set_repeats_no_alert_and_hides_none(jump: float) -> None:
+    """While it is wrong alerts may wait; when it is right again they come, and none comes twice."""
+    tracker = Tracker("whale_alert", 1)
+    scan = AlertScan(pool_of(tracker), 1e6)
+    seen, found = Seen(), []
+    for now, ahead in ((10_000.0, 0.0), (10_060.0, jump), (10_120.0, jump), (10_180.0, 0.0)):
+        tracker.last = int(now)
+        alerted = await scan.scan(seen, now + ahead, 4.0)
+        seen = alerted.seen
+        found += [transfer.hash for transfer in alerted.found]
+    assert found == [str(at) for at in range(9945, 10_180, 5)]
 
 
 async def test_a_successor_with_a_slower_clock_tells_no_alert_twice() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, field
@@ -18,6 +20,7 @@ LOOK_BACK = 600.0
 """Seconds back from now that are asked for; transfers that Whale Alert reports later are missed."""
 _FIRST_LOOK = 60.0  # s back from now for the first scan; older transfers are not published
 _PAGES = 3  # per cycle; beyond 300 large transfers in ten minutes, the newest come some cycles later
+_ALIKE = 3  # transfers must be so new that older ones are forgotten: one with a wrong time must not hide the next
 _MOST_ANNOUNCED = 2000  # keys remembered, several times the transfers of LOOK_BACK; beyond that the oldest are dropped
 
 
@@ -53,7 +56,9 @@ class AlertScan:
         """The new transfers since `seen`, within `deadline` s. Nothing without a key. Raises NoSourceError."""
         if not self.pool.sources:
             return Alerted(seen)
-        since = seen.since if seen.since is not None else now - _FIRST_LOOK
+        since = min(seen.since, now) if seen.since is not None else now - _FIRST_LOOK
+        # By the transfers' own times, what may be forgotten: our clock may be set, or be the next worker's.
+        since = max(since, _horizon(seen.announced))
         start = float(int(max(since, now - LOOK_BACK)))  # it takes whole seconds
 
         async def question(provider: Any, ask: Ask) -> tuple[ReportedTransfer, ...]:
@@ -68,7 +73,7 @@ class AlertScan:
             return tuple(rows)
 
         source, rows = await self.pool.ask(question, deadline)
-        announced = {key: time for key, time in seen.announced.items() if time >= start}
+        announced = dict(seen.announced)
         found: list[Transfer] = []
         owners: dict[tuple[str, str], str] = {}
         for row in rows:
@@ -80,8 +85,15 @@ class AlertScan:
             for address, owner in ((row.sender, row.sender_owner), (row.to, row.to_owner)):
                 if address is not None and owner is not None:
                     owners[row.chain, address] = owner
-        announced = dict(list(announced.items())[-_MOST_ANNOUNCED:])
-        return Alerted(Seen(since=start, announced=announced), tuple(found), owners, (source,))
+        since = max(since, _horizon(announced))
+        announced = dict([(key, time) for key, time in announced.items() if time >= since][-_MOST_ANNOUNCED:])
+        return Alerted(Seen(since=since, announced=announced), tuple(found), owners, (source,))
+
+
+def _horizon(announced: Mapping[bytes, float]) -> float:
+    """Unix seconds before which no transfer is asked for again."""
+    newest = heapq.nlargest(_ALIKE, announced.values())
+    return newest[-1] - LOOK_BACK if len(newest) == _ALIKE else float("-inf")
 
 
 def _transfer(row: ReportedTransfer) -> Transfer:
