@@ -198,6 +198,8 @@ class Subscription:
     def _turn(self, service: str, page: Page, asked_from: Position | None) -> str | None:
         """Deliver a page that was asked for when `asked_from` was known. Returns where the next begins, if any."""
         known = self._positions.get(service)
+        if known is not None and asked_from is not None and known.epoch != asked_from.epoch:
+            return self._start(service)  # a fill beside this one has followed an epoch: this page began anywhere in it
         if page.position is not None and known is not None and page.position.epoch != known.epoch:
             if known == asked_from:  # else the answer may be older than what was heard since
                 self._begin_epoch(service, page.position.epoch)

@@ -285,6 +285,21 @@ async def test_a_new_epoch_is_delivered_from_its_first_entry(redis: Redis, bus: 
     assert listener.count("gap_unfilled") == 0
 
 
+async def test_fills_beside_each_other_bring_all_of_a_new_epoch(redis: Redis, bus: Bus, channels: Channels) -> None:
+    """A reconnect, an audit and a message may read a stream at the same time. Each may be the first to see an epoch."""
+    async with Listener(redis, channels) as listener:
+        await listener.proven()
+        await publish(bus, 1, 2, 3)
+        await listener.hears(1, 2, 3)
+        await listener.stop()
+        await redis.delete(channels.meta(SERVICE))
+        await publish(bus, *range(4, 14))
+        await asyncio.gather(*(redis.ping() for _ in range(4)))  # their connections are open: they ask at the same time
+        await asyncio.gather(*(listener.subscription._fill([SERVICE]) for _ in range(4)))
+    assert listener.numbers == list(range(1, 14))
+    assert not any(listener.gaps)
+
+
 async def test_a_new_epoch_under_a_live_subscriber_is_followed(redis: Redis, bus: Bus, channels: Channels) -> None:
     """A new epoch begins without a hole, and stragglers of the old one are not delivered into it."""
     async with Listener(redis, channels) as listener:
