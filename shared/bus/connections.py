@@ -83,6 +83,16 @@ class Pool(BlockingConnectionPool):
         self._made.add(connection)
         return connection
 
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close the idle connections, and those in use unless told otherwise, without waiting for the server.
+
+        redis-py waits until a connection is closed. With TLS that takes an answer, which a dead server does not give:
+        then it raises, and until then it would close what others have taken from the pool meanwhile.
+        """
+        in_use = self._in_use_connections if inuse_connections else ()
+        for connection in [*self._available_connections, *in_use]:
+            await connection.disconnect(nowait=True)
+
     async def drop(self) -> None:
         """End every connection, those in use too: who reads from one gets ConnectionError."""
         for connection in list(self._made):

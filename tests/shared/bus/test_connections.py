@@ -97,3 +97,11 @@ async def test_a_refused_write_ends_the_connections_that_only_read(moving: Movin
     with pytest.raises(RedisConnectionError, match="READONLY"):
         await redis.set("key", 2)
     assert not connection.is_connected
+
+
+async def test_closing_connections_waits_for_no_server(redis: Redis) -> None:
+    """With TLS, a server that is gone does not answer a close. Who leaves it must not fail over that."""
+    await redis.ping()
+    with pytest.raises(StopIteration):
+        redis.connection_pool.disconnect(inuse_connections=False).send(None)
+    assert await redis.ping()
