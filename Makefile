@@ -111,6 +111,10 @@ test-faults: $(STAMP) ## break what clusters stand on under clients that check e
 	$(if $(filter all,$(ARGS)),FAULTS_TABLE=docs/explanation/faults.json) $(BIN)/python -m pytest tests/faults \
 		-m "$(if $(filter all,$(ARGS)),faults,faults and not long)" $(filter-out all,$(ARGS))
 
+.PHONY: test-model
+test-model: $(STAMP) ## try faults on a virtual clock for three minutes, by seeds
+	@$(BIN)/python -m tests.model $(ARGS)
+
 .PHONY: test-compose
 test-compose: $(STAMP) ## test the deployment on a Docker engine: start, scale, upgrade, kill parts
 	$(BIN)/python -m pytest -m compose $(or $(ARGS),tests/compose)

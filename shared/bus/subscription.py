@@ -170,7 +170,7 @@ class Subscription:
         await self._role.look()
         stand = await self._histories.positions(self._services)
         ahead = {service: at for service, at in stand.items() if at is not None and not self._has(service, at)}
-        late = {service for service, at in self._suspected.items() if service in ahead and not self._has(service, at)}
+        late = [service for service, at in self._suspected.items() if service in ahead and not self._has(service, at)]
         self._suspected = ahead
         if at_once or late:
             await self._fill(ahead if at_once else late)
