@@ -61,6 +61,7 @@ class Worker:
             history_bytes=settings.history_bytes,
             replicas=settings.publish_replicas,
             on_unreplicated=lambda service: self._metrics.unreplicated.labels(service).inc(),
+            held=lambda: self.lease.fence,
         )
         self.lease = Lease(self._redis, channels, name, settings.lease_seconds)
         self._client = open_client(settings)

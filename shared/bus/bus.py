@@ -82,9 +82,11 @@ class Bus:
         history_bytes: int = HISTORY_BYTES,
         replicas: int = 0,
         on_unreplicated: Callable[[str], None] = lambda service: None,
+        held: Callable[[], int] | None = None,
     ) -> None:
         """`history_length` and `history_bytes` bound each service's stream. `replicas` are waited for after each
         publish; `on_unreplicated` is called with the service of an update that fewer of them had in time.
+        `held` gives the fence that this process holds at the moment: an update under another one is not vouched for.
         """
         self._redis = redis
         self._channels = channels
@@ -92,6 +94,7 @@ class Bus:
         self._command = "SPUBLISH" if isinstance(redis, Cluster) else "PUBLISH"
         self._wait = Wait(replicas, _REPLICA_SECONDS) if replicas else None
         self._on_unreplicated = on_unreplicated
+        self._held = held
         self._replication = Outage(
             "updates reach too few replicas", "updates reach the replicas again", wanted=replicas
         )
@@ -137,24 +140,30 @@ class Bus:
         memory.unconfirmed = update  # also if this task is cancelled
         names = self._channels
         length, size = self._history
+
+        def args() -> list[str | bytes | int]:
+            # A cycle's fence may be that of a lease which has run out since: then somebody else may have published.
+            sure = vouches and (self._held is None or fence in (0, self._held()))
+            return [
+                names.channel(service),
+                fence,
+                update.draft,
+                length,
+                secrets.token_hex(8),
+                memory.position.epoch if sure else "",
+                memory.position.seq,
+                self._name,
+                cursor,
+                update.number,
+                size,
+                self._command,
+            ]
+
         try:
             answer = await self._publish.call(
                 f"publish of {service}",
                 [names.meta(service), names.stream(service), names.last(service)],
-                [
-                    names.channel(service),
-                    fence,
-                    update.draft,
-                    length,
-                    secrets.token_hex(8),
-                    memory.position.epoch if vouches else "",
-                    memory.position.seq,
-                    self._name,
-                    cursor,
-                    update.number,
-                    size,
-                    self._command,
-                ],
+                args,
                 self._wait,
                 sent=sent,
             )

@@ -32,6 +32,8 @@ _FIRST_PAUSE = 0.05  # s before the first repetition: a cut connection can be ma
 _LONGEST_PAUSE = 0.5  # s: a call succeeds soon after Redis is back
 
 Argument = str | bytes | int
+Arguments = Callable[[], Sequence[Argument]]
+_Commands = Callable[[], Sequence[tuple[Argument, ...]]]
 
 
 class Wait(NamedTuple):
@@ -58,17 +60,21 @@ class Once:
         self._chance = chance
 
     async def call(
-        self, what: str, keys: Sequence[str], args: Sequence[Argument], wait: Wait | None = None, *, sent: bool = False
+        self, what: str, keys: Sequence[str], args: Arguments, wait: Wait | None = None, *, sent: bool = False
     ) -> Answer:
         """Call it; `what` begins the message of errors. `sent` says that a call with this number may have happened.
+
+        `args` is asked before each attempt, once there is a connection to the server that will run the script.
 
         What surely did not happen is not repeated: without a connection, or when Redis refuses, it raises BusError at
         once. Raises FencedError where the script refused because of a newer fence, UnconfirmedError if it may have
         happened and no repetition was answered within ONCE_SECONDS.
         """
-        commands: list[tuple[Argument, ...]] = [("EVALSHA", self._script.sha, len(keys), *keys, *args)]
-        if wait is not None:
-            commands.append(("WAIT", wait.replicas, int(wait.seconds * 1000)))
+
+        def commands() -> list[tuple[Argument, ...]]:
+            call = ("EVALSHA", self._script.sha, len(keys), *keys, *args())
+            return [call] if wait is None else [call, ("WAIT", wait.replicas, int(wait.seconds * 1000))]
+
         attempts = _Attempts(self._redis, self._script, commands, sent)
         pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._chance)
         fault: BaseException | None = None
@@ -93,7 +99,7 @@ class Once:
 class _Attempts:
     """The attempts of one call."""
 
-    def __init__(self, redis: Redis, script: AsyncScript, commands: Sequence[tuple[Argument, ...]], sent: bool) -> None:
+    def __init__(self, redis: Redis, script: AsyncScript, commands: _Commands, sent: bool) -> None:
         self._redis = redis
         self._script = script
         self._commands = commands
@@ -141,7 +147,7 @@ class _Attempts:
     async def _ask_cluster(self) -> list[Any]:
         self.sent = True
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for command in self._commands:
+            for command in self._commands():
                 pipeline.execute_command(*command)
             return list(await pipeline.execute(raise_on_error=False))
 
@@ -150,10 +156,11 @@ class _Attempts:
         pool = self._redis.connection_pool
         connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
+            commands = self._commands()
             self.sent = True
-            await connection.send_packed_command(connection.pack_commands(self._commands))
+            await connection.send_packed_command(connection.pack_commands(commands))
             answers = []
-            for _ in self._commands:
+            for _ in commands:
                 try:
                     answers.append(await connection.read_response())
                 except ResponseError as refusal:  # the other answers are still to be read

@@ -159,7 +159,7 @@ class Reports:
             await self._write.call(
                 "reports",
                 [*keys, names.report_number(self._name)],
-                [report.number, _RECOGNIZED_MS, *said],
+                lambda: [report.number, _RECOGNIZED_MS, *said],
                 sent=again,
             )
         except UnconfirmedError:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from typing import NamedTuple
 
 import pytest
 from redis.asyncio import Redis
 
 from shared.bus import Bus, Position
+from shared.bus.lease import Lease
+from shared.catalog import MONITORING
 from shared.channels import Channels
+from shared.errors import FencedError
 from tests.shared.listening import SERVICE
+from tests.shared.outage import Clock
 
 OTHER = "0" * 40  # what a server that took over calls itself
 
@@ -52,13 +58,14 @@ CASES = {
 
 
 class Keys:
-    """The keys of a service, which can be set back."""
+    """The keys of a service and of a lease, which can be set back."""
 
     def __init__(self, redis: Redis, channels: Channels, service: str) -> None:
         self._redis = redis
         self._names = [channels.meta(service), channels.stream(service), channels.last(service)]
+        self._names += [channels.lease(MONITORING), channels.fence(MONITORING)]
         self._meta = self._names[0]
-        self._copies: list[bytes | None] = []
+        self._copies: list[bytes | None] = [None] * len(self._names)
 
     async def keep(self) -> None:
         """Remember them as they are."""
@@ -73,7 +80,7 @@ class Keys:
 
     async def move(self, field: str) -> None:
         """Make it look as if the newest update was published on another server."""
-        if await self._redis.exists(self._meta):
+        if await self._redis.hexists(self._meta, field):
             await self._redis.hset(self._meta, field, OTHER)
 
 
@@ -131,3 +138,85 @@ async def test_what_an_older_version_published_last_is_not_vouched_for(redis: Re
     await redis.hset(meta, mapping={"seq": 2, "publisher": "older", "run_id": OTHER})  # it knows no `publishers`
     await redis.xadd(channels.stream(SERVICE), {"m": b"of the older version"}, id="2-0")
     assert (await bus.publish(SERVICE, {"n": 3})).epoch != before.epoch
+
+
+async def test_an_update_of_a_lease_that_has_run_out_is_not_vouched_for(redis: Redis, channels: Channels) -> None:
+    """A cycle may end after its lease: somebody else may have had it since, on a server that forgot it."""
+    clock = Clock()
+    lease = Lease(redis, channels, MONITORING, 3, clock)
+    bus = Bus(redis, channels, 10, held=lambda: lease.fence)
+    fence = await lease.refresh()
+    before = [await bus.publish("scheduler", {"n": n}, fence=fence) for n in range(2)]
+    keys = Keys(redis, channels, "scheduler")
+    await keys.move("run_id")
+    assert await bus.publish("scheduler", {"n": 2}, fence=fence) == Position(before[0].epoch, 3)
+    clock.now += 4
+    await keys.move("run_id")
+    assert (await bus.publish("scheduler", {"n": 3}, fence=fence)).epoch != before[0].epoch
+
+
+async def test_no_position_is_given_to_two_updates(redis: Redis, channels: Channels) -> None:
+    """Whatever workers and Redis go through: takeovers, lapses, restarts, lost writes, updates that come late."""
+    for seed in range(120):
+        walk = Walk(random.Random(seed), redis, Channels(f"{channels.prefix}-{seed}"))
+        given: dict[Position, int] = {}
+        for n in range(60):
+            position = await walk.step(n)
+            if position is not None:
+                assert given.setdefault(position, n) == n, f"seed {seed}: {walk.steps}"
+
+
+class Walk:
+    """Three workers and a Redis to which things happen at random."""
+
+    SERVICE = "scheduler"
+
+    def __init__(self, chance: random.Random, redis: Redis, channels: Channels) -> None:
+        self._chance = chance
+        self._redis = redis
+        self._channels = channels
+        self._clock = Clock()
+        self._keys = Keys(redis, channels, self.SERVICE)
+        self._kept_at = float("-inf")
+        self._workers = [self._worker() for _ in range(3)]
+        self._fences = [0, 0, 0]
+        self.steps: list[object] = []
+
+    def _worker(self) -> tuple[Lease, Bus]:
+        lease = Lease(self._redis, self._channels, MONITORING, 3, self._clock)
+        return lease, Bus(self._redis, self._channels, 20, held=lambda: lease.fence)
+
+    async def step(self, n: int) -> Position | None:
+        """Something happens. Returns the position of update `n` if that was published."""
+        steps = {"publish": 30, "publish late": 6, "renew": 20, "lapse": 5, "keep": 8, "lose": 4, "move": 4, "die": 3}
+        step = self._chance.choices(list(steps), list(steps.values()))[0]
+        which = self._chance.randrange(3)
+        lease, bus = self._workers[which]
+        self.steps.append((step, which))
+        match step:
+            case "publish" | "publish late":
+                fence = lease.fence if step == "publish" else self._fences[which]
+                if fence:
+                    self._fences[which] = fence
+                    with contextlib.suppress(FencedError):
+                        return await bus.publish(self.SERVICE, {"n": n}, fence=fence)
+            case "renew":
+                await lease.refresh()
+            case "lapse":
+                self._clock.now += 3.1
+                await self._redis.delete(self._channels.lease(MONITORING))
+            case "keep":
+                await self._keys.keep()
+                self._kept_at = self._clock.now
+            case "lose":
+                await self._keys.set_back()
+                # A server whose clock is behind may still name a holder whose lease has run out.
+                if self._clock.now - self._kept_at > 3 and self._chance.random() < 0.8:
+                    await self._redis.delete(self._channels.lease(MONITORING))
+                self._clock.now += self._chance.choice([0.5, 4])
+                await self._keys.move("run_id")
+            case "move":
+                await self._keys.move("run_id")
+            case "die":
+                self._workers[which] = self._worker()
+        return None
