@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     history_bytes: int = _setting(
         100_663_296,
         Group.ALL,
-        "bytes up to which recent bursts are kept beyond HISTORY_LENGTH: in Redis per service, in a gateway in all",
+        "bytes of recent bursts that are kept beyond HISTORY_LENGTH: in Redis per service, in a gateway in all",
         unit="bytes",
         ge=0,
     )
