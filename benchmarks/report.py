@@ -65,12 +65,12 @@ def _again(runs: Runs) -> str:
 
 
 COLUMNS: dict[str, Sequence[tuple[str, Cell]]] = {
-    "cpu": [("µs CPU per delivery", _number("cpu_us", ".2f"))],
+    "cpu": [("µs per delivery", _number("cpu_us", ".2f"))],
     "kernel": [("in the kernel", _number("system_us", ".2f"))],
     "range": [("min to max", _range)],
     "rate": [("deliveries/s", _number("deliveries_per_s", ",.0f"))],
     "late": [(f"{name} ms", _number(f"{name}_ms", ".1f")) for name in ("p50", "p99", "max")],
-    "size": [("bytes per delivery", _number("bytes_per_delivery", ",.0f"))],
+    "size": [("bytes each", _number("bytes_per_delivery", ",.0f"))],
     "lost": [("lost", _lost)],
     "twice": [("twice", _number("twice", ",.0f"))],
     "gone": [("clients disconnected", _number("gone", ".0f"))],

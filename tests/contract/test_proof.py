@@ -155,10 +155,9 @@ async def test_a_position_is_waited_for_where_redis_answers(settings: Settings) 
 
 async def test_updates_that_are_lost_are_told_to_everybody(settings: Settings) -> None:
     """Longer cut off than the history reaches: `meta.gap` names the lost ones, and `system` has a notice before."""
-    short = settings.model_copy(update={"history_length": 10})
     async with publishing(settings) as bus, gateway(settings) as (node, proxy):
         await until(lambda: not node.unready)
-        short_bus = Bus(bus._redis, Channels(settings.redis_prefix), short.history_length)
+        short_bus = Bus(bus._redis, Channels(settings.redis_prefix), 10, history_bytes=0)
         first = await short_bus.publish("news", {"n": 0})
         await until(lambda: node.hub.recent["news"].position == first)
         async with connected(node) as client:
