@@ -124,7 +124,7 @@ test-redis: $(STAMP) node-modules ## run the contract on a Redis with Sentinels,
 	@set -e; for redis in sentinel cluster; do \
 		echo "on $$redis"; \
 		COINWIRE_TEST_REDIS=$$redis $(BIN)/python -m pytest -m "not slow and not compose" -n 3 --dist loadfile \
-			$(or $(ARGS),tests/contract); \
+			$(or $(ARGS),tests/contract tests/commands/test_tail.py); \
 	done
 
 .PHONY: bench

@@ -22,6 +22,7 @@ from rich.text import Text
 from commands.options import ServiceName, StateFolder, check_service
 from launcher.state import DEFAULT_FOLDER, State
 from shared.bus import REDIS_FAULTS, open_redis
+from shared.bus.cluster import Cluster
 from shared.channels import Channels
 from shared.envelope import Envelope
 from shared.errors import EnvelopeError, SettingsError
@@ -108,17 +109,24 @@ async def _messages(url: str, service: str, settings: Settings) -> AsyncIterator
     """The newest message, then those of the channel. Raises one of REDIS_FAULTS when Redis is away."""
     names = Channels(settings.redis_prefix)
     client = open_redis(settings.model_copy(update={"redis_url": SecretStr(url)}))
-    async with client, client.pubsub(ignore_subscribe_messages=True) as channel:
-        await channel.subscribe(names.channel(service))  # before reading `last`, so that nothing is missed in between
-        last = await client.get(names.last(service))
-        if isinstance(last, bytes):
-            yield last
-        while True:
-            message = await channel.get_message(timeout=_QUIET)
-            if message is not None:
-                yield message["data"]
-            else:
-                await client.ping()
+    async with client:
+        server, sharded = client, isinstance(client, Cluster)
+        if isinstance(client, Cluster):
+            server = await client.server_of(names.channel(service))
+        async with server.pubsub() as channel:
+            # Before reading `last`, so that nothing is missed in between.
+            await (channel.ssubscribe if sharded else channel.subscribe)(names.channel(service))
+            last = await client.get(names.last(service))
+            if isinstance(last, bytes):
+                yield last
+            while True:
+                message = await channel.get_message(timeout=_QUIET)
+                if message is None:
+                    await server.ping()
+                elif message["type"] in ("message", "smessage"):
+                    yield message["data"]
+                elif message["type"] == "sunsubscribe":
+                    raise ConnectionError("the service has moved to another node")
 
 
 def _address(settings: Settings, state: State) -> str | None:

@@ -82,9 +82,13 @@ class Cluster(Redis):
         """
         return ClusterPipeline(self, transaction)
 
+    async def server_of(self, key: str) -> Redis:
+        """The node that serves the slot of a key or a sharded channel, as of now. Raises what redis-py raises."""
+        return await self.slots.node(slot_of_key(key))
+
     async def connection_to(self, key: str) -> AbstractConnection:
         """A connection of its own, not opened yet, to the node that serves the slot of a key or a sharded channel."""
-        pool: Any = (await self.slots.node(slot_of_key(key))).connection_pool
+        pool: Any = (await self.server_of(key)).connection_pool
         connection: AbstractConnection = pool.make_connection()
         return connection
 

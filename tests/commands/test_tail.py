@@ -36,11 +36,12 @@ async def bus(settings: Settings) -> AsyncIterator[Bus]:
 
 
 @pytest.fixture
-def tail(start: Start, settings: Settings, redis_server: RedisServer, tmp_path: Path) -> Start:
+def tail(start: Start, settings: Settings, tmp_path: Path) -> Start:
     """Starts a tail of the test's own prefix."""
 
     def begin(*arguments: str, **env: str) -> Command:
-        own = {"REDIS_URL": redis_server.url, "REDIS_PREFIX": settings.redis_prefix}
+        assert settings.redis_url is not None
+        own = {"REDIS_URL": settings.redis_url.get_secret_value(), "REDIS_PREFIX": settings.redis_prefix}
         return start("commands", "tail", *arguments, "--state", tmp_path / "state", **{**own, **env})
 
     return begin
