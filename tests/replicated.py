@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import secrets
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.exceptions import RedisError
 
-from launcher.redis_server import RedisServer, find_redis_server, free_port, version_of
+from launcher.redis_server import RedisServer, find_redis_server, version_of
 from tests.waiting import until
 
 SERVICE = "prices"
@@ -54,7 +55,7 @@ class Sentinel:
 
     def __init__(self, folder: Path, password: str) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = _quiet_port()
         self.password = password
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -90,7 +91,7 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         password, theirs = secrets.token_urlsafe(), secrets.token_urlsafe()
-        self.servers = [Member(folder / f"server-{n}", password) for n in range(3)]
+        self.servers = [Member(folder / f"server-{n}", password, port=_quiet_port()) for n in range(3)]
         self.sentinels = [Sentinel(folder / f"sentinel-{n}", theirs) for n in range(3)]
         self.primary = self.servers[0]
 
@@ -155,7 +156,7 @@ class Nodes:
 
     def __init__(self, folder: Path) -> None:
         password = secrets.token_urlsafe()
-        self.members = [Member(folder / f"node-{n}", password, *_OF_A_CLUSTER, port=_low_port()) for n in range(6)]
+        self.members = [Member(folder / f"node-{n}", password, *_OF_A_CLUSTER, port=_quiet_port()) for n in range(6)]
 
     @property
     def url(self) -> str:
@@ -255,10 +256,11 @@ class Nodes:
             member.kill()
 
 
-def _low_port() -> int:
-    """A free port. The nodes of a cluster also listen 10,000 above it."""
+def _quiet_port() -> int:
+    """A free port below those that the system gives to connections. A node also listens 10,000 above it."""
     while True:
-        port = free_port()
-        with contextlib.suppress(OSError, OverflowError), socket.socket() as bus:
-            bus.bind(("127.0.0.1", port + 10_000))
+        port = random.randrange(12_000, 22_000)
+        with contextlib.suppress(OSError), socket.socket() as clients, socket.socket() as nodes:
+            clients.bind(("127.0.0.1", port))
+            nodes.bind(("127.0.0.1", port + 10_000))
             return port

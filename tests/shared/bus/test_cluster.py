@@ -186,6 +186,8 @@ def test_the_slot_of_a_command_is_that_of_its_first_key(command: tuple[object, .
     assert slot_of(command) == (None if key is None else slot_of(("GET", key)))
 
 
+@slow
+@needs_cluster
 async def test_a_publish_waits_for_the_replica_of_its_slot(nodes: Nodes, redis: Redis) -> None:
     """PUBLISH_REPLICAS: the wait goes to the node that has the service, and counts that node's replicas."""
     missed: list[str] = []
