@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     history_bytes: int = _setting(
         100_663_296,
         Group.ALL,
-        "bytes of recent bursts that are kept beyond HISTORY_LENGTH: in Redis per service, in a gateway in all",
+        "bytes of bursts kept beyond HISTORY_LENGTH: per service in Redis, in all per gateway",
         unit="bytes",
         ge=0,
     )
