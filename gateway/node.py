@@ -21,6 +21,7 @@ from gateway.broadcast.relay import Relay
 from gateway.history.archive import Archive
 from gateway.http.rest import stats_answers
 from gateway.messages.faults import CloseCode
+from gateway.protocol import notice
 from gateway.session import Session
 from gateway.transport.http_protocol import HttpProtocol
 from gateway.transport.keepalive import Keepalive
@@ -34,15 +35,19 @@ from gateway.waiting import Waiting
 from shared.bus import Subscription, open_redis
 from shared.bus.presence import Presence
 from shared.bus.stats_reader import StatsReader
-from shared.catalog import CHANNEL_NAMES
+from shared.catalog import CHANNEL_NAMES, SYSTEM
 from shared.channels import Channels
 from shared.database import open_database
+from shared.envelope import UPDATE
 from shared.errors import BusError
 from shared.metrics import BusMetrics, GatewayMetrics, open_registry
+from shared.payloads import SystemNotice
 from shared.settings import Settings
+from shared.timestamps import now_iso
 
 log = structlog.get_logger()
 
+_NOTICE_SHARE = 0.1  # of a drain that passes before the first close: half a second as deployed
 _STEP = 0.01  # s between closes of a drain; finer steps would only wake the loop more often
 _CLOSING = 5  # s for clients to answer our close frame; then the server stops anyway
 
@@ -216,6 +221,7 @@ class Node:
     async def _drain(self, server: Server, serving: asyncio.Task[None]) -> None:
         """Become unready, so that balancers route elsewhere; close one client after another; then stop listening."""
         self._draining = True
+        self.hub.announce(notice(UPDATE, _stopping()))
         hurrying = asyncio.create_task(self._hurry.wait())
         await self._close_clients(0.0 if serving.done() else self.settings.drain_seconds, hurrying)
         server.should_exit = True
@@ -227,12 +233,13 @@ class Node:
     async def _close_clients(self, seconds: float, hurrying: asyncio.Task[bool]) -> None:
         """Close all connections, spread evenly over `seconds`, so that the clients do not reconnect all at once.
 
-        The newest connections are closed last: they may have come from another gateway that stopped a moment ago.
+        Before the first, subscribers get the notice, and balancers see that this gateway is not ready. The newest
+        connections are closed last: they may have come from another gateway that stopped a moment ago.
         """
         clock = asyncio.get_running_loop().time
-        began, leaving = clock(), list(self._sessions)
+        began, leaving, first = clock(), list(self._sessions), seconds * _NOTICE_SHARE
         for number, session in enumerate(leaving, 1):
-            pause = began + seconds * number / len(leaving) - clock()
+            pause = began + first + (seconds - first) * number / len(leaving) - clock()
             if pause > _STEP and not hurrying.done():
                 await asyncio.wait([hurrying], timeout=pause)
             session.close(CloseCode.RESTART, "this gateway stops: reconnect")
@@ -249,6 +256,12 @@ class Node:
             access_log=False,
             server_header=False,
         )
+
+
+def _stopping() -> SystemNotice:
+    """What subscribers of `system` hear of a drain."""
+    text = "this gateway stops, and closes its clients one after another: reconnect"
+    return SystemNotice(event="gateway_stopping", message=text, about=SYSTEM, timestamp=now_iso())
 
 
 def _cause(task: asyncio.Task[None]) -> BaseException | None:

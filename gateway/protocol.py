@@ -62,7 +62,7 @@ def id_of(message: Any) -> str | int | None:
 
 
 def notice(kind: str, data: Any) -> Message[Any]:
-    """A message of the gateway itself, sent now: of any type but `update`."""
+    """A message of the gateway itself, sent now. An `update` of this kind has no position."""
     return Message(service=SYSTEM, type=kind, data=data, timestamp=now_iso())
 
 

@@ -121,6 +121,31 @@ async def test_a_draining_gateway_closes_its_clients_one_after_another(settings:
     assert await running == 0
 
 
+async def test_a_draining_gateway_tells_its_clients_before_it_closes_the_first(settings: Settings) -> None:
+    """Subscribers of `system` get a notice, and a balancer has a tenth of DRAIN_SECONDS to see that it is not ready."""
+    node, seconds = Node(settings.model_copy(update={"drain_seconds": 2.0})), 2.0
+    running = asyncio.create_task(node.run(node.bind()))
+    await until(lambda: not node.unready)
+    clock = asyncio.get_running_loop().time
+    url = f"ws://127.0.0.1:{node.port}/ws/data"
+    async with websockets.connect(url) as first, contextlib.AsyncExitStack() as stack:
+        await first.recv()
+        await first.send('{"action":"subscribe","service":"system"}')
+        assert json.loads(await first.recv())["type"] == "subscription_confirmed"
+        for _ in range(20):
+            await stack.enter_async_context(websockets.connect(url))
+        began = clock()
+        node.stop("the test")
+        told = json.loads(await first.recv())
+        while told["data"].get("event") == "heartbeat":
+            told = json.loads(await first.recv())
+        assert (told["service"], told["type"], told["data"]["event"]) == ("system", "update", "gateway_stopping")
+        assert clock() - began < 0.1 * seconds
+        await first.wait_closed()
+        assert clock() - began >= 0.1 * seconds
+    assert await running == 0
+
+
 async def test_a_second_signal_ends_the_drain_at_once(settings: Settings) -> None:
     """A second signal ends DRAIN_SECONDS; clients still get the close code."""
     node = Node(settings.model_copy(update={"drain_seconds": 3600.0}))
