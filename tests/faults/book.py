@@ -145,7 +145,8 @@ class Track:
             self.position = (epoch, seq)
 
     def _jump(self, meta: Meta, missing: int) -> None:
-        told = min(max(missing, 0), meta.skipped + (meta.gap.last - meta.gap.first + 1 if meta.gap else 0))
+        lost = meta.gap.last - meta.gap.first + 1 if meta.gap else 0  # `skipped` counts these, too
+        told = min(max(missing, 0), max(meta.skipped, lost))
         self.counts.told += told
         if missing > told:
             self.counts.holes += 1

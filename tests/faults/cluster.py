@@ -103,15 +103,16 @@ class Cluster:
         await self.publisher.start()
         await self.publisher.flows()
 
-    def client(self) -> Any:
-        """A client of Redis as every coinwire process opens it."""
-        settings = Settings(_env_file=None, redis_url=self.redis.url)
+    def client(self, user: str = "") -> Any:
+        """A client of Redis as every coinwire process opens it; `user` is another one and its password."""
+        url = f"redis://{user}@127.0.0.1:{self.redis.port}/0" if user else self.redis.url
+        settings = Settings(_env_file=None, redis_url=url)
         self._clients.append(open_redis(settings))
         return self._clients[-1]
 
-    def bus(self, history: int = 1000) -> Bus:
+    def bus(self, history: int = 1000, user: str = "") -> Bus:
         """A publisher in this process."""
-        return Bus(self.client(), NAMES, history)
+        return Bus(self.client(user), NAMES, history)
 
     async def fill(self, services: Sequence[str], count: int = 1000, size: int = 4096, history: int = 1000) -> None:
         """Publish `count` updates of each service, as fast as Redis confirms them."""

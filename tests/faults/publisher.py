@@ -41,7 +41,12 @@ async def publish(bus: Bus, service: str, rate: float, size: int, first: int) ->
 async def main(services: str, rate: str, size: str, first: str) -> None:
     """Publish all services side by side."""
     settings = load_settings(())
-    bus = Bus(open_redis(settings), Channels(settings.redis_prefix), settings.history_length)
+    bus = Bus(
+        open_redis(settings),
+        Channels(settings.redis_prefix),
+        settings.history_length,
+        history_bytes=settings.history_bytes,
+    )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     tasks = [

@@ -106,7 +106,7 @@ def words(counts: Counts) -> str:
     """What clients saw."""
     saw = f"all {counts.expected:,} updates once"
     if not counts.complete:
-        saw = f"{counts.expected - counts.delivered:,} of {counts.expected:,} updates not, told"
+        saw = f"{counts.expected - counts.delivered:,} of {counts.expected:,} updates lost, and told"
     if counts.complete and counts.unproven:
         saw += ", some as a snapshot"
     faults = {

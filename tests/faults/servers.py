@@ -36,6 +36,10 @@ class Server(Member):
         with self.sync() as client:
             return client.execute_command(*command)
 
+    def cut_subscribers(self) -> None:
+        """End the connections of all subscribers."""
+        self.tell("CLIENT", "KILL", "TYPE", "pubsub")
+
     def signal(self, number: signal.Signals) -> None:
         """SIGSTOP, SIGCONT."""
         if self.process is not None:

@@ -13,7 +13,6 @@ from tests.faults.cluster import FLOW, NAMES, PREFIX, Cluster, lasts
 from tests.faults.crowd import recovery, share
 from tests.faults.processes import to
 from tests.faults.report import Report, of
-from tests.faults.test_redis import kill_subscribers
 from tests.waiting import until
 
 BURST = 20_000
@@ -72,12 +71,11 @@ async def test_an_update_that_nobody_was_sent(report: Report, tmp_path: Path) ->
         await cluster.bus().publish("news", {"n": 1, "at": time.time()})
         await cluster.crowd.wait(lambda follower: follower.counts.delivered == 1, 10)
         # A user who may do everything but publish on a channel: the script stores, and then fails.
-        cluster.redis.tell("ACL", "SETUSER", "default", "resetchannels")
+        cluster.redis.tell("ACL", "SETUSER", "mute", "on", ">mute", "allkeys", "allcommands", "resetchannels")
         with pytest.raises(BusError):
-            await cluster.bus().publish("news", {"n": 2, "at": time.time()})
+            await cluster.bus(user="mute:mute").publish("news", {"n": 2, "at": time.time()})
         assert (position := cluster.redis.position(PREFIX, "news")) is not None
         assert position[1] == 2
-        cluster.redis.tell("ACL", "SETUSER", "default", "allchannels")
         stored = time.time()
         await cluster.crowd.wait(lambda follower: follower.counts.delivered == 2, 15)
         found = time.time() - stored
@@ -97,7 +95,7 @@ async def test_a_gateway_cut_off_for_longer_than_the_history_reaches(report: Rep
         await cluster.crowd.served()
         await cluster.crowd.flows(FLOW)
         gateway.line.hold()
-        kill_subscribers(cluster)  # else everything would be in Redis' buffer for it
+        cluster.redis.cut_subscribers()  # else everything would be in Redis' buffer for it
         await lasts(20)
         gateway.line.heal()
         mended = time.time()
@@ -127,7 +125,7 @@ async def test_a_gateway_far_from_redis(report: Report, tmp_path: Path) -> None:
         late = share([follower.late[-1] for follower in far], 0.5)
         for follower in far:
             follower.late_max = 0.0
-        kill_subscribers(cluster)
+        cluster.redis.cut_subscribers()
         await lasts(10)
         latest = max(follower.late_max for follower in far)
         report.figure(lateness_p50_s=round(late, 3), ready_changes=cluster.health.ready(gateway, slowed))
@@ -138,7 +136,7 @@ async def test_a_gateway_far_from_redis(report: Report, tmp_path: Path) -> None:
         # Nobody publishes now, as at night in a cluster of one slow service.
         reconnects = await gateway.metric("coinwire_bus_reconnects_total")
         began = time.time()
-        kill_subscribers(cluster)
+        cluster.redis.cut_subscribers()
         await lasts(30)
         again = await gateway.metric("coinwire_bus_reconnects_total") - reconnects
         report.figure(quiet_ready_changes=cluster.health.ready(gateway, began), quiet_reconnects_in_30_s=again)

@@ -88,11 +88,6 @@ async def _leave(who: list[Follower]) -> None:
         follower.leave()
 
 
-def kill_subscribers(cluster: Cluster) -> None:
-    """CLIENT KILL TYPE pubsub."""
-    cluster.redis.tell("CLIENT", "KILL", "TYPE", "pubsub")
-
-
 @pytest.mark.fault("kill -9 of Redis, back after 2 s with its data")
 async def test_redis_killed(report: Report, tmp_path: Path) -> None:
     """Redis that is killed and comes back with its data costs no update, and no service begins a new epoch."""
@@ -145,7 +140,7 @@ async def test_subscribers_killed(report: Report, tmp_path: Path) -> None:
     """Subscriptions that Redis ends cost no update."""
 
     async def fault(cluster: Cluster) -> None:
-        kill_subscribers(cluster)
+        cluster.redis.cut_subscribers()
 
     await withstand(report, tmp_path, fault)
 
@@ -156,7 +151,7 @@ async def test_subscribers_killed_again_and_again(report: Report, tmp_path: Path
 
     async def fault(cluster: Cluster) -> None:
         for pause in (0.25, 0.5, *(0.2 for _ in range(10))):
-            kill_subscribers(cluster)
+            cluster.redis.cut_subscribers()
             await lasts(pause)
 
     await withstand(report, tmp_path, fault)
