@@ -1,13 +1,14 @@
-"""Writes what documents and compose files list of the settings: `make docs`, in .venv.
+"""Writes what documents and compose files list of the settings, and what the fault tests saw: `make docs`, in .venv.
 
 Each file of FILES has parts between two comments, `make docs: begin NAME` and `make docs: end`, which are replaced by
-what PARTS makes under that name out of `shared.settings.Settings`. The rest of a file is written by hand.
+what PARTS makes under that name out of `shared.settings.Settings` or FAULTS. The rest of a file is written by hand.
 `--check` writes nothing, and fails with a line for each file that would change.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,9 @@ sys.path.insert(0, str(ROOT))
 
 from shared.settings import Group, Settings  # noqa: E402
 
-FILES = (".env.example", "docker-compose.yml", "docs/reference/settings.md")
+FILES = (".env.example", "docker-compose.yml", "docs/reference/settings.md", "docs/explanation/delivery.md")
+FAULTS = ROOT / "docs" / "explanation" / "faults.json"
+"""A row per fault, written by `make test-faults ARGS=all`."""
 PART = re.compile(
     r"(?P<begin>^[^\n]*make docs: begin (?P<name>[a-z ]+?)(?: -->)?\n).*?(?P<end>^[^\n]*make docs: end)", re.M | re.S
 )
@@ -68,12 +71,23 @@ def passed_on(indent: int, *groups: Group) -> Callable[[str], str]:
     return names
 
 
+def faults(_: str) -> str:
+    """A table of what was broken, what clients saw of it, and when all was as before."""
+    lines = ["", "| what happens | what clients get | live again after |", "|---|---|---|"]
+    for row in json.loads(FAULTS.read_text()):
+        seconds = "" if row["recovered_s"] is None else f"{row['recovered_s']:g} s"
+        saw = row["saw"] if row["holds"] else f"{row['saw']} (a promise is broken)"
+        lines.append(f"| {row['fault']} | {saw} | {seconds} |")
+    return "\n".join(lines) + "\n\n"
+
+
 PARTS: dict[str, Callable[[str], str]] = {
     "settings": env_example,
     "tables of settings": tables,
     "settings of every process": passed_on(2, Group.ALL),
     "settings of workers": passed_on(4, Group.WORKER, Group.PROVIDERS),
     "settings of gateways": passed_on(6, Group.GATEWAY),
+    "faults": faults,
 }
 
 
