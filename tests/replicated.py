@@ -55,7 +55,7 @@ class Sentinel:
 
     def __init__(self, folder: Path, password: str) -> None:
         self.folder = folder
-        self.port = _quiet_port()
+        self.port = quiet_port()
         self.password = password
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -91,7 +91,7 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         password, theirs = secrets.token_urlsafe(), secrets.token_urlsafe()
-        self.servers = [Member(folder / f"server-{n}", password, port=_quiet_port()) for n in range(3)]
+        self.servers = [Member(folder / f"server-{n}", password, port=quiet_port()) for n in range(3)]
         self.sentinels = [Sentinel(folder / f"sentinel-{n}", theirs) for n in range(3)]
         self.primary = self.servers[0]
 
@@ -156,7 +156,7 @@ class Nodes:
 
     def __init__(self, folder: Path) -> None:
         password = secrets.token_urlsafe()
-        self.members = [Member(folder / f"node-{n}", password, *_OF_A_CLUSTER, port=_quiet_port()) for n in range(6)]
+        self.members = [Member(folder / f"node-{n}", password, *_OF_A_CLUSTER, port=quiet_port()) for n in range(6)]
 
     @property
     def url(self) -> str:
@@ -256,7 +256,7 @@ class Nodes:
             member.kill()
 
 
-def _quiet_port() -> int:
+def quiet_port() -> int:
     """A free port below those that the system gives to connections. A node also listens 10,000 above it."""
     while True:
         port = random.randrange(12_000, 22_000)
