@@ -17,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from shared.bus.address import Address, malformed, parse_address
 from shared.bus.cluster import Cluster
-from shared.bus.connections import Pool, WrongServerError
+from shared.bus.connections import NoServerError, Pool, WrongServerError
 from shared.bus.sentinel import SentinelPool
 from shared.errors import BusError, FencedError, SettingsError
 from shared.settings import Settings
@@ -35,9 +35,9 @@ def fault_name(error: BaseException) -> str:
     A refusal of Redis begins with a word in capitals. The text behind it is left out: it may quote arguments.
     Before Redis 7, the refusal of a script's command comes after the line number of the script; in a pipeline,
     redis-py has the command before it.
-    What is wrong with the server itself (WrongServerError) is given in full.
+    What is wrong with the server itself, or that there is none, is given in full.
     """
-    if isinstance(error, WrongServerError):
+    if isinstance(error, WrongServerError | NoServerError):
         return str(error)
     code = re.search(r"(?:^|: -|caused error: )([A-Z]{3,}) ", str(error)) if isinstance(error, ResponseError) else None
     return f"{type(error).__name__} {code[1]}" if code else type(error).__name__

@@ -30,6 +30,10 @@ class WrongServerError(RedisConnectionError):
     """The server is not the one that REDIS_URL means, or no longer. The message says why, without an address."""
 
 
+class NoServerError(RedisConnectionError):
+    """Nobody can say which server it is now. The message says why, without an address."""
+
+
 _WRONG_MODE: dict[tuple[Mode, str], str] = {
     ("standalone", "sentinel"): "REDIS_URL points at a Sentinel: write redis+sentinel://host:port/service-name/db",
     ("standalone", "cluster"): "REDIS_URL points at a node of a Redis Cluster: write redis+cluster://host:port",
@@ -101,8 +105,8 @@ class Pool(BlockingConnectionPool):
     async def locate(self, connection: AbstractConnection) -> None:
         """Set where `connection` connects to. Its name is resolved by the system."""
 
-    def check(self) -> None:
-        """Raise WrongServerError if `server` is not what REDIS_URL means."""
+    def check(self, connection: AbstractConnection) -> None:
+        """Raise WrongServerError if the `server` that `connection` was opened to is not what REDIS_URL means."""
         mode = self.server.get("mode", self.mode)
         if (self.mode, mode) in _WRONG_MODE:
             raise WrongServerError(_WRONG_MODE[self.mode, mode])
@@ -140,7 +144,7 @@ class _Watched(AbstractConnection):
             return
         pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=False)
         pool.server = {_text(name): _text(value) for name, value in pairs}
-        pool.check()
+        pool.check(self)
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         try:

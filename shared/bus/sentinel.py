@@ -15,11 +15,10 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from shared.bus.address import Address, Host
-from shared.bus.connections import Pool, WrongServerError
+from shared.bus.connections import NoServerError, Pool, WrongServerError
 
 _ANSWER_SECONDS = 1.0  # Sentinels are near and idle: beyond it one is down, and the others have answered
 _WATCH_SECONDS = 1.0
@@ -60,23 +59,28 @@ class SentinelPool(Pool):
         self._watch: asyncio.Task[None] | None = None
 
     async def locate(self, connection: AbstractConnection) -> None:
-        """Have it connect to the primary. Raises ConnectionError while the Sentinels name none."""
+        """Have it connect to the primary. Raises NoServerError while the Sentinels name none."""
         if self._watch is None or self._watch.done():
             if self._watch is not None:
                 self._watch.result()
             self._watch = asyncio.create_task(self._follow())
-        self._primary = await self.primary()
-        connection.host, connection.port = self._primary  # type: ignore[attr-defined]
+        found = await self.primary()
+        before, self._primary = self._primary, found
+        if before not in (None, found):
+            await self.drop()
+        connection.host, connection.port = found  # type: ignore[attr-defined]
 
-    def check(self) -> None:
-        """Raise WrongServerError unless the server is a primary, as the Sentinels say."""
-        super().check()
+    def check(self, connection: AbstractConnection) -> None:
+        """Raise WrongServerError unless the server is a primary, and still the one that the Sentinels name."""
+        super().check(connection)
         role = self.server.get("role", "master")
         if role != "master":
             raise WrongServerError(f"the server that the Sentinels name as the primary is a {role} (yet)")
+        if (connection.host, connection.port) != self._primary:  # type: ignore[attr-defined]
+            raise NoServerError("the Sentinels have named another primary meanwhile")
 
     async def primary(self) -> Host:
-        """Who is the primary: of the answers of most Sentinels, the newest. Raises ConnectionError without any."""
+        """Who is the primary: of the answers of most Sentinels, the newest. Raises NoServerError without any."""
         asked = [asyncio.create_task(self._ask(sentinel)) for sentinel in self._sentinels]
         found: list[Found] = []
         faults: list[Exception] = []
@@ -98,7 +102,7 @@ class SentinelPool(Pool):
         if found:
             return max(found).host
         wrong = [error for error in faults if isinstance(error, WrongServerError)]
-        raise wrong[0] if wrong else RedisConnectionError("no Sentinel that answers names a primary")
+        raise wrong[0] if wrong else NoServerError("no Sentinel that answers names a primary")
 
     async def _ask(self, sentinel: Redis) -> Found:
         try:
@@ -111,7 +115,7 @@ class SentinelPool(Pool):
                 raise WrongServerError("REDIS_URL: the Sentinels know no service of that name") from None
             raise
         if not state["is_master"] or state["is_sdown"] or state["is_odown"]:
-            raise RedisConnectionError("this Sentinel counts the primary as down")
+            raise NoServerError("this Sentinel counts the primary as down")
         return Found(int(state["config-epoch"]), (state["ip"], int(state["port"])))
 
     async def _follow(self) -> None:

@@ -11,11 +11,10 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.crc import key_slot
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from shared.bus.address import Host
-from shared.bus.connections import WrongServerError
+from shared.bus.connections import NoServerError, WrongServerError
 
 _ANSWER_SECONDS = 1.0  # nodes are near: beyond it one is down, and another is asked
 _ASKED_AT_ONCE = 3  # nodes: all of them hold up the same map, and one that is cut off does not decide
@@ -70,7 +69,7 @@ class Slots:
         known = [owner for owner in owners if owner is not None]
         if not known:
             self.doubt()
-            raise RedisConnectionError("no node of the cluster serves this slot")
+            raise NoServerError("no node of the cluster serves this slot")
         return self.at(random.choice(known))
 
     async def primaries(self) -> list[Redis]:
@@ -115,7 +114,7 @@ class Slots:
             self._looked_at = self._clock()
         self._doubted = True
         wrong = [error for error in faults if isinstance(error, WrongServerError)]
-        raise wrong[0] if wrong else RedisConnectionError("no node of the cluster answers")
+        raise wrong[0] if wrong else NoServerError("no node of the cluster answers")
 
     async def _ask(self, hosts: list[Host], faults: list[Exception]) -> bool:
         """Take the first answer of some nodes. Returns whether there was one."""
@@ -146,7 +145,7 @@ class Slots:
             owner = (name.decode() if name else host[0], int(port))
             owners[first : last + 1] = [owner] * (last + 1 - first)
         if not any(owners):
-            raise RedisConnectionError("this node knows of no slots")
+            raise NoServerError("this node knows of no slots")
         return owners
 
     async def _take(self, owners: list[Host | None]) -> None:

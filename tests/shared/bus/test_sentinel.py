@@ -147,3 +147,11 @@ async def test_an_address_of_sentinels_that_leads_to_a_server_is_named_as_the_fa
     with pytest.raises(BusError, match="names Sentinels, but leads to a server"):
         await Bus(client, Channels("test"), 100).newest("news")
     await client.aclose()
+
+
+async def test_without_any_sentinel_it_is_said_that_nobody_names_a_primary() -> None:
+    """It is an outage, like that of one server, and the message says whose."""
+    client = open_redis(settings_of(f"redis+sentinel://127.0.0.1:1,127.0.0.1:2/{SERVICE}/0"))
+    with pytest.raises(BusError, match="newest of news: no Sentinel that answers names a primary"):
+        await Bus(client, Channels("test"), 100).newest("news")
+    await client.aclose()
