@@ -11,6 +11,7 @@ from pathlib import Path
 
 import redis
 
+from benchmarks.processes import quiet_port
 from tests.replicated import Member
 from tests.shared.outage import lose_everything
 from tests.waiting import until
@@ -20,7 +21,8 @@ class Server(Member):
     """A redis-server whose data is on disk within a second, as delivered. Its client does not use the loop."""
 
     def __init__(self, folder: Path, password: str | None = None) -> None:
-        super().__init__(folder, password or secrets.token_urlsafe())
+        # A client of anything else must not get this port while the server is away.
+        super().__init__(folder, password or secrets.token_urlsafe(), port=quiet_port())
 
     async def up(self) -> Server:
         """Start, while the loop runs on."""
