@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from tests.model.mutants import MUTANTS
 from tests.model.quiet import quiet
 from tests.model.schedule import Failure, Schedule, make, run, shrink
+from tests.model.search import first_failure
 from tests.model.world import Shared
 
 _CHUNK = 25  # schedules that a process runs between two reports: about a second
@@ -42,7 +43,7 @@ def search(seed: int, seconds: float, jobs: int) -> int:
     began, count = time.monotonic(), 0
     chunks = itertools.count(seed, _CHUNK)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running: set[Future[Failure | None]] = {pool.submit(_run_chunk, next(chunks)) for _ in range(jobs)}
+        running: set[Future[Failure | None]] = {pool.submit(first_failure, next(chunks), _CHUNK) for _ in range(jobs)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -52,20 +53,10 @@ def search(seed: int, seconds: float, jobs: int) -> int:
                     return 1
                 count += _CHUNK
                 if time.monotonic() - began < seconds:
-                    running.add(pool.submit(_run_chunk, next(chunks)))
+                    running.add(pool.submit(first_failure, next(chunks), _CHUNK))
     taken = time.monotonic() - began
     print(f"{count} schedules from seed {seed} on in {taken:.0f} s: no promise was broken")
     return 0
-
-
-def _run_chunk(first: int) -> Failure | None:
-    with quiet():
-        shared = Shared()
-        for seed in range(first, first + _CHUNK):
-            failure = run(shared, make(seed))
-            if failure is not None:
-                return shrink(shared, failure)
-    return None
 
 
 def replay(seed: int) -> int:
@@ -88,7 +79,7 @@ def hunt(seed: int, seconds: float) -> int:
         began, shared, failure = time.monotonic(), Shared(), None
         with mutant.at_work(shared.scripts):
             for number in _while(began, seconds):
-                failure = run(shared, make(seed + number))
+                failure = run(shared, make(seed + mutant.start + number))
                 if failure is not None:
                     break
         missed += failure is None

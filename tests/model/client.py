@@ -140,7 +140,8 @@ class Client:
             recovered = data.get("recovered")
             view = self.views[data["service"]]
             self._truth.note(f"{self.name:9} is confirmed {data['service']}, recovered {recovered}")
-            view.subscribed(recovered)
+            at = data.get("position")
+            view.subscribed(recovered, None if at is None else Position(at["epoch"], at["seq"]))
         elif message["type"] == "update" and "n" in data:
             meta = message.get("meta", {})
             position = Position(meta["epoch"], meta["seq"]) if meta else None

@@ -79,7 +79,7 @@ class Truth:
         self._epochs.setdefault((service, position.epoch), len(self._epochs))
         self.note(f"redis     executes {self.name(update)} with fence {update.fence}")
         before = self._by_n.get(n)
-        if before is not None and not before.lost:
+        if before is not None and not before.lost and before.position.epoch == position.epoch:
             raise Broken(f"published twice: {self.name(before)} and {self.name(update)}")
         for grant in self.grants:
             if update.fence and grant.fence > update.fence and not grant.lost:
@@ -136,7 +136,7 @@ class Truth:
         return self._epochs[update.service, update.position.epoch]
 
     def again(self, n: int) -> bool:
-        """Whether an update was published again after Redis had lost it: nobody can know that it was."""
+        """Whether an update was published again after Redis had lost it or its epoch: nobody knows then that it was."""
         return n in self._again
 
     def order(self, service: str, position: Position) -> int:
@@ -202,12 +202,17 @@ class View:
         self._provable = self.truth.provable(self.service, self.last.position, self.history)
         return self.last.position
 
-    def subscribed(self, recovered: bool | None) -> None:
-        """A confirmation came; `recovered` is what it says to a client that came with its position. Raises Broken."""
+    def subscribed(self, recovered: bool | None, at: Position | None) -> None:
+        """A confirmation came; `recovered` is what it says to a client that came with its position. Raises Broken.
+
+        `at` is where the gateway stands. If that is a later epoch, which Redis has lost, the gateway knows better.
+        """
         last, came_provable = self.last, self._provable
         if not recovered:
             self._told = self._again = True
         if last is None or recovered is not False or not came_provable:
+            return
+        if at is not None and at.epoch != last.position.epoch and self.truth.order(self.service, at) > last.order:
             return
         if self.truth.provable(self.service, last.position, self.history):
             raise Broken(f"{self.client} is told recovered: false, but all after {self.truth.name(last)} is there")

@@ -297,7 +297,7 @@ class World:
             newest = (self.truth.newest.get(service) or [None])[-1]
             for client in self.clients:
                 last = client.views[service].last
-                if newest is not None and (last is None or last.order < newest.order):
+                if newest is not None and (last is None or (last.order < newest.order and last.n != newest.n)):
                     has = "nothing" if last is None else self.truth.name(last)
                     found.append(f"{client.name} has {has}, not {self.truth.name(newest)}")
         return found
