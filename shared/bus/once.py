@@ -104,12 +104,14 @@ class _Attempts:
         self._script = script
         self._commands = commands
         self._full = 0
+        self._done = False
+        """Whether the latest attempt was answered: it has happened, whatever Redis says of the replicas then."""
         self.sent = sent
         """Whether it may have happened."""
 
     async def send(self) -> list[Any]:
         """One attempt. Raises what redis-py raises."""
-        before = self.sent
+        before, self._done = self.sent, False
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 try:
@@ -118,7 +120,7 @@ class _Attempts:
                     await self._redis.script_load(self._script.script)
                     return await self._exchange()
         except (ResponseError, WrongServerError):
-            self.sent = before  # a refusal: it did not happen now
+            self.sent = before or self._done  # a refusal: it did not happen now
             raise
         except REDIS_FAULTS:
             # Others of the pool may have died with this connection, without anybody noticing it yet.
@@ -139,10 +141,11 @@ class _Attempts:
 
     async def _exchange(self) -> list[Any]:
         answers = await (self._ask_cluster() if isinstance(self._redis, Cluster) else self._ask_server())
-        for answer in answers:
-            if isinstance(answer, ResponseError):
-                raise answer
-        return answers
+        value, *replicas = answers
+        if isinstance(value, ResponseError):
+            raise value
+        # Who may not WAIT, or whose server no longer can, has published all the same: no replica is known to have it.
+        return [value, *(0 if isinstance(each, ResponseError) else each for each in replicas)]
 
     async def _ask_cluster(self) -> list[Any]:
         self.sent = True
@@ -159,12 +162,14 @@ class _Attempts:
             commands = self._commands()
             self.sent = True
             await connection.send_packed_command(connection.pack_commands(commands))
-            answers = []
+            answers: list[Any] = []
             for _ in commands:
                 try:
                     answers.append(await connection.read_response())
                 except ResponseError as refusal:  # the other answers are still to be read
                     answers.append(refusal)
+                else:
+                    self._done = True
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from shared.errors import BusError
 from shared.settings import Settings
 from tests.proxy import Proxy
 from tests.replicated import Member
+from tests.waiting import until
 
 
 class Moving:
@@ -75,6 +77,25 @@ async def test_a_publisher_leaves_a_server_that_became_a_replica(moving: Moving,
     await bus.publish("news", {})
     async with moving.second.client() as client:
         assert await client.exists(Channels("test").meta("news"))
+
+
+async def test_an_update_whose_server_is_demoted_while_it_waits_for_replicas_is_repeated(
+    moving: Moving, redis: Redis
+) -> None:
+    """Redis then ends WAIT with an error. The update was published, but the new primary may not have it."""
+    bus = Bus(redis, Channels("test"), 100, replicas=1)
+    async with moving.first.client() as first, moving.second.client() as second:
+
+        async def waits() -> bool:
+            return any(client["cmd"] == "wait" for client in await first.client_list())
+
+        await bus.publish("news", {"n": 1})
+        publishing = asyncio.create_task(bus.publish("news", {"n": 2}))
+        await until(waits)
+        moving.move()
+        await moving.demote()
+        assert (await publishing).seq == 1
+        assert await second.exists(Channels("test").meta("news"))
 
 
 async def test_a_transaction_leaves_a_server_that_became_a_replica(moving: Moving, redis: Redis) -> None:

@@ -286,3 +286,13 @@ class TestReplicas:
         assert loop.time() - began < 1.5
         assert missed == [SERVICE]
         assert await own_redis.xlen(channels.stream(SERVICE)) == 1
+
+
+async def test_who_may_not_wait_has_published_all_the_same(own_redis: Redis, channels: Channels) -> None:
+    """A refused WAIT says nothing of the update before it: no replica is known to have it, and it is not repeated."""
+    await own_redis.execute_command("ACL", "SETUSER", "default", "-wait")
+    missed: list[str] = []
+    bus = Bus(own_redis, channels, 10, replicas=1, on_unreplicated=missed.append)
+    assert (await bus.publish(SERVICE, {"n": 1})).seq == 1
+    assert (await bus.publish(SERVICE, {"n": 2})).seq == 2
+    assert missed == [SERVICE, SERVICE]
