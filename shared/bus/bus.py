@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
-from shared.bus.client import load_script, redis_call
+from shared.bus.client import answers_of, load_script, redis_call
 from shared.bus.cluster import Cluster
 from shared.bus.once import ONCE_SECONDS, Once, Wait
 from shared.bus.position import Position
@@ -204,13 +204,15 @@ class Bus:
             commands.time()
             for service in services:
                 commands.hmget(self._channels.meta(service), "epoch", "seq", "published_at", "publisher")
-            clock, *rows = await commands.execute()
+            clock, *rows = await answers_of(commands)
         now = clock[0] + clock[1] / 1_000_000
-        for service, (epoch, seq, published_ms, publisher) in zip(services, rows, strict=True):
-            if epoch is not None and seq is not None:
-                age = None if published_ms is None else max(0.0, now - int(published_ms) / 1000)
-                own = publisher is not None and publisher.decode() == self._name
-                found[service] = LastPublish(Position(epoch.decode(), int(seq)), age, own)
+        for service, row in zip(services, rows, strict=True):
+            position = Position.read(row and row[:2])
+            if position is not None:
+                published_ms, publisher = row[2:]
+                known = published_ms is not None and published_ms.isdigit() and len(published_ms) < 20
+                age = max(0.0, now - int(published_ms) / 1000) if known else None
+                found[service] = LastPublish(position, age, publisher == self._name.encode())
         return found
 
     def stream_reader(self, services: Sequence[str], group: str, consumer: str) -> StreamReader:

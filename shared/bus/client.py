@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
@@ -65,6 +66,18 @@ async def redis_call(what: str) -> AsyncIterator[None]:
         if isinstance(error, ResponseError) and str(error).startswith("FENCED"):
             raise FencedError(f"{what}: {error}") from None
         raise BusError(f"{what}: {fault_name(error)}") from error
+
+
+async def answers_of(pipeline: Pipeline) -> list[Any]:
+    """What Redis answers to each command, None for one on a key of another type. Raises what redis-py raises otherwise.
+
+    Others may write to Redis, too: a key that they have broken is the trouble of its own service only.
+    """
+    answers: list[Any] = await pipeline.execute(raise_on_error=False)
+    for answer in answers:
+        if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE "):
+            raise answer
+    return [None if isinstance(answer, Exception) else answer for answer in answers]
 
 
 def refused(error: BusError) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
-from shared.bus.client import redis_call
+from shared.bus.client import answers_of, redis_call
 from shared.bus.position import Position
 from shared.channels import Channels
 
@@ -50,7 +50,7 @@ class Histories:
             for service, start in starts.items():
                 pipeline.hmget(self._channels.meta(service), "epoch", "seq")
                 pipeline.xrange(self._channels.stream(service), min=start, max="+", count=PAGE)
-            answers: list[Any] = await pipeline.execute()
+            answers = await answers_of(pipeline)
         return {
             service: _page(meta, entries)
             for service, meta, entries in zip(starts, answers[::2], answers[1::2], strict=True)
@@ -62,17 +62,11 @@ class Histories:
         async with redis_call("positions"), self._redis.pipeline(transaction=False) as pipeline:
             for service in asked:
                 pipeline.hmget(self._channels.meta(service), "epoch", "seq")
-            answers: list[Any] = await pipeline.execute()
-        return {service: _position(meta) for service, meta in zip(asked, answers, strict=True)}
+            answers = await answers_of(pipeline)
+        return {service: Position.read(meta) for service, meta in zip(asked, answers, strict=True)}
 
 
 def _page(meta: Any, entries: Any) -> Page:
+    entries = entries or []
     following = f"({entries[-1][0].decode()}" if len(entries) == PAGE else None
-    return Page(_position(meta), [fields.get(b"m", b"") for _, fields in entries], following)
-
-
-def _position(meta: Any) -> Position | None:
-    epoch, seq = meta
-    if epoch is None or seq is None or not seq.isdigit():
-        return None  # nothing was published yet, or others have written there
-    return Position(epoch.decode(errors="replace"), int(seq))
+    return Page(Position.read(meta), [fields.get(b"m", b"") for _, fields in entries], following)

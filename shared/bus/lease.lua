@@ -12,7 +12,7 @@ local asker, milliseconds, own_fence, floor = ARGV[1], ARGV[2], tonumber(ARGV[3]
 
 local holder = redis.call('GET', holder_key)
 if holder and holder ~= asker then return 0 end
-local last_fence = tonumber(redis.call('GET', fence_key) or 0)
+local last_fence = tonumber(redis.call('GET', fence_key) or 0) or 0
 -- After a lapse it is a new lease, even if Redis still names the asker: a replica that was promoted may lag behind, and
 -- name the holder before the last.
 if holder and last_fence > 0 and own_fence == last_fence then
@@ -29,7 +29,7 @@ local clock = redis.call('TIME')
 local fence = math.max(last_fence + 1, clock[1] * 1000000 + clock[2], floor + 1)
 for i = 3, #KEYS do
   local highest = redis.pcall('HGET', KEYS[i], 'fence') -- a key of another type stops its own service only
-  if type(highest) == 'string' then fence = math.max(fence, tonumber(highest) + 1) end
+  if type(highest) == 'string' then fence = math.max(fence, (tonumber(highest) or 0) + 1) end
 end
 local text = string.format('%.0f', fence)
 redis.call('SET', fence_key, text)

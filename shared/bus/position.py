@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+_MOST_DIGITS = 15  # Redis' Lua counts in floats, which are exact up to 2^53
 
 
 class Position(NamedTuple):
@@ -10,6 +12,17 @@ class Position(NamedTuple):
 
     epoch: str
     seq: int
+
+    @classmethod
+    def read(cls, meta: Any) -> Position | None:
+        """The position that a service's meta has: the fields `epoch` and `seq`, as Redis answers them.
+
+        None where nothing was published yet, and where others have written something else there.
+        """
+        epoch, seq = meta or (None, None)
+        if epoch is None or seq is None or not seq.isdigit() or len(seq) > _MOST_DIGITS:
+            return None
+        return cls(epoch.decode(errors="replace"), int(seq))
 
 
 class Gap(NamedTuple):

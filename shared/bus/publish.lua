@@ -32,7 +32,10 @@ local MOST_PUBLISHERS = 16 -- `system` has one per worker, and every other servi
 local ENTRY = '^ (%w*):(%d*):(%d+):(%d+)'
 
 local meta = redis.call('HMGET', meta_key, 'epoch', 'seq', 'fence', 'publishers', 'run_id', 'replid', 'recent')
-local epoch, seq, least_fence, publishers = meta[1], tonumber(meta[2] or 0), tonumber(meta[3] or 0), meta[4] or ''
+local epoch, seq, least_fence, publishers = meta[1], meta[2], tonumber(meta[3] or 0) or 0, meta[4] or ''
+-- Others may have written there, too: then nobody can tell where the service stands.
+if not seq or not string.find(seq, '^%d+$') or #seq > 15 then epoch, seq, publishers = false, 0, '' end
+seq = tonumber(seq)
 
 -- A publisher repeats what was not confirmed, and at last gives it up. Its bytes may still arrive, even after later ones.
 local own, own_end, _, number, own_seq, own_fence = string.find(publishers, ' ' .. this_publisher .. ':', 1, true)

@@ -7,7 +7,7 @@ local meta_key = KEYS[1]
 local fence = ARGV[1]
 
 if fence ~= '0' then
-  if tonumber(fence) < tonumber(redis.call('HGET', meta_key, 'fence') or 0) then
+  if tonumber(fence) < (tonumber(redis.call('HGET', meta_key, 'fence') or 0) or 0) then
     return redis.error_reply('FENCED a newer holder of the lease publishes here')
   end
   redis.call('HSET', meta_key, 'fence', fence)
