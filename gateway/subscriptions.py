@@ -148,7 +148,8 @@ class Subscriptions:
                 return
             await recent.reach(since, _AHEAD)
         missed = recent.since(since)
-        older = missed is None and recent.behind(since)  # Redis has lost updates that the client has received
+        # Redis has lost updates that the client has received, and perhaps everything.
+        older = missed is None and (recent.latest is None or recent.behind(since))
         self._metrics.recoveries.labels(str(missed is not None).lower()).inc()
         # Until the first replayed update, the client has to come back with the position that it came with.
         known = since if missed is not None or older else recent.position

@@ -140,3 +140,13 @@ async def test_the_position_of_a_snapshot_is_that_of_its_confirmation(cluster: C
     assert (told["recovered"], told["position"]) == (False, await position(cluster, "news"))
     meta = (await client.next())["meta"]
     assert {"epoch": meta["epoch"], "seq": meta["seq"]} == told["position"]
+
+
+async def test_who_was_somewhere_stays_there_until_there_is_something_newer(cluster: Cluster) -> None:
+    """A gateway that has no update of the service sends none; NOTHING_YET would bring what the client had."""
+    there = {"epoch": "e", "seq": 7}
+    client = await cluster.connect("/ws/data")
+    told = await subscribe(client, "news", there)
+    assert (told["recovered"], told["position"]) == (False, there)
+    await cluster.publish("news", n=1)
+    assert (await client.next())["meta"]["seq"] == 1
