@@ -83,7 +83,8 @@ class Recent:
         self.count = 0
         """How many there were."""
         self._begins = 0  # number of the first from which on none is missing
-        self._waiting: dict[asyncio.Future[None], Position] = {}  # a dict, because thousands may leave at once
+        self._waiting: dict[int, dict[asyncio.Future[None], None]] = {}
+        """Who waits for which seq of the newest update's epoch. Thousands may wait, also for what never comes."""
         self._first_epoch = True
         """Whether no epoch has ended since this process began to listen."""
 
@@ -113,9 +114,19 @@ class Recent:
         self._forget()
         if len(self.updates) > _KEEP_FRAMES:
             self.updates[-_KEEP_FRAMES - 1].shrink()
-        for future, position in self._waiting.items():
-            if not future.done() and not self.behind(position):
-                future.set_result(None)
+        self._wake(update.position, latest.position if latest is not None else NOTHING_YET)
+
+    def _wake(self, position: Position, before: Position) -> None:
+        """Wake who waits no longer, now that `position` has come after `before`."""
+        if position == (before.epoch, before.seq + 1):
+            reached = [position.seq]
+        else:
+            ended = position.epoch != before.epoch
+            reached = [seq for seq in self._waiting if ended or seq <= position.seq]
+        for seq in reached:
+            for future in self._waiting.pop(seq, ()):
+                if not future.done():
+                    future.set_result(None)
 
     def _forget(self) -> None:
         """Drop the oldest: those beyond the length, unless they came lately and there is memory to spare."""
@@ -165,9 +176,12 @@ class Recent:
         if not self.behind(position):
             return
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[waiting] = position
+        self._waiting.setdefault(position.seq, {})[waiting] = None
         try:
             await asyncio.wait([waiting], timeout=seconds)
         finally:
             waiting.cancel()
-            del self._waiting[waiting]
+            others = self._waiting.get(position.seq, {})
+            others.pop(waiting, None)
+            if not others:
+                self._waiting.pop(position.seq, None)
