@@ -25,6 +25,8 @@ class Relay:
         self._subscription = subscription
         self._hub = hub
         self._metrics = metrics
+        self._dropped: dict[str, tuple[str, Gap]] = {}
+        """By service, the epoch of updates that were dropped since the last one that was not, and which they are."""
 
     @property
     def proven(self) -> bool:
@@ -45,6 +47,9 @@ class Relay:
         await self._subscription.run(self._relay)
 
     def _relay(self, envelope: Envelope, raw: bytes, gap: Gap | None) -> None:
+        epoch, dropped = self._dropped.pop(envelope.service, ("", None))
+        if dropped is not None and epoch == envelope.epoch:
+            gap = Gap(dropped.first, envelope.seq - 1)
         update = Update(envelope, raw, gap)
         try:  # others may write to Redis, too; data that can't be encoded must not end the gateway
             update.frame(Form.TEXT)
@@ -52,6 +57,8 @@ class Relay:
         except Fault as fault:
             self._metrics.malformed.labels(envelope.service).inc()
             log.warning("update dropped: it can't be sent", service=envelope.service, reason=str(fault))
+            first = envelope.seq if gap is None else gap.first
+            self._dropped[envelope.service] = envelope.epoch, Gap(first, envelope.seq)
             return
         if gap is not None:
             self._hub.announce(_lost(envelope.service, gap))
@@ -60,7 +67,7 @@ class Relay:
 
 def _lost(service: str, gap: Gap) -> Message[SystemNotice]:
     """The notice about updates that clients of this gateway can't get any more."""
-    text = f"{gap.size} updates of {service} are lost: this gateway was cut off for longer than the history reaches"
+    text = f"{gap.size} updates of {service} are lost: no longer in the history, or not fit to be sent"
     now = now_iso()
     data = SystemNotice(event="updates_lost", message=text, about=service, timestamp=now)
     return Message(service=SYSTEM, type=UPDATE, data=data, timestamp=now)

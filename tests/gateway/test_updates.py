@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import msgpack
@@ -57,6 +58,23 @@ async def test_a_dropped_update_is_a_hole_that_no_recovery_hides(cluster: Cluste
         told = await client.say(action="subscribe", service="news", since={"epoch": first.epoch, "seq": seq})
         assert told["data"]["recovered"] is recovered
         assert (await client.next())["meta"]["seq"] == 4
+
+
+async def test_a_dropped_update_is_named_as_a_gap(cluster: Cluster) -> None:
+    """Who has positions sees one left out: the next update tells of it, and subscribers of `system` get a notice."""
+    client = await cluster.connect("/ws/data?meta=1")
+    for service in ("news", "system"):
+        await client.say(action="subscribe", service=service)
+    await cluster.bus.publish("news", {"n": 1})
+    await cluster.bus.publish("news", POISON)
+    await cluster.bus.publish("news", POISON)
+    await cluster.bus.publish("news", {"n": 4})
+    first, notice, second = [await client.next() for _ in range(3)]
+    assert first["meta"]["seq"] == 1
+    assert (notice["data"]["event"], notice["data"]["about"]) == ("updates_lost", "news")
+    assert second["meta"]["gap"] == {"from": 2, "to": 3}
+    await cluster.bus.publish("news", {"n": 5})
+    assert "gap" not in (await client.next())["meta"]
 
 
 async def test_updates_published_during_a_replay_come_after_it_once(cluster: Cluster) -> None:
@@ -226,6 +244,37 @@ def test_what_comes_in_a_burst_is_kept_for_a_minute_while_memory_allows() -> Non
     system.append(update(13))
     assert oldest(system) == 2
     assert spare.used == 2 * update(1).size
+
+
+@pytest.mark.parametrize("newest", [update(5), update(8), update(1, "f")], ids=["next", "behind a hole", "new epoch"])
+async def test_who_waits_for_an_update_is_woken_when_it_has_come_or_never_will(newest: Update) -> None:
+    """A hole may have swallowed it, and an epoch that has ended has no more. Who waits for a later one goes on."""
+    recent = Recent(100)
+    recent.append(update(4))
+    waiting = [asyncio.create_task(recent.reach(Position("e", seq), 10)) for seq in (5, 5, 9)]
+    await until(lambda: len(recent._waiting) == 2)
+    recent.append(newest)
+    await asyncio.gather(*waiting[:2])
+    assert list(recent._waiting) == ([] if newest.position.epoch == "f" else [9])
+    waiting[2].cancel()
+    await asyncio.gather(waiting[2], return_exceptions=True)
+    assert not recent._waiting
+
+
+async def test_updates_cost_nothing_more_while_thousands_wait_for_what_never_comes() -> None:
+    """Whoever invents a position is waited for; nobody else is delayed by that."""
+    recent = Recent(100)
+    recent.append(update(1))
+    inventors = [asyncio.create_task(recent.reach(Position("e", 2**50 + n), 60)) for n in range(9000)]
+    await until(lambda: len(recent._waiting) == 9000)
+    updates = [update(seq) for seq in range(2, 202)]
+    began = time.process_time()
+    for each in updates:
+        recent.append(each)
+    assert time.process_time() - began < 0.2  # 2 s, if each of them is looked at
+    for inventor in inventors:
+        inventor.cancel()
+    await asyncio.gather(*inventors, return_exceptions=True)
 
 
 async def test_lost_updates_are_named_by_the_update_that_stands_for_others() -> None:
