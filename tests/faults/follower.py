@@ -28,6 +28,8 @@ class Habits:
     """Whether it listens to `system` too."""
     window: int | None = None
     """Bytes that the kernel may read ahead for it."""
+    deliver: str | None = None
+    """What it asks for while it is behind: `latest` or `every`."""
     numbered: bool = True
     """Whether updates carry the publisher's own number and time."""
 
@@ -90,9 +92,11 @@ class Follower:
 
     async def _listen(self, connection: Connection) -> None:
         self.connection = connection
+        deliver = {} if self._habits.deliver is None else {"deliver": self._habits.deliver}
         for service, track in self.tracks.items():
-            since = {"epoch": track.position[0], "seq": track.position[1]} if track.position else None
-            connection.say(action="subscribe", service=service, **({"since": since} if since else {}))
+            known = track.position
+            since = {} if known is None else {"since": {"epoch": known[0], "seq": known[1]}}
+            connection.say(action="subscribe", service=service, **deliver, **since)
         if self._habits.notices:
             connection.say(action="subscribe", service="system")
         try:

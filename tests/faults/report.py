@@ -102,11 +102,11 @@ class Report:
         return {"name": self.name, "fault": self.fault, "saw": self.seen, "recovered_s": recovered, "holds": holds}
 
 
-def words(counts: Counts) -> str:
-    """What clients saw."""
+def words(counts: Counts, what: str = "lost") -> str:
+    """What clients saw; `what` happened to the updates that they did not get."""
     saw = f"all {counts.expected:,} updates once"
     if not counts.complete:
-        saw = f"{counts.expected - counts.delivered:,} of {counts.expected:,} updates lost, and told"
+        saw = f"{counts.expected - counts.delivered:,} of {counts.expected:,} updates {what}, told"
     if counts.complete and counts.unproven:
         saw += ", some as a snapshot"
     faults = {
