@@ -57,6 +57,16 @@ class Cluster:
     async def __aenter__(self) -> Cluster:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: self._surprises.append(context))
+        try:
+            await self._start()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def _start(self) -> None:
+        self.crowd.start()
+        self.health.start()
         await self.redis.up()
         for gateway in self.gateways:
             await gateway.behind(self.redis.url, self.redis.port)
@@ -64,9 +74,6 @@ class Cluster:
             await gateway.start()
         for gateway in self.gateways:
             await gateway.ready()
-        self.crowd.start()
-        self.health.start()
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
