@@ -83,10 +83,12 @@ class Bus:
         replicas: int = 0,
         on_unreplicated: Callable[[str], None] = lambda service: None,
         held: Callable[[], int] | None = None,
+        repeat_seconds: float = ONCE_SECONDS,
     ) -> None:
         """`history_length` and `history_bytes` bound each service's stream. `replicas` are waited for after each
         publish; `on_unreplicated` is called with the service of an update that fewer of them had in time.
         `held` gives the fence that this process holds at the moment: an update under another one is not vouched for.
+        An update without an answer is sent again for `repeat_seconds`.
         """
         self._redis = redis
         self._channels = channels
@@ -100,7 +102,7 @@ class Bus:
         )
         self._memories: defaultdict[str, _Memory] = defaultdict(_Memory)
         self._name = secrets.token_hex(8)
-        self._publish = Once(redis, "publish")
+        self._publish = Once(redis, "publish", seconds=repeat_seconds)
         self._resume = load_script(redis, "resume")
 
     async def publish(
@@ -109,7 +111,7 @@ class Bus:
         """Give `data` the next position of `service`, store it, and deliver it to every subscriber, once.
 
         `fence` is that of the publisher's lease; `cursor` is stored in the same call, for `cursor_of`. If the answer is
-        lost, the update is sent again for up to five seconds; Redis recognizes it, and the position is that of the
+        lost, the update is sent again for a while; Redis recognizes it, and the position is that of the
         first time. Updates of a service go one after another.
 
         Raises FencedError if a newer holder took the lease, UnconfirmedError if it may have been published or not,
@@ -119,7 +121,7 @@ class Bus:
         """
         memory = self._memories[service]
         try:
-            async with asyncio.timeout(ONCE_SECONDS):
+            async with asyncio.timeout(self._publish.seconds):
                 await memory.turn.acquire()
         except TimeoutError:
             raise BusError(f"publish of {service}: earlier ones still wait for their answer") from None

@@ -53,11 +53,19 @@ class Answer(NamedTuple):
 class Once:
     """The script `name`.lua, called with repetitions. Sends nothing yet."""
 
-    def __init__(self, redis: Redis, name: str, chance: Callable[[], float] = random.random) -> None:
-        """`chance` gives 0 ≤ x < 1, for the jitter of pauses."""
+    def __init__(
+        self,
+        redis: Redis,
+        name: str,
+        chance: Callable[[], float] = random.random,
+        seconds: float = ONCE_SECONDS,
+    ) -> None:
+        """`chance` gives 0 ≤ x < 1, for the jitter of pauses. A call is repeated for `seconds`."""
         self._redis = redis
         self._script = load_script(redis, name)
         self._chance = chance
+        self.seconds = seconds
+        """How long a call is repeated."""
 
     async def call(
         self, what: str, keys: Sequence[str], args: Arguments, wait: Wait | None = None, *, sent: bool = False
@@ -68,7 +76,7 @@ class Once:
 
         What surely did not happen is not repeated: without a connection, or when Redis refuses, it raises BusError at
         once. Raises FencedError where the script refused because of a newer fence, UnconfirmedError if it may have
-        happened and no repetition was answered within ONCE_SECONDS.
+        happened and no repetition was answered within `seconds`.
         """
 
         def commands() -> list[tuple[Argument, ...]]:
@@ -79,7 +87,7 @@ class Once:
         pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._chance)
         fault: BaseException | None = None
         try:
-            async with asyncio.timeout(ONCE_SECONDS):
+            async with asyncio.timeout(self.seconds):
                 while fault is None or attempts.worth_another(fault):
                     if fault is not None:
                         await asyncio.sleep(pauses.pause())

@@ -179,7 +179,8 @@ def test_limits_are_those_of_the_code() -> None:
         "bytes waiting for all clients of a gateway": f"{DEFAULTS.waiting_bytes // 2**20} MiB (`WAITING_BYTES`)",
         "updates waiting for a slow client": f"{DEFAULTS.outbox_messages} messages (`OUTBOX_MESSAGES`) or "
         f"{DEFAULTS.outbox_bytes // 2**20} MiB (`OUTBOX_BYTES`)",
-        "updates kept for recovery": f"{DEFAULTS.history_length:,} per service (`HISTORY_LENGTH`)",
+        "updates kept for recovery": f"{DEFAULTS.history_length:,} per service (`HISTORY_LENGTH`); bursts up to "
+        f"{DEFAULTS.history_bytes // 2**20} MiB (`HISTORY_BYTES`)",
         "bytes replayed, after the first replay of each service": f"{replays.BURST_BYTES // 2**20} MiB at once, "
         f"{replays.BYTES_A_SECOND // 2**20} MiB per second",
         "connections per gateway": f"{DEFAULTS.max_connections:,} (`MAX_CONNECTIONS`)",

@@ -170,6 +170,7 @@ async def away(settings: Settings) -> AsyncIterator[Away]:
     async with Proxy(urlsplit(url).port or 0) as proxy:
         changes = {"redis_url": type(settings.redis_url)(proxy.before(url)), "lease_seconds": 300.0}
         worker = Worker(settings.model_copy(update=changes), "system")
+        worker._bus._publish.seconds = 0.5
         await worker.lease.refresh()
         yield Away(worker, proxy)
         await worker.aclose()
