@@ -16,6 +16,8 @@ NOTHING_YET = Position("", 0)
 _SPARE_SECONDS = 60.0
 """How long updates beyond the length are kept, where memory allows: longer than clients take to come back."""
 
+_GAPS_KEPT = 1000  # each is an outage of Redis, or a burst that was too large for its stream
+
 _KEEP_FRAMES = 16  # newest updates whose frames are kept: those that clients miss during a short reconnect
 
 
@@ -82,6 +84,8 @@ class Recent:
         """When each update beyond the length, oldest first, is forgotten at the latest."""
         self.count = 0
         """How many there were."""
+        self._gaps: deque[tuple[int, Gap]] = deque(maxlen=_GAPS_KEPT)
+        """What is lost before which update, also of dropped ones: a slow client may skip more than is kept."""
         self._begins = 0  # number of the first from which on none is missing
         self._waiting: dict[int, dict[asyncio.Future[None], None]] = {}
         """Who waits for which seq of the newest update's epoch. Thousands may wait, also for what never comes."""
@@ -110,6 +114,8 @@ class Recent:
             self._begins = self.count
             self._first_epoch = self._first_epoch and update.position.epoch == latest.position.epoch
         self.updates.append(update)
+        if update.gap is not None:
+            self._gaps.append((self.count, update.gap))
         self.count += 1
         self._forget()
         if len(self.updates) > _KEEP_FRAMES:
@@ -140,8 +146,8 @@ class Recent:
 
     def lost_in_last(self, count: int) -> tuple[int, Gap | None]:
         """How many updates are lost right before the last `count` ones, and between them, and within which bounds."""
-        gaps = [gap for index in range(1, min(count, len(self.updates)) + 1) if (gap := self.updates[-index].gap)]
-        return sum(gap.size for gap in gaps), Gap(gaps[-1].first, gaps[0].last) if gaps else None
+        gaps = [gap for number, gap in self._gaps if number >= self.count - count]
+        return sum(gap.size for gap in gaps), Gap(gaps[0].first, gaps[-1].last) if gaps else None
 
     def behind(self, position: Position) -> bool:
         """Whether the newest update is of the epoch of `position`, and not as far."""

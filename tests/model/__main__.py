@@ -25,6 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make test-model ARGS=…", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first schedule (default 0)")
     parser.add_argument("--seconds", type=float, default=150.0, help="for how long (default 150)")
+    parser.add_argument("--schedules", type=int, default=5000, help="how many at most (default 5000)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     parser.add_argument("--replay", action="store_true", help="run only the schedule of --seed, and print its trace")
     parser.add_argument("--mutants", action="store_true", help="break the code on purpose, and see it found")
@@ -35,15 +36,17 @@ def main() -> int:
     if args.mutants:
         with quiet():
             return hunt(args.seed, args.seconds)
-    return search(args.seed, args.seconds, args.jobs)
+    return search(args.seed, args.seconds, args.schedules, args.jobs)
 
 
-def search(seed: int, seconds: float, jobs: int) -> int:
-    """Run schedules until the time is over, or until one breaks a promise."""
+def search(seed: int, seconds: float, schedules: int, jobs: int) -> int:
+    """Run schedules until there are enough, or the time is over, or one breaks a promise."""
     began, count = time.monotonic(), 0
-    chunks = itertools.count(seed, _CHUNK)
+    chunks = iter(range(seed, seed + schedules, _CHUNK))
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running: set[Future[Failure | None]] = {pool.submit(first_failure, next(chunks), _CHUNK) for _ in range(jobs)}
+        running: set[Future[Failure | None]] = {
+            pool.submit(first_failure, first, _CHUNK) for first in itertools.islice(chunks, jobs)
+        }
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -52,8 +55,9 @@ def search(seed: int, seconds: float, jobs: int) -> int:
                     show(failure)
                     return 1
                 count += _CHUNK
-                if time.monotonic() - began < seconds:
-                    running.add(pool.submit(first_failure, next(chunks), _CHUNK))
+                following = next(chunks, None) if time.monotonic() - began < seconds else None
+                if following is not None:
+                    running.add(pool.submit(first_failure, following, _CHUNK))
     taken = time.monotonic() - began
     print(f"{count} schedules from seed {seed} on in {taken:.0f} s: no promise was broken")
     return 0

@@ -205,7 +205,8 @@ class View:
     def subscribed(self, recovered: bool | None, at: Position | None) -> None:
         """A confirmation came; `recovered` is what it says to a client that came with its position. Raises Broken.
 
-        `at` is where the gateway stands. If that is a later epoch, which Redis has lost, the gateway knows better.
+        `at` is where the gateway stands. It may know more than Redis, which has lost writes since: a later epoch, or
+        more updates of this one than its own history holds.
         """
         last, came_provable = self.last, self._provable
         if not recovered:
@@ -213,6 +214,8 @@ class View:
         if last is None or recovered is not False or not came_provable:
             return
         if at is not None and at.epoch != last.position.epoch and self.truth.order(self.service, at) > last.order:
+            return
+        if at is not None and at.epoch == last.position.epoch and at.seq - last.position.seq > self.history:
             return
         if self.truth.provable(self.service, last.position, self.history):
             raise Broken(f"{self.client} is told recovered: false, but all after {self.truth.name(last)} is there")
