@@ -18,12 +18,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from shared.bus.address import Address, Host
+from shared.bus.asking import ANSWER_SECONDS, first_answers, no_answer
 from shared.bus.connections import NoServerError, Pool, WrongServerError
 
-_ANSWER_SECONDS = 1.0  # Sentinels are near and idle: beyond it one is down, and the others have answered
 _WATCH_SECONDS = 1.0
 """Between two looks at who is the primary. All must be live again five seconds after the Sentinels agree on another
-primary: it and `_ANSWER_SECONDS` leave three of them for a reconnect."""
+primary: it and `ANSWER_SECONDS` leave three of them for a reconnect."""
 
 
 class Found(NamedTuple):
@@ -46,7 +46,7 @@ class SentinelPool(Pool):
                 port=port,
                 ssl=theirs.get("connection_class") is SSLConnection,
                 retry=Retry(NoBackoff(), 0),
-                socket_connect_timeout=_ANSWER_SECONDS,
+                socket_connect_timeout=ANSWER_SECONDS,
                 socket_timeout=None,
                 protocol=2,
                 driver_info=None,
@@ -81,28 +81,11 @@ class SentinelPool(Pool):
 
     async def primary(self) -> Host:
         """Who is the primary: of the answers of most Sentinels, the newest. Raises NoServerError without any."""
-        asked = [asyncio.create_task(self._ask(sentinel)) for sentinel in self._sentinels]
-        found: list[Found] = []
-        faults: list[Exception] = []
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                for answer in asyncio.as_completed(asked):
-                    try:
-                        found.append(await answer)
-                    except (RedisError, OSError) as error:
-                        faults.append(error)
-                    if len(found) > len(asked) // 2:
-                        break
-        except TimeoutError:
-            pass
-        finally:
-            for task in asked:
-                task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
-        if found:
-            return max(found).host
-        wrong = [error for error in faults if isinstance(error, WrongServerError)]
-        raise wrong[0] if wrong else NoServerError("no Sentinel that answers names a primary")
+        most = len(self._sentinels) // 2 + 1
+        found, faults = await first_answers(map(self._ask, self._sentinels), enough=most)
+        if not found:
+            raise no_answer(faults, "no Sentinel that answers names a primary")
+        return max(found).host
 
     async def _ask(self, sentinel: Redis) -> Found:
         try:

@@ -11,12 +11,11 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.crc import key_slot
-from redis.exceptions import RedisError
 
 from shared.bus.address import Host
-from shared.bus.connections import NoServerError, WrongServerError
+from shared.bus.asking import first_answers, no_answer
+from shared.bus.connections import NoServerError
 
-_ANSWER_SECONDS = 1.0  # nodes are near: beyond it one is down, and another is asked
 _ASKED_AT_ONCE = 3  # nodes: all of them hold up the same map, and one that is cut off does not decide
 _FRESH_SECONDS = 2.0
 """How long a map is used without another look. A node whose host died without a word is left that long after another
@@ -107,34 +106,16 @@ class Slots:
         faults: list[Exception] = []
         try:
             for some in (hosts[:_ASKED_AT_ONCE], hosts[_ASKED_AT_ONCE:]):
-                if await self._ask(some, faults):
+                found, raised = await first_answers(map(self._map_of, some), enough=1)
+                faults += raised
+                if found:
+                    await self._take(found[0])
                     self._doubted = False
                     return
         finally:
             self._looked_at = self._clock()
         self._doubted = True
-        wrong = [error for error in faults if isinstance(error, WrongServerError)]
-        raise wrong[0] if wrong else NoServerError("no node of the cluster answers")
-
-    async def _ask(self, hosts: list[Host], faults: list[Exception]) -> bool:
-        """Take the first answer of some nodes. Returns whether there was one."""
-        asked = [asyncio.create_task(self._map_of(host)) for host in hosts]
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                for answer in asyncio.as_completed(asked):
-                    try:
-                        await self._take(await answer)
-                    except (RedisError, OSError) as error:
-                        faults.append(error)
-                    else:
-                        return True
-        except TimeoutError:
-            pass
-        finally:
-            for task in asked:
-                task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
-        return False
+        raise no_answer(faults, "no node of the cluster answers")
 
     async def _map_of(self, host: Host) -> list[Host | None]:
         """The owner of each slot, as the node at an address sees it."""
