@@ -1,7 +1,6 @@
 """StatsReader: the clients of the whole cluster, page by page. For requests, on connections of their own.
 
-What a stranger may ask for must not take the connections that keep a gateway ready: redis-py's pool raises an error
-where all of its connections are taken.
+What a stranger may ask for must not take the connections that keep a gateway ready: it would wait for a free one.
 """
 
 from __future__ import annotations

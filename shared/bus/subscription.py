@@ -60,7 +60,7 @@ class Subscription:
     ) -> None:
         """`node` names this process. After `deadline` seconds of silence, delivery counts as lost.
 
-        `redis` is its own: what others ask can then not keep it from its connections.
+        `redis` serves no requests of clients: they could keep it from its connections.
         """
         self._redis = redis
         self._channels = channels
