@@ -16,16 +16,36 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.exceptions import RedisError
 
 from launcher.redis_server import RedisServer, find_redis_server, version_of
+from shared.bus import Bus
+from shared.errors import BusError
+from shared.settings import Settings
 from tests.waiting import until
 
 SERVICE = "prices"
 """The name that our Sentinels know the servers by."""
+
+LIVE_SECONDS = 5.0
+"""Within which all is live again once there is a new primary."""
 
 needs_cluster = pytest.mark.skipif(
     (version_of(find_redis_server()) or (0, 0)) < (7, 0), reason="coinwire needs Redis 7.0 for a Redis Cluster"
 )
 _OF_A_CLUSTER = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
 _DOWN_MS = "500"  # without an answer for so long, a server counts as down: the shortest that a busy machine allows
+
+
+def settings_of(url: str) -> Settings:
+    """The settings of a process."""
+    return Settings(_env_file=None, redis_url=url, redis_prefix="test")
+
+
+async def published(bus: Bus, service: str = "news") -> bool:
+    """Whether a publish is confirmed now."""
+    try:
+        await bus.publish(service, {})
+    except BusError:
+        return False
+    return True
 
 
 class Member(RedisServer):

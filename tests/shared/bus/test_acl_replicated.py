@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,19 +26,14 @@ NAMES = Channels("test")
 
 
 @pytest_asyncio.fixture
-async def nodes(tmp_path: Path) -> AsyncIterator[Nodes]:
+async def nodes(nodes: Nodes) -> Nodes:
     """A cluster whose nodes know our users."""
-    cluster = Nodes(tmp_path)
-    try:
-        await cluster.start()
-        for member in cluster.members:
-            async with member.client() as client:
-                for name, rule in users("test").items():
-                    if name != "default":
-                        await client.execute_command("ACL", "SETUSER", name, *rule.split(), f">{member.password}")
-        yield cluster
-    finally:
-        cluster.stop()
+    for member in nodes.members:
+        async with member.client() as client:
+            for name, rule in users("test").items():
+                if name != "default":
+                    await client.execute_command("ACL", "SETUSER", name, *rule.split(), f">{member.password}")
+    return nodes
 
 
 def settings_of(nodes: Nodes, user: str) -> Settings:

@@ -18,31 +18,11 @@ from shared.bus.lease import Lease
 from shared.bus.slots import slot_of
 from shared.channels import Channels
 from shared.errors import BusError
-from shared.settings import Settings
-from tests.replicated import Nodes, needs_cluster
+from tests.replicated import LIVE_SECONDS, Nodes, needs_cluster, published, settings_of
 from tests.waiting import until
 
 NAMES = Channels("test")
-LIVE_SECONDS = 5.0
-"""Within which all is live again once there is a new primary."""
-
 slow = pytest.mark.slow
-
-
-@pytest_asyncio.fixture
-async def nodes(tmp_path: Path) -> AsyncIterator[Nodes]:
-    """Three primaries with a replica each."""
-    cluster = Nodes(tmp_path)
-    try:
-        await cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
-
-
-def settings_of(url: str) -> Settings:
-    """The settings of a process."""
-    return Settings(_env_file=None, redis_url=url, redis_prefix="test")
 
 
 @pytest_asyncio.fixture
@@ -57,15 +37,6 @@ async def redis(nodes: Nodes) -> AsyncIterator[Redis]:
 def bus(redis: Redis) -> Bus:
     """A publisher."""
     return Bus(redis, NAMES, 1000)
-
-
-async def published(bus: Bus, service: str) -> bool:
-    """Whether a publish is confirmed now."""
-    try:
-        await bus.publish(service, {})
-    except BusError:
-        return False
-    return True
 
 
 @slow

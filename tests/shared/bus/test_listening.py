@@ -6,58 +6,31 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from shared.bus import Bus, Position, open_redis
 from shared.channels import Channels
 from shared.errors import BusError
-from shared.settings import Settings
-from tests.replicated import Nodes, Watched, needs_cluster
+from tests.replicated import LIVE_SECONDS, Nodes, Watched, needs_cluster, settings_of
 from tests.shared.listening import Listener
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
 NAMES = Channels("test")
-LIVE_SECONDS = 5.0
-"""Within which all is live again once there is a new primary."""
 SERVICES = ("news", "market_data", "system")
 
 
 @asynccontextmanager
 async def client_of(url: str) -> AsyncIterator[Redis]:
     """A client as every coinwire process opens it."""
-    client = open_redis(Settings(_env_file=None, redis_url=url, redis_prefix="test"))
+    client = open_redis(settings_of(url))
     try:
         yield client
     finally:
         await client.aclose()
-
-
-@pytest_asyncio.fixture
-async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
-    """A primary, two replicas and three Sentinels."""
-    servers = Watched(tmp_path)
-    try:
-        await servers.start()
-        yield servers
-    finally:
-        servers.stop()
-
-
-@pytest_asyncio.fixture
-async def nodes(tmp_path: Path) -> AsyncIterator[Nodes]:
-    """Three primaries with a replica each."""
-    cluster = Nodes(tmp_path)
-    try:
-        await cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
 
 
 class Flow:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -16,30 +15,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared.bus import Bus, open_redis
 from shared.channels import Channels
 from shared.errors import BusError
-from shared.settings import Settings
-from tests.replicated import SERVICE, Member, Watched
+from tests.replicated import LIVE_SECONDS, SERVICE, Member, Watched, published, settings_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
-
-LIVE_SECONDS = 5.0
-"""Within which all is live again once there is a new primary."""
-
-
-@pytest_asyncio.fixture
-async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
-    """A primary, two replicas and three Sentinels."""
-    servers = Watched(tmp_path)
-    try:
-        await servers.start()
-        yield servers
-    finally:
-        servers.stop()
-
-
-def settings_of(url: str) -> Settings:
-    """The settings of a process."""
-    return Settings(_env_file=None, redis_url=url, redis_prefix="test")
 
 
 @pytest_asyncio.fixture
@@ -54,15 +33,6 @@ async def redis(watched: Watched) -> AsyncIterator[Redis]:
 def bus(redis: Redis) -> Bus:
     """A publisher."""
     return Bus(redis, Channels("test"), 100)
-
-
-async def published(bus: Bus) -> bool:
-    """Whether a publish is confirmed now."""
-    try:
-        await bus.publish("news", {})
-    except BusError:
-        return False
-    return True
 
 
 async def port_of(redis: Redis) -> int:
