@@ -13,9 +13,10 @@ from benchmarks.gateways import Gateway, returning
 from benchmarks.install import Installed
 from benchmarks.load import Load
 from benchmarks.payloads import Data, padded
-from benchmarks.processes import busy_seconds, cpu_seconds, end, quiet_port, rss_kib, spawn, wait_for_port
+from benchmarks.processes import busy_seconds, cpu_seconds, end, rss_kib, spawn, wait_for_port
 from benchmarks.publisher import Pace, Published, Publisher
 from benchmarks.results import Row
+from launcher.ports import free_port
 from launcher.redis_server import RedisServer
 
 _WARM_UP = 20  # messages before the measured ones
@@ -62,7 +63,7 @@ class Bench:
                 newest = publisher.newest()
                 gateway = returning(newest.epoch, newest.seq - trial.missed)
             with tempfile.TemporaryDirectory() as folder, self._log.open("ab") as log:
-                port = quiet_port()
+                port = free_port()
                 env = self._env(gateway, port, Path(folder))
                 command = [str(part).format_map(env) for part in gateway.command(self._installed)]
                 process = spawn(command, self._core, env=env, folder=Path(folder), log=log)

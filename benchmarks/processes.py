@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import resource
 import signal
 import socket
@@ -14,13 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from launcher.ports import LOOPBACK, fault_of
+from launcher.ports import LOOPBACK
 from shared.errors import CoinwireError
 
 _TICK, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 _START_SECONDS = 20.0  # the slowest gateway needs 3 s on a busy core
 _STOP_SECONDS = 5.0
-_QUIET_PORTS = (20_000, 30_000)  # Linux takes ports of clients from 32768 on
 
 
 class BenchmarkError(CoinwireError):
@@ -85,14 +83,6 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
             return
         time.sleep(0.05)
     raise BenchmarkError(f"nothing listens on port {port} after {_START_SECONDS:.0f} s")
-
-
-def quiet_port(side_by_side: int = 1) -> int:
-    """A port that is free, as are those behind it; not one that the kernel gives to the clients that connect."""
-    while True:
-        port = random.randrange(*_QUIET_PORTS)
-        if not any(fault_of(LOOPBACK, each) for each in range(port, port + side_by_side)):
-            return port
 
 
 def tree(pid: int) -> list[int]:

@@ -23,8 +23,8 @@ from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
 from benchmarks.install import ROOT
-from benchmarks.processes import BenchmarkError, end, quiet_port, wait_for_port
-from launcher.ports import LOOPBACK
+from benchmarks.processes import BenchmarkError, end, wait_for_port
+from launcher.ports import LOOPBACK, free_ports
 from shared.catalog import SERVICES
 
 PATHS = ("/ws/all", "/ws/market_data")
@@ -133,7 +133,7 @@ async def _connect(port: int, listener: Listener) -> None:
 @contextlib.asynccontextmanager
 async def _demo(log: Path) -> AsyncIterator[int]:
     """The whole cluster in a folder of its own, once every service has published. Yields the port of a gateway."""
-    port = quiet_port(2)  # the demo has two gateways
+    port = free_ports(2)[0]  # the demo has two gateways
     env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     env |= {"PORT": str(port), "PYTHONPATH": str(ROOT), "WS_COMPRESSION": "true"}
     with tempfile.TemporaryDirectory() as folder, log.open("ab") as output:

@@ -9,23 +9,18 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from launcher.cluster import Part
-from launcher.ports import LOOPBACK, fault_of, free_ports, reachable
+from launcher.ports import LOOPBACK, PortError, fault_of, free_ports, reachable
 from launcher.redis import PASSWORD
 from launcher.redis_server import RedisServer, find_redis_server
 from launcher.state import State
 from shared.bus import open_redis
 from shared.catalog import CATEGORIES
 from shared.database import open_database
-from shared.errors import CoinwireError
 from shared.settings import Settings
 
 DEMO, RUN = "demo", "run"
 
 _GATEWAYS = 2  # the fewest that show a cluster: both send the same updates, and each counts the clients of both
-
-
-class PortError(CoinwireError):
-    """A gateway can't listen on its port."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from launcher.ports import free_port
 from shared.errors import CoinwireError
 
 OLDEST = (6, 2)
@@ -70,13 +71,6 @@ def version_of(binary: Path) -> tuple[int, int] | None:
         return None
     found = re.search(r"\bv=(\d+)\.(\d+)", done.stdout)
     return (int(found[1]), int(found[2])) if found else None
-
-
-def free_port() -> int:
-    """A TCP port on loopback that no process listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisServer:
@@ -138,12 +132,14 @@ class RedisServer:
         """Start, and return once it answers PING. Raises RedisServerError if it exits or stays silent."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "redis.log").open("ab") as log:
+            before = log.tell()
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.PIPE)
         self._configure(self.process)
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise RedisServerError(f"redis-server exited with {self.process.returncode}: see {log.name}")
+                said = self._last_line(Path(log.name), before)
+                raise RedisServerError(f"redis-server exited with {self.process.returncode}{said}: see {log.name}")
             if self._answers():
                 return self
             time.sleep(0.02)
@@ -155,6 +151,12 @@ class RedisServer:
             raise RedisServerError("redis-server was started without an input to configure it through")
         with contextlib.suppress(BrokenPipeError), process.stdin as configuration:  # it exited: `start` says so
             configuration.write(f"requirepass {self.password}\n".encode())
+
+    def _last_line(self, log: Path, start: int) -> str:
+        """What it said last, of what `log` has from byte `start` on. A configuration that it can't read, it quotes."""
+        lines = log.read_bytes()[start:].decode(errors="replace").replace(self.password, "***").split("\n")
+        last = next(filter(None, map(str.strip, reversed(lines))), "")
+        return f" ({last})" if last else ""
 
     def _answers(self) -> bool:
         """Whether it takes commands. Not while it loads its AOF; not another server, which has another password."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from launcher.ports import free_ports
+from launcher.ports import free_port
 
 _START_SECONDS = 30
 _ROOT = 0
@@ -43,7 +43,7 @@ class PostgresServer:
         self._bin = find_postgres()
         self._home = folder
         self._data = folder / "data"
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         # initdb and postgres refuse to run as root; Debian's package makes a user for them.
         self._user = _unprivileged() if os.geteuid() == _ROOT else None
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import secrets
-import socket
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -70,40 +69,53 @@ class Member(RedisServer):
         return Redis.from_url(self.url, protocol=2)
 
 
-class Sentinel:
-    """One Sentinel, which wants a password of its own."""
+class Sentinel(RedisServer):
+    """One Sentinel, which wants a password of its own. It finds replicas and other Sentinels by itself."""
 
-    def __init__(self, folder: Path, password: str) -> None:
-        self.folder = folder
-        self.port = quiet_port()
-        self.password = password
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, primary: Member, quorum: int) -> None:
-        """Start it. It finds replicas and other Sentinels by itself."""
-        self.folder.mkdir()
-        config = self.folder / "sentinel.conf"
-        config.write_text(
-            f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\nrequirepass {self.password}\n"
+    def __init__(self, folder: Path, password: str, primary: Member, quorum: int) -> None:
+        super().__init__(folder, password=password)
+        folder.mkdir()
+        self._config = folder / "sentinel.conf"  # it writes there what it learns
+        self._config.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nrequirepass {self.password}\n"
             f"sentinel sentinel-pass {self.password}\n"
             f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} {quorum}\n"
             f"sentinel auth-pass {SERVICE} {primary.password}\n"
             f"sentinel down-after-milliseconds {SERVICE} {_DOWN_MS}\n"
             f"sentinel failover-timeout {SERVICE} 3000\n"
         )
-        with (self.folder / "sentinel.log").open("ab") as log:
-            self.process = subprocess.Popen([find_redis_server(), config, "--sentinel"], stdout=log, stderr=log)
+
+    @property
+    def command(self) -> list[str]:
+        """The command line."""
+        return [str(find_redis_server()), str(self._config), "--sentinel"]
+
+    def _configure(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        process.stdin.close()
 
     def client(self) -> Redis:
         """A client of it."""
         return Redis(host="127.0.0.1", port=self.port, password=self.password, protocol=2)
 
-    def stop(self) -> None:
-        """SIGKILL: it stores nothing that a test needs."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+    async def knows(self, replicas: int, others: int) -> None:
+        """Wait until it has found that many replicas and other Sentinels."""
+        state: dict[str, object] = {}
+
+        async def all_found() -> bool:
+            async with self.client() as client:
+                state.update(await client.sentinel_master(SERVICE))
+            return state["num-slaves"] == replicas and state["num-other-sentinels"] == others
+
+        await until(all_found, 20, lambda: f"{state}\n{(self.folder / 'redis.log').read_text()}")
+
+
+async def started(servers: Iterable[RedisServer]) -> None:
+    """Start all at once. Raises RedisServerError, with what it said, where one does not start."""
+    done = await asyncio.gather(*(asyncio.to_thread(server.start) for server in servers), return_exceptions=True)
+    for error in done:
+        if isinstance(error, BaseException):
+            raise error
 
 
 class Watched:
@@ -111,9 +123,9 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         password, theirs = secrets.token_urlsafe(), secrets.token_urlsafe()
-        self.servers = [Member(folder / f"server-{n}", password, port=quiet_port()) for n in range(3)]
-        self.sentinels = [Sentinel(folder / f"sentinel-{n}", theirs) for n in range(3)]
+        self.servers = [Member(folder / f"server-{n}", password) for n in range(3)]
         self.primary = self.servers[0]
+        self.sentinels = [Sentinel(folder / f"sentinel-{n}", theirs, self.primary, quorum=2) for n in range(3)]
 
     @property
     def url(self) -> str:
@@ -124,7 +136,7 @@ class Watched:
 
     async def start(self) -> None:
         """Start all, and return once a failover would succeed."""
-        await asyncio.gather(*(asyncio.to_thread(server.start) for server in self.servers))
+        await started(self.servers)
         for replica in self.servers[1:]:
             async with replica.client() as client:
                 await client.replicaof("127.0.0.1", self.primary.port)
@@ -134,18 +146,9 @@ class Watched:
                 return len((await client.role())[2]) == 2
 
             await until(followed, 20)
+        await started(self.sentinels)
         for sentinel in self.sentinels:
-            sentinel.start(self.primary, quorum=2)
-        for sentinel in self.sentinels:
-            async with sentinel.client() as client:
-
-                async def whole(client: Redis = client) -> bool:
-                    with contextlib.suppress(RedisError):
-                        state = await client.sentinel_master(SERVICE)
-                        return bool(state["num-slaves"] == 2 and state["num-other-sentinels"] == 2)
-                    return False
-
-                await until(whole, 20)
+            await sentinel.knows(replicas=2, others=2)
 
     async def failed_over(self) -> Member:
         """The new primary, once all Sentinels agree on it; `primary` from then on."""
@@ -166,7 +169,7 @@ class Watched:
     def stop(self) -> None:
         """End all."""
         for sentinel in self.sentinels:
-            sentinel.stop()
+            sentinel.kill()
         for server in self.servers:
             server.kill()
 
@@ -176,7 +179,7 @@ class Nodes:
 
     def __init__(self, folder: Path) -> None:
         password = secrets.token_urlsafe()
-        self.members = [Member(folder / f"node-{n}", password, *_OF_A_CLUSTER, port=quiet_port()) for n in range(6)]
+        self.members = [Member(folder / f"node-{n}", password, *_OF_A_CLUSTER) for n in range(6)]
 
     @property
     def url(self) -> str:
@@ -186,7 +189,7 @@ class Nodes:
 
     async def start(self) -> None:
         """Start all, and return once every slot is served and every primary has its replica."""
-        await asyncio.gather(*(asyncio.to_thread(member.start) for member in self.members))
+        await started(self.members)
         first, *others = self.members
         async with first.client() as client:
             for member in others:
@@ -274,13 +277,3 @@ class Nodes:
         """End all."""
         for member in self.members:
             member.kill()
-
-
-def quiet_port() -> int:
-    """A free port below those that the system gives to connections. A node also listens 10,000 above it."""
-    while True:
-        port = random.randrange(12_000, 22_000)
-        with contextlib.suppress(OSError), socket.socket() as clients, socket.socket() as nodes:
-            clients.bind(("127.0.0.1", port))
-            nodes.bind(("127.0.0.1", port + 10_000))
-            return port

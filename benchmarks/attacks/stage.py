@@ -21,7 +21,8 @@ from typing import Any, Self
 from pydantic import SecretStr
 
 from benchmarks.attacks.crowd import Attack, Target
-from launcher.redis_server import RedisServer, free_port
+from launcher.ports import free_port
+from launcher.redis_server import RedisServer
 from shared.bus import Bus, open_redis
 from shared.channels import Channels
 from shared.settings import Settings

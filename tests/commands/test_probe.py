@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from commands.probe import ask, main
-from launcher.redis_server import free_port
+from launcher.ports import free_port
 
 
 class Pages(http.server.BaseHTTPRequestHandler):

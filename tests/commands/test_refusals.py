@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.ports import free_ports
+from launcher.ports import free_port
 from tests.started import Start
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def test_without_any_redis_server_it_says_what_to_install(start: Start, tmp_path
     (line,) = cluster.lines
     assert "apt-get install redis-server" in line
     assert "REDIS_URL" in line
-    keeper = start("launcher.redis", "--port", str(free_ports(1)[0]), "--folder", tmp_path / "data", **env)
+    keeper = start("launcher.redis", "--port", str(free_port()), "--folder", tmp_path / "data", **env)
     assert keeper.wait() == 2
     assert "apt-get install redis-server" in keeper.output
 

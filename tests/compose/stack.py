@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from launcher.redis_server import free_port
+from launcher.ports import free_port
 from tests.places import ROOT
 from tests.waiting import until
 

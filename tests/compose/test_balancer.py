@@ -10,7 +10,7 @@ from pathlib import Path
 
 import websockets
 
-from launcher.redis_server import free_port
+from launcher.ports import free_port
 from tests.compose.stack import ROOT, Stack
 from tests.waiting import until
 

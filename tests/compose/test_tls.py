@@ -10,7 +10,7 @@ import httpx
 import pytest
 import websockets
 
-from launcher.redis_server import free_port
+from launcher.ports import free_port
 from tests.compose.stack import FILES, CommandError, Stack
 from tests.system.clients import update
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from launcher.ports import free_ports
+from launcher.ports import free_port
 from shared.catalog import CHANNEL_NAMES
 from tests.compose.stack import Stack
 from tests.waiting import until
@@ -84,7 +84,7 @@ async def test_who_has_no_password_gets_nothing(stack: Stack) -> None:
 
 async def test_every_part_works_as_its_user_on_the_deployments_redis(stack: Stack) -> None:
     """tests/shared/bus/test_acl.py, which the machine's own redis-server may be too old for, with nothing left out."""
-    port = free_ports(1)[0]
+    port = free_port()
     address = ("--publish", f"127.0.0.1:{port}:6379")
     server = ("redis:8-alpine", "redis-server", "--protected-mode", "no", "--save", "")
     container = (await stack.run("docker", "run", "--detach", "--rm", *address, *server)).strip()

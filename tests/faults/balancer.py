@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from benchmarks.processes import quiet_port
+from launcher.ports import free_ports
 from tests.places import ROOT
 from tests.system.processes import Process
 
@@ -57,7 +57,7 @@ class Balancer(Process):
     """HAProxy with the deployment's own configuration, but for its ports and its name server."""
 
     def __init__(self, folder: Path, names: Names, gateway_port: int) -> None:
-        self.port = quiet_port(2)
+        self.port = free_ports(2)[0]
         inside = self.port + 1
         text = CONFIGURATION.read_text()
         for what, instead in {

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from benchmarks.processes import quiet_port
+from launcher.ports import free_port
 from shared.bus import Bus, open_redis
 from shared.channels import Channels
 from shared.settings import Settings
@@ -151,7 +151,7 @@ class Cluster:
 
     async def workers(self, count: int, category: str = "data_collection", **env: str) -> list[Part]:
         """The simulator and `count` workers of a category; the first leads."""
-        port = quiet_port()
+        port = free_port()
         self.simulator_url = f"http://127.0.0.1:{port}"
         await self.also(Part("simulator", ["simulator", "--port", str(port)], {})).start()
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import cpu_seconds, quiet_port, rss_kib
+from benchmarks.processes import cpu_seconds, rss_kib
+from launcher.ports import free_port
 from tests.faults.book import Book
 from tests.faults.watching import get
 from tests.proxy import Proxy
@@ -86,7 +87,7 @@ class Gateway(Part):
 
     def __init__(self, name: str, env: Mapping[str, str], *, host: str = "127.0.0.1", port: int | None = None) -> None:
         self.host = host
-        self.port = port or quiet_port()
+        self.port = port or free_port()
         self.door = Proxy(self.port)
         super().__init__(name, ["gateway"], {**env, "HOST": host, "PORT": str(self.port)})
 

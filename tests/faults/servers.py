@@ -11,7 +11,6 @@ from pathlib import Path
 
 import redis
 
-from benchmarks.processes import quiet_port
 from tests.replicated import Member
 from tests.shared.outage import lose_everything
 from tests.waiting import until
@@ -21,8 +20,7 @@ class Server(Member):
     """A redis-server whose data is on disk within a second, as delivered. Its client does not use the loop."""
 
     def __init__(self, folder: Path, password: str | None = None) -> None:
-        # A client of anything else must not get this port while the server is away.
-        super().__init__(folder, password or secrets.token_urlsafe(), port=quiet_port())
+        super().__init__(folder, password or secrets.token_urlsafe())
 
     async def up(self) -> Server:
         """Start, while the loop runs on."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import quiet_port
+from launcher.ports import free_port
 from shared.catalog import CHANNEL_NAMES
 from tests.faults.balancer import Balancer, Names, find_haproxy
 from tests.faults.cluster import FLOW, Cluster
@@ -35,7 +35,7 @@ async def test_gateways_replaced_behind_the_balancer(report: Report, tmp_path: P
     env = {"DRAIN_SECONDS": "5"}
     async with Cluster(tmp_path, 0, services=("market_data", "persistence"), rate=5.0, env=env) as cluster:
         await cluster.fill(CHANNEL_NAMES)
-        names, port = await Names().start(), quiet_port()
+        names, port = await Names().start(), free_port()
 
         async def one_more(number: int) -> Gateway:
             host = f"127.0.0.{10 + number}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.ports import fault_of, free_ports
+from launcher.ports import fault_of, free_port
 from tests.started import Command, Start, alive
 
 PASSWORD = "sesame"  # noqa: S105 - of servers that live as long as a test
@@ -35,7 +35,7 @@ def server_pid(port: int) -> int:
 @pytest.fixture
 def port() -> int:
     """A port for the server."""
-    return free_ports(1)[0]
+    return free_port()
 
 
 @pytest.fixture

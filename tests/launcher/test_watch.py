@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from launcher.ports import free_ports, reachable
+from launcher.ports import free_port, reachable
 from launcher.watch import fault_of, invitation
 from tests.started import Start
 
@@ -59,7 +59,7 @@ def test_it_invites_once_all_are_ready_and_tells_of_changes(health: tuple[str, t
 
 def test_a_gateway_that_is_not_there_is_not_ready() -> None:
     """No listener is a fault with a reason, not an exception."""
-    assert fault_of(f"http://127.0.0.1:{free_ports(1)[0]}")
+    assert fault_of(f"http://127.0.0.1:{free_port()}")
 
 
 def test_the_invitation_names_what_there_is_to_open() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from launcher.redis_server import RedisServer, free_port
+from launcher.ports import free_port
+from launcher.redis_server import RedisServer
 from tests.places import ROOT
 
 SEED = ROOT.parent / "shared" / "seed" / "WEBSOCKET_API_DOCUMENTATION.md"

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from launcher.redis_server import RedisServer, free_port
+from launcher.ports import free_port
+from launcher.redis_server import RedisServer
 from shared.metrics import open_registry
 from shared.settings import Settings
 from tests.waiting import until

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from launcher.redis_server import free_port
+from launcher.ports import free_port
 from shared.bus import Bus, open_redis
 from shared.channels import Channels
 from shared.envelope import Envelope

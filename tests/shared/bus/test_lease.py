@@ -13,6 +13,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
+from launcher.ports import free_port
 from launcher.redis_server import RedisServer, find_redis_server
 from shared.bus import Bus, open_redis
 from shared.bus.lease import Lease
@@ -21,7 +22,7 @@ from shared.channels import Channels
 from shared.errors import BusError, FencedError
 from shared.settings import Settings
 from tests.proxy import Proxy
-from tests.replicated import needs_cluster, quiet_port
+from tests.replicated import needs_cluster
 from tests.shared.outage import Clock, pause, resume
 from tests.waiting import until
 
@@ -40,7 +41,7 @@ async def held(lease: Lease) -> AsyncIterator[asyncio.Task[None]]:
 @pytest_asyncio.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Redis]:
     """A client of a Redis Cluster of one node, which refuses scripts that touch several slots as every cluster does."""
-    port = quiet_port()
+    port = free_port()
     node = await asyncio.create_subprocess_exec(
         *(find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", tmp_path),
         *("--cluster-enabled", "yes", "--save", "", "--logfile", "log"),

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from launcher.redis_server import RedisServer, free_port
+from launcher.ports import free_port
+from launcher.redis_server import RedisServer
 from shared.bus import open_redis
 from shared.bus.lease import Lease
 from shared.bus.reports import CallReport, JobReport, JobsReport, PoolReport, PoolsReport, Reports, SourceReport

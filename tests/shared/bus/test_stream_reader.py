@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from redis.asyncio import Redis
 
-from launcher.redis_server import free_port
+from launcher.ports import free_port
 from shared.bus import Bus, Entry, StreamReader, open_redis
 from shared.channels import Channels
 from shared.envelope import pack_draft

@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from launcher.redis_server import free_port
+from launcher.ports import free_port
 from shared.database import Database, Record, SortKey, open_database
 from shared.errors import DatabaseError, SettingsError
 from shared.settings import Settings
