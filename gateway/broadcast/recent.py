@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from gateway.frames import Update
-from shared.bus import Gap, Position
+from shared.bus import Gap, Position, began
 
 NOTHING_YET = Position("", 0)
 """The position of a service before its first update. No epoch has begun then, so it has no name."""
@@ -17,6 +17,8 @@ _SPARE_SECONDS = 60.0
 """How long updates beyond the length are kept, where memory allows: longer than clients take to come back."""
 
 _GAPS_KEPT = 1000  # each is an outage of Redis, or a burst that was too large for its stream
+
+_AHEAD = 86_400.0  # s that clocks may differ: an epoch that begins later than that is invented
 
 _KEEP_FRAMES = 16  # newest updates whose frames are kept: those that clients miss during a short reconnect
 
@@ -73,13 +75,20 @@ class Recent:
     What comes in a burst is kept beyond that bound for a minute, while there is memory to spare.
     """
 
-    def __init__(self, length: int, spare: Spare | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        length: int,
+        spare: Spare | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         """`length` updates can be asked for. A tenth more is kept for those whose replay is under way."""
         self.length = length
         self.updates: deque[Update] = deque()
         """The newest, also those of another epoch or before a hole: a replay under way sends them."""
         self._spare = Spare() if spare is None else spare
         self._clock = clock
+        self._wall_clock = wall_clock
         self._spared: deque[float] = deque()
         """When each update beyond the length, oldest first, is forgotten at the latest."""
         self.count = 0
@@ -150,9 +159,17 @@ class Recent:
         return sum(gap.size for gap in gaps), Gap(gaps[0].first, gaps[-1].last) if gaps else None
 
     def behind(self, position: Position) -> bool:
-        """Whether the newest update is of the epoch of `position`, and not as far."""
+        """Whether `position` is after the newest update: further in its epoch, or in an epoch that began later.
+
+        That Redis has lost such an epoch, or that this gateway has not heard of it yet, makes no difference.
+        """
         latest = self.latest
-        return latest is not None and latest.position.epoch == position.epoch and latest.position.seq < position.seq
+        if latest is None:
+            return False
+        if latest.position.epoch == position.epoch:
+            return latest.position.seq < position.seq
+        ours, theirs = began(latest.position.epoch), began(position.epoch)
+        return ours is not None and theirs is not None and ours < theirs < self._wall_clock() + _AHEAD
 
     def knows(self, position: Position) -> bool:
         """Whether it can be told what came after `position`, without asking Redis."""

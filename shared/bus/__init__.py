@@ -2,7 +2,7 @@
 
 from shared.bus.bus import Bus, LastPublish
 from shared.bus.client import REDIS_FAULTS, open_redis
-from shared.bus.position import Gap, Position
+from shared.bus.position import Gap, Position, began
 from shared.bus.stream_reader import Entry, StreamReader
 from shared.bus.subscription import Deliver, Subscription
 
@@ -16,5 +16,6 @@ __all__ = [
     "Position",
     "StreamReader",
     "Subscription",
+    "began",
     "open_redis",
 ]

@@ -75,9 +75,14 @@ async def answers_of(pipeline: Pipeline) -> list[Any]:
     """
     answers: list[Any] = await pipeline.execute(raise_on_error=False)
     for answer in answers:
-        if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE "):
+        if isinstance(answer, Exception) and not of_other_type(answer):
             raise answer
     return [None if isinstance(answer, Exception) else answer for answer in answers]
+
+
+def of_other_type(fault: BaseException | None) -> bool:
+    """Whether Redis refused because a key is of another type."""
+    return isinstance(fault, ResponseError) and str(fault).startswith("WRONGTYPE ")
 
 
 def refused(error: BusError) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus.client import REDIS_FAULTS, command_deadline, load_script, redis_call
+from shared.bus.client import REDIS_FAULTS, command_deadline, load_script, of_other_type, redis_call
 from shared.bus.cluster import Cluster
 from shared.catalog import of_category
 from shared.channels import Channels
@@ -90,7 +90,10 @@ class Lease:
             return int(await self._take(keys=keys, args=[self.owner, int(self._seconds * 1000), own, above]))
 
     async def _raise_each(self, fence: int) -> int:
-        """Raise the fence of each service before `fence` is used. Returns the one that is not below any of them."""
+        """Raise the fence of each service before `fence` is used. Returns the one that is not below any of them.
+
+        A service whose key is of another type can't be published: it keeps nobody from the others.
+        """
         for meta in self._metas:
             try:
                 async with redis_call(f"lease {self.name}"):
@@ -100,6 +103,9 @@ class Lease:
                     highest = await self._redis.hget(meta, "fence")
                 fence = await self._ask(0, above=int(highest or 0))
                 return await self._raise_each(fence) if fence else 0
+            except BusError as error:
+                if not of_other_type(error.__cause__):
+                    raise
         return fence
 
     async def hold(self) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
+
+_EPOCH = re.compile(r"([0-9a-f]{14})[0-9a-f]{16}")
+"""The microseconds at which an epoch began, by the clock of Redis, then a random part: `publish.lua` makes it."""
 
 _MOST_DIGITS = 15  # Redis' Lua counts in floats, which are exact up to 2^53
 
@@ -23,6 +27,12 @@ class Position(NamedTuple):
         if epoch is None or seq is None or not seq.isdigit() or len(seq) > _MOST_DIGITS:
             return None
         return cls(epoch.decode(errors="replace"), int(seq))
+
+
+def began(epoch: str) -> float | None:
+    """When an epoch began (unix seconds, by the clock of Redis); None if its name does not say it."""
+    found = _EPOCH.fullmatch(epoch)
+    return int(found[1], 16) / 1_000_000 if found else None
 
 
 class Gap(NamedTuple):

@@ -7,6 +7,7 @@ A Redis that refuses writes is still read, and keeps what it has of the gateways
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
@@ -251,7 +252,7 @@ async def nodes_of(redis: Redis, channels: Channels) -> list[str]:
     """Every gateway that runs, or ran lately. Raises BusError."""
     async with redis_call("presence"):
         members: set[Any] = await redis.smembers(channels.nodes)
-    return sorted(node.decode() for node in members)
+    return sorted(node.decode(errors="replace") for node in members)
 
 
 def services_of(counts: Mapping[str, int]) -> dict[str, int]:
@@ -260,8 +261,12 @@ def services_of(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def counter(answer: Mapping[bytes, bytes]) -> Counter[str]:
-    """The counts of one gateway, as Redis has them."""
-    return Counter({key.decode(): int(count) for key, count in answer.items()})
+    """The counts of one gateway, as Redis has them. What is no count is left out: others may write there, too."""
+    counts = Counter[str]()
+    for name, count in answer.items():
+        with contextlib.suppress(ValueError):  # of both conversions
+            counts[name.decode()] = int(count)
+    return counts
 
 
 def _pack(record: ClientRecord) -> bytes:
@@ -270,8 +275,11 @@ def _pack(record: ClientRecord) -> bytes:
 
 
 def unpack(number: int, client_id: str, raw: bytes | None) -> ClientRecord | None:
-    """A client as Redis has it; None if it has left."""
+    """A client as Redis has it; None if it has left, or if no gateway has written that."""
     if raw is None:
         return None
-    fields: Any = msgpack.unpackb(raw)
-    return ClientRecord(number, client_id, fields[0], fields[1], tuple(fields[2]))
+    try:
+        connected_at, last_activity, subscriptions = msgpack.unpackb(raw)
+        return ClientRecord(number, client_id, connected_at, last_activity, tuple(subscriptions))
+    except (ValueError, TypeError, msgpack.UnpackException):
+        return None

@@ -6,7 +6,7 @@
 -- ARGV[2]  fence of the publisher's lease, 0 for none
 -- ARGV[3]  message without its position: a MessagePack map of 6 of which 4 pairs are there
 -- ARGV[4]  how many updates the stream keeps at least
--- ARGV[5]  name of a new epoch, if one must begin
+-- ARGV[5]  end of the name of a new epoch, if one must begin: random letters and digits
 -- ARGV[6]  epoch of this publisher's previous publish, '' if it has none or can't vouch for it
 -- ARGV[7]  seq of that publish
 -- ARGV[8]  name of this publisher: letters and digits
@@ -16,7 +16,7 @@
 -- ARGV[12]  optional: SPUBLISH on a Redis Cluster, else PUBLISH
 -- returns  {epoch, seq}, for a repetition those of the first time; or the error FENCED or LATE
 --
--- meta: epoch, seq      position of the newest update
+-- meta: epoch, seq      position of the newest update; an epoch's name begins with the time of its begin (position.py)
 --       published_at    its time (unix ms, by the clock of the server)
 --       fence           lower ones are refused; lease.lua and resume.lua raise it too
 --       publisher       who published it
@@ -83,8 +83,15 @@ local function length_with(size)
   return string.format('%.0f', math.max(all, history_length))
 end
 
+-- Who hears of an epoch after Redis has lost it can tell by its name that it is not an earlier one.
+local function name_of_epoch()
+  local microseconds = clock[1] * 1000000 + clock[2]
+  local before = epoch and #epoch == 30 and tonumber(string.sub(epoch, 1, 14), 16)
+  if before and before >= microseconds then microseconds = before + 1 end -- the clock was set back
+  return string.format('%014x', microseconds) .. new_epoch
+end
 local function begin_epoch()
-  epoch, seq, publishers, last = new_epoch, 0, '', false
+  epoch, seq, publishers, last = name_of_epoch(), 0, '', false
   updates, bytes, updates_before, bytes_before = 0, 0, 0, 0
   redis.call('DEL', stream_key)
 end

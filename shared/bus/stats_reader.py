@@ -52,7 +52,7 @@ class StatsReader:
             answers = await pipeline.execute()
         together = sum(map(counter, answers[::2]), +presence.counts)
         theirs = [
-            (int(number), client_id.decode(), node)
+            (int(number), client_id.decode(errors="replace"), node)
             for node, page in zip(nodes, answers[1::2], strict=True)
             for client_id, number in page
         ]

@@ -191,6 +191,11 @@ def update(seq: int, epoch: str = "e") -> Update:
     return Update(Envelope.unpack(raw), raw)
 
 
+def epoch_of(seconds: float) -> str:
+    """The name of an epoch that began then."""
+    return f"{round(seconds * 1_000_000):014x}{7:016x}"
+
+
 def test_frames_of_old_updates_are_made_again_and_not_kept() -> None:
     """A replay of everything costs time once, not memory for as long as the history lasts."""
     history = Recent(100)
@@ -244,6 +249,42 @@ def test_what_comes_in_a_burst_is_kept_for_a_minute_while_memory_allows() -> Non
     system.append(update(13))
     assert oldest(system) == 2
     assert spare.used == 2 * update(1).size
+
+
+@pytest.mark.parametrize(
+    ("position", "behind"),
+    [
+        (Position("e", 4), False),
+        (Position("f", 9), False),
+        (Position(epoch_of(1_000), 9), False),
+        (Position(epoch_of(2_000), 4), False),
+        (Position(epoch_of(2_000), 5), True),
+        (Position(epoch_of(2_000.000001), 1), True),
+        (Position(epoch_of(50_000), 1), True),
+        (Position(epoch_of(90_000), 1), False),
+        (Position(epoch_of(2_001).upper(), 1), False),
+        (Position(epoch_of(2_001)[1:], 1), False),
+        (Position("", 0), False),
+    ],
+    ids=[
+        "no time",
+        "foreign",
+        "earlier",
+        "had",
+        "further",
+        "later",
+        "clocks differ",
+        "invented",
+        "case",
+        "short",
+        "none",
+    ],
+)
+def test_an_epoch_that_began_later_is_not_an_earlier_one(position: Position, behind: bool) -> None:
+    """Redis may have lost a client's epoch before this gateway heard of it: what the gateway has is older."""
+    recent = Recent(10, wall_clock=lambda: 2_100.0)
+    recent.append(update(4, epoch_of(2_000)))
+    assert recent.behind(position) is behind
 
 
 @pytest.mark.parametrize("newest", [update(5), update(8), update(1, "f")], ids=["next", "behind a hole", "new epoch"])

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
+import msgpack
 import pytest
 from redis.asyncio import Redis
 
 from shared.bus import Bus
 from shared.bus.lease import Lease
+from shared.bus.presence import ClientRecord, Presence
+from shared.bus.stats_reader import StatsReader
 from shared.catalog import of_category
 from shared.channels import Channels
 from tests.shared.listening import SERVICE, Listener
 
+WHEN = "2026-01-01T00:00:00.000Z"
 OTHER = "news"
 CATEGORY = "data_collection"
 
@@ -64,3 +68,20 @@ async def test_a_fence_that_is_none_keeps_nobody_from_the_lease(redis: Redis, ch
     fence = await Lease(redis, channels, CATEGORY, 5.0).refresh()
     assert fence > 0
     assert await redis.hget(other, "fence") == str(fence).encode()
+
+
+@pytest.mark.parametrize("packed", [b"foreign", b"", b"\xc1", msgpack.packb([1, 2]), msgpack.packb([WHEN, WHEN, None])])
+async def test_what_no_gateway_has_written_is_no_client(redis: Redis, channels: Channels, packed: bytes) -> None:
+    """Counts that are none are left out, and so are clients and gateways whose entries mean nothing."""
+    a, b = Presence(redis, channels, "a"), Presence(redis, channels, "b")
+    a.put(ClientRecord(1, "client_1", WHEN, WHEN, ("news",)))
+    b.put(ClientRecord(2, "client_2", WHEN, WHEN, ("news",)))
+    await a.sync()
+    await redis.hset(channels.presence("a"), mapping={"client_3": packed, b"\xff": packed})
+    await redis.zadd(channels.presence_order("a"), {"client_3": 3, b"\xff": 4, "client_5": 5})
+    await redis.hset(channels.presence_counts("a"), mapping={"news": "x", b"\xff": 3, "sentiment": "9" * 5000})
+    await redis.sadd(channels.nodes, b"\xff", "")
+    await b.sync()
+    assert (b.total_clients, b.subscription_counts) == (2, {"news": 1})
+    stats = await StatsReader(redis, channels, b).read(0, 100)
+    assert (stats.total, [client.number for client in stats.clients]) == (2, [1, 2])

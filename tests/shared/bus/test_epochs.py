@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from redis.asyncio import Redis
 
-from shared.bus import Bus, Position
+from shared.bus import Bus, Position, began
 from shared.bus.lease import Lease
 from shared.catalog import MONITORING
 from shared.channels import Channels
@@ -153,6 +153,32 @@ async def test_an_update_of_a_lease_that_has_run_out_is_not_vouched_for(redis: R
     clock.now += 4
     await keys.move("run_id")
     assert (await bus.publish("scheduler", {"n": 3}, fence=fence)).epoch != before[0].epoch
+
+
+async def test_an_epoch_is_named_by_the_time_of_its_begin(redis: Redis, channels: Channels) -> None:
+    """By the clock of Redis. A later epoch has a later name, also after that clock was set back."""
+    seconds, _ = await redis.time()
+    name = (await Bus(redis, channels, 10).publish(SERVICE, {})).epoch
+    begin = began(name)
+    assert begin is not None
+    assert seconds <= begin <= seconds + 60
+    later = f"{round((begin + 3600) * 1_000_000):014x}{name[14:]}"
+    await redis.hset(channels.meta(SERVICE), mapping={"epoch": later, "run_id": OTHER})
+    after = (await Bus(redis, channels, 10).publish(SERVICE, {})).epoch
+    assert later < after
+    assert began(after) == pytest.approx(begin + 3600, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "before", ["", "5f2b9c81d04e7a63", "z" * 30, "é" * 15], ids=["empty", "older", "letters", "foreign"]
+)
+async def test_an_epoch_that_names_no_time_is_followed_by_one_that_does(
+    redis: Redis, channels: Channels, before: str
+) -> None:
+    """Older versions gave epochs other names, and others may write to Redis, too."""
+    await Bus(redis, channels, 10).publish(SERVICE, {})
+    await redis.hset(channels.meta(SERVICE), mapping={"epoch": before, "run_id": OTHER})
+    assert began((await Bus(redis, channels, 10).publish(SERVICE, {})).epoch) is not None
 
 
 async def test_no_position_is_given_to_two_updates(redis: Redis, channels: Channels) -> None:

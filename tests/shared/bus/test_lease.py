@@ -302,6 +302,15 @@ class TestFencesOfServices:
         assert await cluster.hget(metas[0], "fence") == b"1"  # a renewal costs one call
 
     @needs_cluster
+    async def test_on_a_cluster_a_key_of_another_type_keeps_nobody_from_the_lease(self, cluster: Redis) -> None:
+        """A worker leads the other services of its category, as on one server."""
+        broken, *metas = [Channels().meta(service) for service in of_category(MONITORING)]
+        await cluster.set(broken, "foreign")
+        fence = await Lease(cluster, Channels(), MONITORING, 60).refresh()
+        assert fence > 0
+        assert {await cluster.hget(meta, "fence") for meta in metas} == {str(fence).encode()}
+
+    @needs_cluster
     async def test_on_a_cluster_it_is_handed_over_and_ages_are_known(self, cluster: Redis) -> None:
         """A stand-by is woken there too, and learns when each service was published."""
         first, second = (Lease(cluster, Channels(), MONITORING, 60) for _ in range(2))
