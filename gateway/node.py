@@ -261,7 +261,8 @@ class Node:
 def _stopping() -> SystemNotice:
     """What subscribers of `system` hear of a drain."""
     text = "this gateway stops, and closes its clients one after another: reconnect"
-    return SystemNotice(event="gateway_stopping", message=text, about=SYSTEM, timestamp=now_iso())
+    now = now_iso()
+    return SystemNotice(event="gateway_stopping", message=text, about=SYSTEM, timestamp=now, as_of={"gateway": now})
 
 
 def _cause(task: asyncio.Task[None]) -> BaseException | None:

@@ -22,7 +22,7 @@ from shared.errors import BusError, ProviderError, SettingsError
 from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload, SystemNotice
 from shared.settings import Settings
-from shared.timestamps import now_iso
+from shared.timestamps import iso
 from workers.asking.client import open_client
 from workers.asking.fetch import Fetcher
 from workers.asking.jsonrpc import is_limited
@@ -122,9 +122,14 @@ class Worker:
         if isinstance(service, Resident):
             self._residents.add(name, service)
 
-    def _notice(self, event: NoticeEvent, about: str, message: str, source: str | None = None) -> None:
+    def _notice(
+        self, event: NoticeEvent, about: str, message: str, source: str | None = None, *, silent: float | None = None
+    ) -> None:
+        """`silent`: seconds since the last update of the service, where the notice is about that."""
+        now = time.time()
+        as_of = {about: iso(now - silent)} if silent is not None else {source: iso(now)} if source is not None else {}
         self._notices.append(
-            SystemNotice(event=event, message=message, about=about, source=source, timestamp=now_iso())
+            SystemNotice(event=event, message=message, about=about, source=source, timestamp=iso(now), as_of=as_of)
         )
 
     def serve_status(self) -> None:
@@ -237,12 +242,12 @@ class Worker:
     def tell_stale(self, name: str, seconds: float) -> None:
         """Log and publish once that a service has had no update for `seconds`."""
         log.warning("service stale", service=name, seconds=round(seconds))
-        self._notice("service_stale", name, f"{name} has had no update for {seconds:.0f} s")
+        self._notice("service_stale", name, f"{name} has had no update for {seconds:.0f} s", silent=seconds)
 
     def tell_recovered(self, name: str, seconds: float) -> None:
         """Log and publish that a stale service has an update again."""
         log.info("service recovered", service=name, after_seconds=round(seconds))
-        self._notice("service_recovered", name, f"{name} has updates again after {seconds:.0f} s")
+        self._notice("service_recovered", name, f"{name} has updates again after {seconds:.0f} s", silent=0.0)
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

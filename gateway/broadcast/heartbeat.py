@@ -43,7 +43,9 @@ class Heart:
         """Send one."""
         now = self._clock()
         services = {name: self._pulse(name, now) for name in self._hub.recent}
-        data = Heartbeat(event="heartbeat", services=services, timestamp=iso(now))
+        ages = {name: pulse.age_seconds for name, pulse in services.items()}
+        published = {name: iso(now - age) for name, age in ages.items() if age is not None}
+        data = Heartbeat(event="heartbeat", services=services, timestamp=iso(now), as_of=published)
         self._hub.announce(Message(service=SYSTEM, type=UPDATE, data=data, timestamp=iso(now)))
 
     def _pulse(self, service: str, now: float) -> Pulse:

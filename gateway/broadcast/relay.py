@@ -69,5 +69,5 @@ def _lost(service: str, gap: Gap) -> Message[SystemNotice]:
     """The notice about updates that clients of this gateway can't get any more."""
     text = f"{gap.size} updates of {service} are lost: no longer in the history, or not fit to be sent"
     now = now_iso()
-    data = SystemNotice(event="updates_lost", message=text, about=service, timestamp=now)
+    data = SystemNotice(event="updates_lost", message=text, about=service, timestamp=now, as_of={"gateway": now})
     return Message(service=SYSTEM, type=UPDATE, data=data, timestamp=now)

@@ -21,3 +21,12 @@ class Payload(Struct, frozen=True, kw_only=True):
     """What every service's `data` has in common."""
 
     timestamp: Annotated[UtcTime, Meta(description="when these figures were put together (UTC)")]
+    as_of: Annotated[
+        dict[str, UtcTime],
+        Meta(
+            description="by source, named as in `source` or `sources`: the moment of what it said. That is the "
+            "source's own time if it gives a plausible one, otherwise the time at which it was asked; of several "
+            "figures, that of the oldest one"
+        ),
+    ] = {}
+    """Has a default because updates of older versions, which the streams and the database may still hold, lack it."""

@@ -8,7 +8,11 @@ from shared.payloads.fields import Payload
 
 
 class SystemNotice(Payload, frozen=True, kw_only=True):
-    """A notice about the cluster itself."""
+    """A notice about the cluster itself.
+
+    `as_of` names the source that answers now, the service that is stale or has recovered with its last update, or
+    `gateway`.
+    """
 
     event: Literal["source_failed_over", "service_stale", "service_recovered", "updates_lost", "gateway_stopping"]
     message: Annotated[str, Meta(description="for people")]
@@ -28,7 +32,10 @@ class Pulse(Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(Payload, frozen=True, kw_only=True):
-    """The positions up to which this gateway has sent updates. To subscribers of `system`, every 5 s."""
+    """The positions up to which this gateway has sent updates. To subscribers of `system`, every 5 s.
+
+    `as_of` has the moment at which each service's newest update was published.
+    """
 
     event: Literal["heartbeat"]
     services: Annotated[dict[str, Pulse], Meta(description="by service, `system` included")]

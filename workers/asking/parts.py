@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from shared.errors import NoSourceError, ProviderError, RateBudgetError
+from workers.asking.moments import believed
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask, Provider
 
@@ -15,6 +16,11 @@ P = TypeVar("P", bound=Provider)
 T = TypeVar("T")
 
 _LEAST = 1.0  # s that must remain of a cycle to ask once more in it: the same as for one attempt of a pool
+
+
+def _undated(answer: object) -> float | None:
+    """For answers without a time of their own."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,13 @@ class PartAnswer(Generic[T]):
     """Unix seconds, to report."""
     received_at: float
     """By the pool's clock, to measure the age."""
+    own: float | None = None
+    """Unix seconds of the figures by the source's own clock; None if it gives no time."""
+
+    @property
+    def age_at_receipt(self) -> float:
+        """Seconds; 0 if the source gives no plausible time."""
+        return self.received - believed(self.own, self.received)
 
 
 class Part(Generic[P, T]):
@@ -40,21 +53,35 @@ class Part(Generic[P, T]):
         *,
         refresh: float,
         keep: float,
+        dated: Callable[[T], float | None] = _undated,
+        oldest: float | None = None,
     ) -> None:
         """`question` gets the provider, its Ask, and the unix seconds of the cycle.
 
-        `refresh`: seconds after which to ask again. `keep`: seconds during which an answer may be published.
+        `refresh`: seconds after which to ask again. `keep`: seconds during which an answer may be published. `dated`
+        gives the unix seconds that an answer itself names as its time. `oldest`: seconds from that time during which it
+        may be published; `keep` if None. An answer that is older already counts as a failure of its source.
         """
         self.pool = pool
         self._question = question
         self._refresh = refresh
         self._keep = keep
+        self._dated = dated
+        self._oldest = keep if oldest is None else oldest
         self._answer: PartAnswer[T] | None = None
 
     @property
     def answer(self) -> PartAnswer[T] | None:
-        """The latest answer, or None if it is too old to count."""
-        return self._answer if self.age <= self._keep else None
+        """The latest answer, or None if it is too old to count, by our clock or by its own time."""
+        answer, age = self._answer, self.age
+        if answer is None or age > self._keep or answer.age_at_receipt + age > self._oldest:
+            return None
+        return answer
+
+    def moment(self, now: float) -> float:
+        """Unix seconds of what the latest answer says: its own time, or that of its receipt as measured from `now`."""
+        received = now - self.age
+        return received if self._answer is None else believed(self._answer.own, received)
 
     @property
     def age(self) -> float:
@@ -74,7 +101,10 @@ class Part(Generic[P, T]):
         """
 
         async def question(provider: P, ask: Ask) -> T:
-            return await self._question(provider, ask, now)
+            value = await self._question(provider, ask, now)
+            if (age := now - believed(self._dated(value), now)) > self._oldest:
+                raise ProviderError(provider.name, f"its figures are of {_span(age)} ago")
+            return value
 
         began = self.pool.clock()
         if early or self.age >= self._refresh:
@@ -84,7 +114,7 @@ class Part(Generic[P, T]):
                 source, value = await self.pool.ask(question, deadline, skip=self._others())
             except NoSourceError:
                 return False
-        self._answer = PartAnswer(source, value, now, began)
+        self._answer = PartAnswer(source, value, now, began, self._dated(value))
         return True
 
     def _better(self) -> set[str]:
@@ -151,3 +181,7 @@ def _is_spared(part: Part[Any, Any], errors: Sequence[ProviderError]) -> bool:
         return False
     failed = {source.provider.name for source in part.pool.sources if source.error is not None}
     return answer.source in {error.provider for error in errors} - failed
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} h" if seconds < 200 * 3600 else f"{seconds / 86_400:.0f} days"

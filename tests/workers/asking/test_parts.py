@@ -156,3 +156,62 @@ async def test_nothing_known_and_nobody_well(stage: Stage) -> None:
     stage.slow.error = BusError("Redis is away")
     with pytest.raises(BusError):
         await stage.refresh(6)
+
+
+def dated_part(stage: Stage, times: dict[str, float | None], *, oldest: float | None = None) -> Part[Source, str]:
+    """A part whose answers have a time of their own, by source."""
+    pool: SourcePool[Source] = SourcePool("pool", (stage.a, stage.b), Fetching(), clock=stage.clock, chance=lambda: 0.0)
+
+    async def question(source: Source, ask: object, now: float) -> str:
+        return await source.answer(ask)  # type: ignore[arg-type]
+
+    return Part(pool, question, refresh=10.0, keep=30.0, dated=lambda answer: times[answer.split()[-1]], oldest=oldest)
+
+
+NOW = 1_800_000_000.0
+
+
+async def test_an_answer_ages_from_its_own_time(stage: Stage) -> None:
+    """A figure that was old when it came is null so much earlier."""
+    part = dated_part(stage, {"a": NOW - 20})
+    await part.ask(NOW, 4.0)
+    assert part.moment(NOW) == NOW - 20
+    stage.clock.now += 10
+    assert part.answer is not None
+    assert part.moment(NOW + 10) == NOW - 20
+    stage.clock.now += 1
+    assert part.answer is None
+
+
+async def test_a_source_whose_value_stopped_counts_as_failed(stage: Stage) -> None:
+    """The next source is asked, although the first one answers; without another, nothing is kept."""
+    part = dated_part(stage, {"a": NOW - 250 * 86_400, "b": None})
+    await part.ask(NOW, 4.0)
+    assert part.answer is not None
+    assert (part.answer.source, part.moment(NOW)) == ("b", NOW)
+    alone = dated_part(stage, {"a": NOW - 250 * 86_400, "b": NOW - 31})
+    with pytest.raises(NoSourceError, match="250 days"):
+        await alone.ask(NOW, 4.0)
+    assert alone.answer is None
+
+
+@pytest.mark.parametrize("own", [None, NOW + 3600, NOW * 1000, 0.0])
+async def test_an_implausible_time_makes_an_answer_neither_older_nor_younger(stage: Stage, own: float | None) -> None:
+    """Then its age is that of its receipt: a time in the future keeps nothing alive."""
+    part = dated_part(stage, {"a": own})
+    await part.ask(NOW, 4.0)
+    stage.clock.now += 30
+    assert part.answer is not None
+    assert part.moment(NOW + 30) == NOW
+    stage.clock.now += 1
+    assert part.answer is None
+
+
+async def test_figures_of_a_day_may_have_a_longer_bound_from_their_own_time(stage: Stage) -> None:
+    """`keep` bounds the time since the source was asked, `oldest` the time since the day that the figure is of."""
+    part = dated_part(stage, {"a": NOW - 100}, oldest=125.0)
+    await part.ask(NOW, 4.0)
+    stage.clock.now += 25
+    assert part.answer is not None
+    stage.clock.now += 1
+    assert part.answer is None

@@ -1,0 +1,43 @@
+"""Moments: the sources of a payload, and the moment of what each of them said, which becomes its `as_of`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shared.timestamps import iso
+
+AHEAD = 60.0
+"""Seconds that a source's clock may be ahead of ours. A later time is a mistake, such as milliseconds for seconds."""
+_BITCOIN = 1_230_768_000.0  # unix seconds of 2009-01-01: an earlier time is a zero, or another mistake
+
+
+def believed(own: float | None, received: float) -> float:
+    """Unix seconds of what a source said: its `own` time if that is plausible, else the time of its receipt.
+
+    A plausible time is not before 2009 and at most a minute ahead of ours; one that is ahead counts as now.
+    """
+    return min(own, received) if own is not None and _BITCOIN <= own <= received + AHEAD else received
+
+
+class Moments:
+    """The sources of one payload in the order in which they were noted, and the oldest moment of each."""
+
+    def __init__(self, label: Callable[[str], str] = str) -> None:
+        """`label` makes the name in payloads of a provider's name."""
+        self._label = label
+        self._moments: dict[str, float] = {}
+
+    def note(self, source: str, moment: float) -> None:
+        """Note that the payload has a figure of `source`, which is of `moment` (unix seconds)."""
+        name = self._label(source)
+        self._moments[name] = min(moment, self._moments.get(name, moment))
+
+    @property
+    def sources(self) -> list[str]:
+        """The `sources` of the payload."""
+        return list(self._moments)
+
+    @property
+    def as_of(self) -> dict[str, str]:
+        """The `as_of` of the payload."""
+        return {source: iso(moment) for source, moment in self._moments.items()}
