@@ -61,6 +61,8 @@ class BitcoinStats(Struct, frozen=True, kw_only=True):
     """sat/vB for within half an hour."""
     fee_slow: float | None = None
     """sat/vB for within an hour."""
+    as_of: float | None = None
+    """Unix seconds of these figures; None if the explorer does not give it."""
 
     def filled(self, other: BitcoinStats) -> BitcoinStats:
         """These figures, with those that are None taken from `other`."""

@@ -65,3 +65,5 @@ class EthereumStats(Struct, frozen=True, kw_only=True):
     """In the last 24 h, or on the last whole day (UTC) if the explorer counts by days."""
     utilization: float | None = None
     """Percent of the gas limit that recent blocks used."""
+    as_of: float | None = None
+    """Unix seconds of these figures; None if the explorer does not give it."""

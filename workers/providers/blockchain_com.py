@@ -59,6 +59,8 @@ class _Stats(Struct):
     difficulty: Amount
     n_tx: Count
     """Transactions of the last 24 h."""
+    timestamp: object = None
+    """Unix milliseconds of these figures. Of any type: a wrong one must not cost the figures."""
 
 
 class _Point(Struct):
@@ -99,6 +101,7 @@ def parse_stats(body: bytes) -> BitcoinStats:
         hashrate=hashrate and hashrate * _GIGA,
         difficulty=known(row.difficulty),
         transactions_count=row.n_tx or None,
+        as_of=row.timestamp / 1000 if isinstance(row.timestamp, int | float) else None,
     )
 
 

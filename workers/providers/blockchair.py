@@ -1,15 +1,18 @@
 """Blockchair: https://github.com/Blockchair/Blockchair.Support/blob/master/API_DOCUMENTATION_EN.md
 
 Without a key 1,440 calls a day for personal use; commercial use needs one. An unknown query parameter is a 400. Some
-numbers are strings. After a failed call `data` is null and `context.error` has the reason.
+numbers are strings. After a failed call `data` is null and `context.error` has the reason. `context.cache.since` is the
+time of the figures, in UTC without saying so: `2025-10-21 12:49:51`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import ClassVar, Generic, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from shared.budget import Budget
@@ -50,9 +53,15 @@ class _Ethereum(Struct):
     suggested_transaction_fee_gwei_options: _GasPrices | None = None
 
 
+class _Cache(Struct):
+    since: str
+
+
 class _Context(Struct):
     code: Count | None = None
     error: str | None = None
+    cache: msgspec.Raw = msgspec.Raw()
+    """See `_since`: another shape must not cost the figures."""
 
 
 class _Answer(Struct, Generic[T]):
@@ -62,7 +71,8 @@ class _Answer(Struct, Generic[T]):
 
 def parse_bitcoin(body: bytes) -> BitcoinStats:
     """/bitcoin/stats. Raises ProviderError."""
-    data = _data(decode(NAME, body, _Answer[_Bitcoin], lax=True))
+    whole = decode(NAME, body, _Answer[_Bitcoin], lax=True)
+    data = _data(whole)
     return BitcoinStats(
         latest_block=data.best_block_height,
         hashrate=known(data.hashrate_24h),
@@ -70,17 +80,20 @@ def parse_bitcoin(body: bytes) -> BitcoinStats:
         mempool_size=data.mempool_transactions,
         transactions_count=data.transactions_24h or None,
         fee_fast=known(data.suggested_transaction_fee_per_byte_sat),
+        as_of=_since(whole.context),
     )
 
 
 def parse_ethereum(body: bytes) -> EthereumStats:
     """/ethereum/stats. Raises ProviderError."""
-    data = _data(decode(NAME, body, _Answer[_Ethereum], lax=True))
+    whole = decode(NAME, body, _Answer[_Ethereum], lax=True)
+    data = _data(whole)
     prices = data.suggested_transaction_fee_gwei_options
     return EthereumStats(
         latest_block=data.best_block_height,
         gas_price_gwei=known(prices.normal) if prices else None,
         transactions_count=data.transactions_24h or None,
+        as_of=_since(whole.context),
     )
 
 
@@ -128,6 +141,15 @@ class Blockchair(BitcoinTip, BitcoinMining, BitcoinDay, EthereumDay):
     async def ethereum_day(self, ask: Ask) -> EthereumStats:
         """See EthereumDay. Also the height and the gas price."""
         return await ask(Request("/ethereum/stats", parse_ethereum, self._params))
+
+
+def _since(context: _Context | None) -> float | None:
+    """Unix seconds of the answer's figures; None if it does not say."""
+    try:
+        since = msgspec.json.decode(context.cache if context is not None else b"", type=_Cache).since
+        return datetime.strptime(since, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    except (msgspec.DecodeError, ValueError):
+        return None
 
 
 def _data(answer: _Answer[T]) -> T:

@@ -24,6 +24,7 @@ from shared.payloads.explorers import BitcoinExplorer, EthereumExplorer, Explore
 from shared.timestamps import iso
 from workers.answers import BitcoinStats, EthereumStats
 from workers.asking.gathering import gather_all
+from workers.asking.moments import Moments
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
 from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip, EthereumDay, EthereumHead
@@ -80,15 +81,20 @@ class ExplorersService(Service):
             "explorers bitcoin",
             [*map(context.provider, ("mempool", "esplora")), blockchair, context.provider("blockchain_com")],
         )
-        self._bitcoin = Part(bitcoin, self._ask_bitcoin, refresh=_BITCOIN_REFRESH, keep=_BITCOIN_KEEP)
+        self._bitcoin = Part(bitcoin, self._ask_bitcoin, refresh=_BITCOIN_REFRESH, keep=_BITCOIN_KEEP, dated=_time_of)
         self._hashrate = Part(
             pool("explorers bitcoin hashrate", "mempool", "blockchain_com"),
             _ask_hashrate,
             refresh=_DAY_REFRESH,
             keep=_DAY_KEEP,
+            dated=_time_of,
         )
         self._bitcoin_day = Part(
-            pool("explorers bitcoin day", "blockchain_com"), _ask_bitcoin_day, refresh=_DAY_REFRESH, keep=_DAY_KEEP
+            pool("explorers bitcoin day", "blockchain_com"),
+            _ask_bitcoin_day,
+            refresh=_DAY_REFRESH,
+            keep=_DAY_KEEP,
+            dated=_time_of,
         )
         name = "explorers ethereum"
         # The second pool is empty without a key.
@@ -96,7 +102,11 @@ class ExplorersService(Service):
         ethereum = context.pool_of(name, [source.provider for each in pools for source in each.sources])
         self._ethereum = Part(ethereum, self._ask_ethereum, refresh=_ETHEREUM_REFRESH, keep=_ETHEREUM_KEEP)
         self._ethereum_day = Part(
-            pool("explorers ethereum day", "blockscout"), _ask_ethereum_day, refresh=_DAY_REFRESH, keep=_DAY_KEEP
+            pool("explorers ethereum day", "blockscout"),
+            _ask_ethereum_day,
+            refresh=_DAY_REFRESH,
+            keep=_DAY_KEEP,
+            dated=_time_of,
         )
         self._bitcoin_tip, self._ethereum_tip = _Tip(_BITCOIN_LAG, context.clock), _Tip(_ETHEREUM_LAG, context.clock)
 
@@ -118,14 +128,14 @@ class ExplorersService(Service):
         return self._payload(now)
 
     def _payload(self, now: float) -> Explorers:
-        sources: dict[str, None] = {}
+        moments = Moments(self._context.label)
 
         def said(part: Part[Any, Any], names: Iterable[str]) -> dict[str, Any]:
             """Those of these figures that a part's answer has; every answer has at least one."""
             answer = part.answer
             if answer is None:
                 return {}
-            sources[self._context.label(answer.source)] = None
+            moments.note(answer.source, part.moment(now))
             return {name: value for name in names if (value := getattr(answer.value, name)) is not None}
 
         current = ("latest_block", "difficulty", "mempool_size", "fee_fast", "fee_medium", "fee_slow")
@@ -144,7 +154,8 @@ class ExplorersService(Service):
             difficulty=figures.get("difficulty"),
             mempool_size=figures.get("mempool_size"),
             transactions_count=figures.get("transactions_count"),
-            sources=list(sources),
+            sources=moments.sources,
+            as_of=moments.as_of,
         )
 
     async def _ask_bitcoin(self, provider: BitcoinTip, ask: Ask, now: float) -> BitcoinStats:
@@ -157,6 +168,10 @@ class ExplorersService(Service):
         height, price = await gather_all(provider.height(ask), provider.gas_price(ask))
         self._ethereum_tip.check(provider.name, height)
         return EthereumStats(latest_block=height, gas_price_gwei=price / _GWEI)
+
+
+def _time_of(stats: BitcoinStats | EthereumStats) -> float | None:
+    return stats.as_of
 
 
 async def _ask_hashrate(provider: BitcoinMining, ask: Ask, now: float) -> BitcoinStats:

@@ -58,6 +58,7 @@ class HealthCheckerService(Service):
             unhealthy_count=count("unhealthy"),
             total_providers=len(providers),
             providers=providers,
+            as_of={name: provider.last_check for name, provider in providers.items()},
             timestamp=iso(now),
         )
 

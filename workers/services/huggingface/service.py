@@ -19,6 +19,7 @@ from shared.payloads.huggingface import HeadlineSentiment
 from shared.timestamps import iso
 from workers.answers import Repo
 from workers.asking.gathering import gather_all
+from workers.asking.moments import Moments
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
@@ -75,15 +76,18 @@ class HuggingfaceService(Service):
         It is also raised if the hub fails now and there are no headlines either.
         """
         end = self._context.clock() + deadline
-        titles = await self._titles()
+        titles, published = await self._titles(now)
         await refresh_parts("huggingface", (self._registry,), now, deadline, stands=bool(titles))
         registry = self._registry.answer
         if registry is None:
             raise NoSourceError("huggingface", self._errors())
         sentiment = await self._sentiment(titles, end - self._context.clock()) if titles else None
-        used = [registry.source]
+        moments = Moments(self._context.label)
+        moments.note(registry.source, self._registry.moment(now))
         if sentiment is not None:
-            used += ["news"] + (["huggingface_inference"] if sentiment.method == "hub_model" else [])
+            moments.note("news", published)
+            if sentiment.method == "hub_model":
+                moments.note("huggingface_inference", published)  # what it says of a headline does not change
         return HuggingFace(
             total_models=len(registry.value.models),
             total_datasets=len(registry.value.datasets),
@@ -91,28 +95,29 @@ class HuggingfaceService(Service):
             available_datasets=[repo.name for repo in registry.value.datasets[:MOST_LISTED]],
             last_refresh=iso(registry.received),
             sentiment=sentiment,
-            sources=[self._context.label(source) for source in used],
+            sources=moments.sources,
+            as_of=moments.as_of,
             timestamp=iso(now),
         )
 
-    async def _titles(self) -> list[str]:
-        """The current headlines, from the newest update of `news`, which another worker publishes.
+    async def _titles(self, now: float) -> tuple[list[str], float]:
+        """The current headlines, from the newest update of `news`, which another worker publishes; and its time.
 
         Its age is by the clock of Redis: the other worker's may differ from ours.
         """
         last = (await self._context.bus.last_publishes(("news",))).get("news")
         envelope = await self._context.bus.newest("news")
         if envelope is None or last is None or last.age is None or last.age > NEWS_AGE:
-            return []
+            return [], now
         try:
             news = msgspec.convert(envelope.data, News)
         except msgspec.ValidationError as error:
             if self._news_fits:
                 log.warning("headlines of an update that does not fit are not read", reason=str(error))
             self._news_fits = False
-            return []
+            return [], now
         self._news_fits = True
-        return [article.title for article in news.articles]
+        return [article.title for article in news.articles], now - last.age
 
     async def _sentiment(self, titles: Sequence[str], deadline: float) -> HeadlineSentiment:
         reading = await self._readers.read(titles, deadline)

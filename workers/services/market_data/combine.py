@@ -10,6 +10,7 @@ from msgspec import Struct
 from shared.payloads import MarketData
 from shared.timestamps import iso
 from workers.answers import ListedCoin, Ticker
+from workers.asking.moments import Moments, believed
 from workers.services.market_data.coins import Coin
 
 TETHER = "tether"
@@ -45,19 +46,30 @@ class Quotes(Struct, frozen=True, kw_only=True):
     """Unix seconds."""
 
 
+Said = Mapping[str, float]
+"""The sources behind a figure, and the unix seconds of what each said."""
+
+
 class _Row(Struct, frozen=True):
     """The row of one coin in one listing."""
 
     source: str
+    moment: float
+    """Unix seconds of its figures."""
     age: float
     coin: ListedCoin
+
+    @property
+    def said(self) -> Said:
+        """As the source of a figure."""
+        return {self.source: self.moment}
 
 
 class _Price(Struct, frozen=True):
     """A price in USD, the sources it came from, and the exchange's own 24 h change."""
 
     value: float
-    sources: frozenset[str]
+    said: Said
     change: float | None = None
 
 
@@ -77,27 +89,32 @@ def combine(
     volumes: dict[str, float | None] = {}
     caps: dict[str, float | None] = {}
     changes: dict[str, float | None] = {}
-    used: set[str] = set()
+    moments = Moments()
     for coin in coins:
         rows = _rows(now, coin.id, newest)
         listed = next((row for row in rows if row.age <= _LISTED_AGE and row.coin.price), None)
         price = _exchange_price(now, coin.symbol, _guard(rows), fresh, rate) if shared[coin.symbol] == 1 else None
         if price is None and listed is not None and listed.coin.price:
-            price = _Price(listed.coin.price, frozenset({listed.source}))
+            price = _Price(listed.coin.price, listed.said)
         prices[coin.id] = _tidy(price.value) if price else None
         volumes[coin.id], volume_from = _figure(rows, "volume", _LISTED_AGE)
         caps[coin.id], cap_from = _cap(rows, price)
         changes[coin.id], change_from = _change(listed, price)
-        used |= volume_from | cap_from | change_from | (price.sources if price else frozenset())
+        for said in (volume_from, cap_from, change_from, price.said if price else {}):
+            for source, moment in said.items():
+                moments.note(source, moment)
     if all(value is None for value in prices.values()):
         return None
     order = [listing.source for listing in listings] + [answer.source for answer in quotes]
+    as_of = moments.as_of
+    sources = [source for source in order if source in as_of]
     return MarketData(
         prices=prices,
         volumes=volumes,
         market_caps=caps,
         price_changes=changes,
-        source=", ".join(source for source in order if source in used),
+        source=", ".join(sources),
+        as_of={source: as_of[source] for source in sources},
         timestamp=iso(now),
     )
 
@@ -106,8 +123,8 @@ def _rows(now: float, coin_id: str, newest: Sequence[Listing]) -> list[_Row]:
     rows = []
     for listing in newest:
         if (coin := listing.coins.get(coin_id)) is not None:
-            moment = listing.received if coin.as_of is None else min(coin.as_of, listing.received)
-            rows.append(_Row(listing.source, now - moment, coin))
+            moment = believed(coin.as_of, listing.received)
+            rows.append(_Row(listing.source, moment, now - moment, coin))
     return rows
 
 
@@ -115,11 +132,11 @@ def _rate(now: float, newest: Sequence[Listing], fresh: Sequence[Quotes]) -> _Pr
     """USD for one USDT."""
     for row in _rows(now, TETHER, newest):
         if row.age <= _LISTED_AGE and row.coin.price:
-            return _Price(row.coin.price, frozenset({row.source}))
+            return _Price(row.coin.price, row.said)
     for answer in fresh:
         for ticker in answer.tickers:
             if (ticker.base, ticker.quote) == ("USDT", "USD"):
-                return _Price(ticker.price, frozenset({answer.source}))
+                return _Price(ticker.price, {answer.source: believed(ticker.as_of, answer.received)})
     return None
 
 
@@ -139,12 +156,13 @@ def _exchange_price(
 ) -> _Price | None:
     for answer in fresh:
         for ticker in answer.tickers:
-            if ticker.base != symbol or (ticker.as_of is not None and now - ticker.as_of > _TRADE_AGE):
+            moment = believed(ticker.as_of, answer.received)
+            if ticker.base != symbol or now - moment > _TRADE_AGE:
                 continue
             if ticker.quote == "USD":
-                price = _Price(ticker.price, frozenset({answer.source}), ticker.change)
+                price = _Price(ticker.price, {answer.source: moment}, ticker.change)
             elif ticker.quote == "USDT" and rate is not None:
-                price = _Price(ticker.price * rate.value, rate.sources | {answer.source}, ticker.change)
+                price = _Price(ticker.price * rate.value, {**rate.said, answer.source: moment}, ticker.change)
             else:
                 continue
             if guard[0] <= price.value <= guard[1]:
@@ -152,30 +170,30 @@ def _exchange_price(
     return None
 
 
-def _figure(rows: Sequence[_Row], name: str, most: float) -> tuple[float | None, frozenset[str]]:
+def _figure(rows: Sequence[_Row], name: str, most: float) -> tuple[float | None, Said]:
     """The newest figure `name` not older than `most` seconds, and its source."""
     for row in rows:
         value: float | None = getattr(row.coin, name)
         if value is not None and row.age <= most:
-            return _tidy(value), frozenset({row.source})
-    return None, frozenset()
+            return _tidy(value), row.said
+    return None, {}
 
 
-def _cap(rows: Sequence[_Row], price: _Price | None) -> tuple[float | None, frozenset[str]]:
+def _cap(rows: Sequence[_Row], price: _Price | None) -> tuple[float | None, Said]:
     supply, supply_from = _figure(rows, "supply", RECENT)
     if supply is not None and price is not None:
         return _tidy(supply * price.value), supply_from
     return _figure(rows, "market_cap", _LISTED_AGE)
 
 
-def _change(listed: _Row | None, price: _Price | None) -> tuple[float | None, frozenset[str]]:
+def _change(listed: _Row | None, price: _Price | None) -> tuple[float | None, Said]:
     """The 24 h change of `price`, against the price a day ago that follows from the list's own price and change."""
     if price is None:
-        return None, frozenset()
+        return None, {}
     if listed is None or not listed.coin.price or listed.coin.change is None or listed.coin.change <= -100:
-        return (None if price.change is None else round(price.change, 5)), frozenset()
+        return (None if price.change is None else round(price.change, 5)), {}
     before = listed.coin.price / (1 + listed.coin.change / 100)
-    return round((price.value / before - 1) * 100, 5), frozenset({listed.source})
+    return round((price.value / before - 1) * 100, 5), listed.said
 
 
 def _tidy(value: float) -> float:

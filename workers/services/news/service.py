@@ -10,6 +10,7 @@ from shared.payloads import News
 from shared.payloads.news import Article
 from shared.timestamps import iso
 from workers.answers import Headline
+from workers.asking.moments import Moments
 from workers.asking.pool import SourcePool
 from workers.asking.ports import NewsSource
 from workers.asking.provider import Ask
@@ -60,6 +61,11 @@ class NewsService(Service):
             ),
             now,
         )
+        moments = Moments(self._label)
+        for source in self.feeds.sources:
+            if source.provider.name in answered:
+                age = self.feeds.clock() - self._answers[source.provider.name].received
+                moments.note(source.provider.outlet, now - age)
         return News(
             articles=[
                 Article(
@@ -70,9 +76,8 @@ class NewsService(Service):
                 )
                 for headline in headlines
             ],
-            sources=[
-                self._label(source.provider.outlet) for source in self.feeds.sources if source.provider.name in answered
-            ],
+            sources=moments.sources,
+            as_of=moments.as_of,
             categories=categories_of(headlines),
             timestamp=iso(now),
         )

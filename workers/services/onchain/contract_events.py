@@ -42,6 +42,8 @@ class Reading:
     events: tuple[ContractEvent, ...]
     next: LogPosition
     """Where the next reading begins."""
+    time: float | None = None
+    """Unix seconds of the newest block that was read; None if none was."""
 
 
 class ContractEvents:
@@ -115,6 +117,7 @@ class ContractEvents:
         return Reading(
             events=tuple(found[place] for place in places[: self._most]),
             next=LogPosition(*rest[0]) if rest else LogPosition(last + 1),
+            time=headers[-1].time if headers[-1] is not None else None,
         )
 
 

@@ -26,7 +26,9 @@ figure is known. Those are more chains than `chains` has: Bitcoin, Ethereum and 
 from __future__ import annotations
 
 from statistics import fmean
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from shared.errors import NoSourceError, ProviderError
 from shared.payloads import Onchain
@@ -34,6 +36,7 @@ from shared.payloads.onchain import ChainMetrics
 from shared.timestamps import iso
 from workers.answers import BitcoinStats, EthereumStats
 from workers.asking.gathering import gather_all
+from workers.asking.moments import Moments, believed
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
 from workers.asking.ports import BitcoinDay, EthereumDay
@@ -46,6 +49,8 @@ from workers.services.market_data.prices import PriceBook
 from workers.services.onchain.contract_events import ContractEvents, Reading, newest_header
 from workers.services.rpc_nodes.nodes import ethereum_pool
 from workers.services.service import Service, ServiceContext
+
+T = TypeVar("T")
 
 BITCOIN, ETHEREUM = "bitcoin", "ethereum"
 _LARGEST = 10  # chains by value locked are in `chains`: they hold most of it; the rest is in the sums only
@@ -60,6 +65,18 @@ _MOST_ADDRESSES = 1e12  # and
 _MOST_BITCOIN = 21e6  # of fees: a larger figure is not from this chart
 _GWEI = 10**9  # wei
 _SHARE_DIGITS = 4  # digits of a mean of 25 blocks: a hundredth of a percent; further digits are rounding noise
+
+
+class _Dated(Struct, Generic[T], frozen=True):
+    """A figure, and its source's own time."""
+
+    figure: T
+    time: float | None
+    """Unix seconds; None if the source gives no time."""
+
+
+def _time_of(dated: _Dated[Any]) -> float | None:
+    return dated.time
 
 
 class OnchainService(Service):
@@ -82,21 +99,30 @@ class OnchainService(Service):
             _ask_ethereum_day,
             refresh=_DAY_REFRESH,
             keep=_DAY_KEEP,
+            dated=_time_of,
         )
         self._bitcoin_day = Part(
             pool("bitcoin day", "blockchain_com", fallback=True),
             _ask_bitcoin_day,
             refresh=_DAY_REFRESH,
             keep=_DAY_KEEP,
+            dated=_time_of,
         )
         self._addresses = Part(
             pool("bitcoin addresses", "blockchain_com"),
             self._ask_addresses,
             refresh=_CHART_REFRESH,
             keep=_CHART_KEEP,
+            dated=_time_of,
+            oldest=_OLDEST_POINT,
         )
         self._bitcoin_fees = Part(
-            pool("bitcoin fees", "blockchain_com"), self._ask_bitcoin_fees, refresh=_CHART_REFRESH, keep=_CHART_KEEP
+            pool("bitcoin fees", "blockchain_com"),
+            self._ask_bitcoin_fees,
+            refresh=_CHART_REFRESH,
+            keep=_CHART_KEEP,
+            dated=_time_of,
+            oldest=_OLDEST_POINT,
         )
         self._locked = Part(pool("value", "defillama"), _ask_locked, refresh=_LOCKED_REFRESH, keep=_LOCKED_KEEP)
         self._fees = Part(pool("fees", "defillama"), _ask_fees, refresh=_DAY_REFRESH, keep=_DAY_KEEP)
@@ -145,15 +171,15 @@ class OnchainService(Service):
             return None  # the pool has logged it
 
     def _payload(self, now: float, found: tuple[str, Reading] | None, price: float | None) -> Onchain:
-        sources: dict[str, None] = {}
+        moments = Moments(self._context.label)
 
         def said(part: Part[Any, Any], used: bool = True) -> Any:
             """A part's value; notes its source."""
             answer = part.answer if used else None
             if answer is None:
                 return None
-            sources[self._context.label(answer.source)] = None
-            return answer.value
+            moments.note(answer.source, part.moment(now))
+            return answer.value.figure if isinstance(answer.value, _Dated) else answer.value
 
         gas, use = said(self._gas), said(self._use)
         ethereum_day, bitcoin_day = said(self._ethereum_day), said(self._bitcoin_day)
@@ -166,7 +192,7 @@ class OnchainService(Service):
         locked, fees = _to_the_cent(locked), _to_the_cent(fees)
         events = found[1].events if found is not None else ()
         if found is not None and events:
-            sources[self._context.label(found[0])] = None
+            moments.note(found[0], believed(found[1].time, now))
         counts = {BITCOIN: bitcoin_day, ETHEREUM: ethereum_day}
         largest = sorted(locked, key=lambda chain: -locked[chain])[:_LARGEST]
         chains = {
@@ -191,7 +217,8 @@ class OnchainService(Service):
             total_value_locked=round(sum(locked.values()), 2) if locked else None,
             chains=chains,
             contract_events=list(events),
-            sources=list(sources),
+            sources=moments.sources,
+            as_of=moments.as_of,
         )
 
     async def _ask_gas(self, node: EthereumRpc, ask: Ask, now: float) -> float:
@@ -204,14 +231,15 @@ class OnchainService(Service):
         await newest_header(node, ask, now, self._verified)
         return round(fmean(await node.ratios(ask, _BLOCKS)), _SHARE_DIGITS)
 
-    async def _ask_addresses(self, provider: BlockchainCom, ask: Ask, now: float) -> int:
-        return round(await self._newest(provider, ask, now, "n-unique-addresses", _MOST_ADDRESSES))
+    async def _ask_addresses(self, provider: BlockchainCom, ask: Ask, now: float) -> _Dated[int]:
+        newest = await self._newest(provider, ask, now, "n-unique-addresses", _MOST_ADDRESSES)
+        return _Dated(round(newest.figure), newest.time)
 
-    async def _ask_bitcoin_fees(self, provider: BlockchainCom, ask: Ask, now: float) -> float:
+    async def _ask_bitcoin_fees(self, provider: BlockchainCom, ask: Ask, now: float) -> _Dated[float]:
         """BTC."""
         return await self._newest(provider, ask, now, "transaction-fees", _MOST_BITCOIN)
 
-    async def _newest(self, provider: BlockchainCom, ask: Ask, now: float, chart: str, most: float) -> float:
+    async def _newest(self, provider: BlockchainCom, ask: Ask, now: float, chart: str, most: float) -> _Dated[float]:
         """The newest point of a chart. Raises ProviderError if it is too old or implausible."""
         day, value = await provider.chart(ask, chart)
         age = now - day
@@ -219,7 +247,7 @@ class OnchainService(Service):
             raise ProviderError(provider.name, f"{chart}: newest point is {age / 86_400.0:.1f} days old")
         if not 0 < value <= most:
             raise ProviderError(provider.name, f"{chart}: newest point is {value:g}")
-        return value
+        return _Dated(value, day)
 
 
 def _to_the_cent(figures: dict[str, float]) -> dict[str, float]:
@@ -235,15 +263,15 @@ async def _ask_fees(provider: DefiLlama, ask: Ask, now: float) -> dict[str, floa
     return await provider.fees(ask)
 
 
-async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask, now: float) -> int:
+async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask, now: float) -> _Dated[int]:
     return _count(provider.name, await provider.day(ask))
 
 
-async def _ask_ethereum_day(provider: EthereumDay, ask: Ask, now: float) -> int:
+async def _ask_ethereum_day(provider: EthereumDay, ask: Ask, now: float) -> _Dated[int]:
     return _count(provider.name, await provider.ethereum_day(ask))
 
 
-def _count(provider: str, stats: BitcoinStats | EthereumStats) -> int:
+def _count(provider: str, stats: BitcoinStats | EthereumStats) -> _Dated[int]:
     if stats.transactions_count is None:
         raise ProviderError(provider, "no count of a day's transactions")
-    return stats.transactions_count
+    return _Dated(stats.transactions_count, stats.as_of)

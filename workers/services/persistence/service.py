@@ -51,6 +51,7 @@ class PersistenceService(Service):
             last_save=None if saved is None else iso(saved),
             active_writers=int(self.recorder.writing),
             unrecorded=unrecorded,
+            as_of={"database": iso(now)},
             timestamp=iso(now),
         )
 

@@ -50,6 +50,7 @@ class PoolManagerService(Service):
             active_sources=active,
             inactive_sources=[name for name in known if name not in active],
             failover_count=sum(failovers.values()),
+            as_of={name: iso(calls[name].at) for name in known if name in calls},
             timestamp=iso(now),
         )
 

@@ -101,6 +101,7 @@ class RpcNodesService(Service):
             total_nodes=len(rows),
             average_latency=round(sum(state.milliseconds for state in answers.values()) / len(answers), 1),
             events=[event for _, _, events in news for event in events],
+            as_of={self._context.label(name): iso(now) for name in answers},
         )
 
     async def _question(self, errors: dict[str, ProviderError], provider: ChainNode, ask: Ask) -> NodeState:

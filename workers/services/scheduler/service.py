@@ -40,6 +40,7 @@ class SchedulerService(Service):
             total_jobs=len(jobs),
             active_jobs=sum(job.status == "running" for job in jobs),
             jobs=jobs,
+            as_of={category: iso(reports[category].at) for category in CATEGORIES if category in reports},
             timestamp=iso(now),
         )
 

@@ -18,6 +18,7 @@ from shared.errors import NoSourceError, ProviderError
 from shared.payloads import News, Sentiment
 from shared.timestamps import iso
 from workers.answers import FearAndGreed, Post
+from workers.asking.moments import Moments, believed
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
 from workers.asking.ports import FearAndGreedSource
@@ -55,6 +56,7 @@ class SentimentService(Service):
             self._ask_index,
             refresh=_INDEX_REFRESH,
             keep=WEIGHTS["fear_and_greed"].keep,
+            dated=lambda index: index.as_of,
         )
         self._trending: Part[CoinGecko, tuple[str, ...]] = Part(
             context.pool("sentiment trending", ("coingecko",)),
@@ -89,31 +91,34 @@ class SentimentService(Service):
         well = any(part.age <= _WELL for part in self._parts)
         await refresh_parts("sentiment", self._parts, now, deadline, stands=well or headlines is not None)
         scores = dict(self._scores(now))
-        sources = {name: source for name, (source, _) in scores.items()}
         if headlines is not None:
             scores["headlines"] = "news", headlines
-            sources["headlines"] = "news"
         by_source = {name: score for name, (_, score) in scores.items()}
         if (mood := weigh(by_source, now)) is None:
             raise NoSourceError("sentiment", self._errors())
         trending = self._trending.answer
         values = standing(by_source, now)
-        used = [sources[name] for name in values] + ([trending.source] if trending else [])
+        moments = Moments(self._context.label)
+        for source, score in (scores[name] for name in values):
+            moments.note(source, score.as_of)
+        if trending is not None:
+            moments.note(trending.source, self._trending.moment(now))
         return Sentiment(
             overall_sentiment=mood[0],
             sentiment_score=mood[1],
             social_volume=self._social_volume(now),
             trending_topics=list(trending.value) if trending else [],
             sentiment_by_source=values,
-            sources=[self._context.label(source) for source in dict.fromkeys(used)],
+            sources=moments.sources,
+            as_of=moments.as_of,
             timestamp=iso(now),
         )
 
     def _scores(self, now: float) -> Iterator[tuple[str, tuple[str, Score]]]:
         """Per part with a score: its name in the payload, the provider, the score."""
         if (index := self._index.answer) is not None:
-            as_of = now - self._index.age if index.value.as_of is None else index.value.as_of
-            yield "fear_and_greed", (index.source, Score(round(index.value.value / 100, 4), as_of))
+            score = Score(round(index.value.value / 100, 4), self._index.moment(now))
+            yield "fear_and_greed", (index.source, score)
         if (votes := self._votes.answer) is not None:
             yield "coingecko_votes", (votes.source, Score(votes.value, now - self._votes.age))
         if self._posts is not None and (posts := self._posts.answer) is not None:
@@ -127,7 +132,7 @@ class SentimentService(Service):
         if not isinstance(news, News):
             return None
         value = mean_tone(((tone(article.title), _seconds(article.published_at)) for article in news.articles), now)
-        return None if value is None else Score(value, _seconds(news.timestamp))
+        return None if value is None else Score(value, believed(_seconds(news.timestamp), now))
 
     def _social_volume(self, now: float) -> int | None:
         """Posts of the last 24 h; headlines don't count as posts."""

@@ -41,7 +41,8 @@ class Alerted:
     found: tuple[Transfer, ...] = ()
     owners: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     """The owner of an address, by chain and address, if Whale Alert names one."""
-    sources: tuple[str, ...] = ()
+    sources: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Names of the providers that answered, and the unix seconds of what they said."""
 
 
 class AlertScan:
@@ -87,7 +88,7 @@ class AlertScan:
                     owners[row.chain, address] = owner
         since = max(since, _horizon(announced))
         announced = dict([(key, time) for key, time in announced.items() if time >= since][-_MOST_ANNOUNCED:])
-        return Alerted(Seen(since=since, announced=announced), tuple(found), owners, (source,))
+        return Alerted(Seen(since=since, announced=announced), tuple(found), owners, {source: now})
 
 
 def _horizon(announced: Mapping[bytes, float]) -> float:

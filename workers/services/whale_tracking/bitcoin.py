@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,8 +70,10 @@ class Scanned:
 
     state: BitcoinState
     found: tuple[Transfer, ...]
-    sources: tuple[str, ...]
-    """Names of the providers that answered, or that gave the headers still in use."""
+    sources: Mapping[str, float]
+    """Names of the providers that answered, or that gave the headers still in use; and the unix seconds of the newest
+    block that they gave, as its miner set them.
+    """
 
 
 @dataclass
@@ -83,7 +85,7 @@ class _Work:
     price: float
     threshold: float
     found: list[Transfer] = field(default_factory=list)
-    sources: dict[str, None] = field(default_factory=dict)
+    sources: dict[str, float] = field(default_factory=dict)
 
     def announce(self, transactions: Sequence[BtcTransaction], time: float) -> None:
         """Add the large transfers that were not published yet."""
@@ -136,7 +138,7 @@ class BitcoinScan:
         if self.is_due or self._lacks(state.trail):
             await self._refresh(state.trail, deadline)
         work = self._begun(state, price)
-        work.sources[self._source] = None
+        work.sources[self._source] = self._headers[-1].time
         stop_at = end - deadline * _TIME_SHARE
         steps = _STEPS
         try:
@@ -146,7 +148,7 @@ class BitcoinScan:
             spared = bool(error.errors) and all(isinstance(said, RateBudgetError) for said in error.errors)
             if not spared and steps == _STEPS:
                 raise  # nothing was scanned; otherwise the rest follows in the next cycle
-        return Scanned(BitcoinState(trail=work.trail, pending=work.pending), tuple(work.found), tuple(work.sources))
+        return Scanned(BitcoinState(trail=work.trail, pending=work.pending), tuple(work.found), work.sources)
 
     # The newest blocks.
 
@@ -208,7 +210,7 @@ class BitcoinScan:
                 name, _ = await self.blocks.ask(piece.go, left, skip=BLOCKS[1:])
             except NoSourceError:
                 return await self._singles(work, work.pending, header, steps, left)
-        work.sources[name] = None
+        work.sources.setdefault(name, header.time)
         return 1
 
     async def _singles(self, work: _Work, pending: Pending, header: BtcHeader, steps: int, left: float) -> int:
@@ -218,7 +220,7 @@ class BitcoinScan:
             return tuple(await gather_all(*(provider.transaction(ask, txid) for txid in batch)))
 
         name, transactions = await self.transactions.ask(question, left)
-        work.sources[name] = None
+        work.sources.setdefault(name, header.time)
         work.announce(transactions, header.time)
         work.pending = replace(pending, txids=pending.txids[len(batch) :])
         if not work.pending.txids:

@@ -50,8 +50,8 @@ class Scanned:
     trail: Trail | None
     """Where the scan ended; None if the chain has no block that is deep enough yet."""
     found: tuple[Transfer, ...]
-    sources: tuple[str, ...]
-    """Names of the providers that answered."""
+    sources: Mapping[str, float]
+    """Names of the providers that answered, and the unix seconds of the newest block that they gave of these."""
 
 
 @dataclass
@@ -67,8 +67,10 @@ class _Work:
     verified: set[str]
     """Names of nodes that are known to be on mainnet."""
     found: list[Transfer] = field(default_factory=list)
-    sources: dict[str, None] = field(default_factory=dict)
+    sources: dict[str, float] = field(default_factory=dict)
     blocks: int = 0
+    scanned: float = 0.0
+    """Unix seconds of the block scanned last."""
 
     async def go(self, node: EthereumRpc, ask: Ask) -> None:
         """Scan the blocks that are deep enough, as time allows. Raises ProviderError; blocks scanned by then count."""
@@ -91,8 +93,10 @@ class _Work:
                 break
             self.trail = trail = following
             self.blocks += 1
-            self.sources[node.name] = None
-        self.sources[node.name] = None
+            self.sources[node.name] = self.scanned
+        # Once it has caught up, the node has said that there is nothing more up to its newest block.
+        if trail.next > safe or node.name not in self.sources:
+            self.sources[node.name] = head.time
 
     def _begun(self, safe: int) -> Trail:
         """The trail to continue: a new one if there is none, moved ahead after a long absence."""
@@ -117,6 +121,7 @@ class _Work:
         found += large_tokens(logs, block.header, self.prices, self.threshold)
         fresh = trail.fresh(found)
         self.found += fresh
+        self.scanned = block.header.time
         return trail.announce(fresh).after(block.header.hash)
 
     async def _native(self, node: EthereumRpc, ask: Ask, block: EthBlock) -> list[Transfer]:
@@ -175,7 +180,7 @@ class EthereumScan:
         except NoSourceError:
             if not work.blocks:
                 raise
-        return Scanned(work.trail, tuple(work.found), tuple(work.sources))
+        return Scanned(work.trail, tuple(work.found), work.sources)
 
 
 def _complete(prices: Mapping[str, float]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from shared.errors import NoSourceError, ProviderError
 from shared.payloads import WhaleTracking
 from shared.payloads.whale_tracking import WhaleTransaction, WhaleWallet
 from shared.timestamps import iso
+from workers.asking.moments import Moments, believed
 from workers.asking.pool import SourcePool
 from workers.services.market_data.prices import PriceBook
 from workers.services.rpc_nodes.nodes import ethereum_pool
@@ -110,8 +111,11 @@ class WhaleTrackingService(Service):
         if eth is None:
             self._bitcoin.forget()  # so that an update of the next cycle needs an answer from Bitcoin in that cycle
         scans = (eth, btc, alerted)
-        names = [name for scan in scans if scan is not None for name in scan.sources]
-        if not names:
+        moments = Moments(self._label)
+        for scan in scans:
+            for name, time in scan.sources.items() if scan is not None else ():
+                moments.note(name, believed(time, now))
+        if not moments.sources:
             raise NoSourceError("whale_tracking", errors)
         self._state = _Cursor(
             ethereum=eth.trail if eth is not None else state.ethereum,
@@ -119,11 +123,10 @@ class WhaleTrackingService(Service):
             alerts=alerted.seen if alerted is not None else state.alerts,
         )
         found = [transfer for scan in scans if scan is not None for transfer in scan.found]
-        sources = list(dict.fromkeys(map(self._label, names)))
-        return self._payload(now, found, alerted.owners if alerted is not None else {}, sources)
+        return self._payload(now, found, alerted.owners if alerted is not None else {}, moments)
 
     def _payload(
-        self, now: float, found: list[Transfer], owners: Mapping[tuple[str, str], str], sources: list[str]
+        self, now: float, found: list[Transfer], owners: Mapping[tuple[str, str], str], moments: Moments
     ) -> WhaleTracking:
         found = sorted(found, key=lambda transfer: (-transfer.time, -transfer.usd))
         entries = [_entry(transfer) for transfer in found]
@@ -133,7 +136,8 @@ class WhaleTrackingService(Service):
             whale_wallets=_wallets(found, owners),
             total_volume=round(sum((entry.value_usd for entry in entries), 0.0), 2),
             alert_threshold=self._threshold,
-            sources=sources,
+            sources=moments.sources,
+            as_of=moments.as_of,
         )
 
 
