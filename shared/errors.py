@@ -43,6 +43,9 @@ class ProviderError(CoinwireError):
     Neither the message nor the attributes contain a URL, and so no key.
     """
 
+    limited: bool = False
+    """Whether the upstream refused because it was asked too often, or because of who asks: it is up and well."""
+
     def __init__(
         self, provider: str, reason: str, *, field: str | None = None, retry_after: float | None = None
     ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from shared.budget import Budget
+from workers.asking.limits import Limits
 from workers.asking.provider import Parsers
 
 OK = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n{"a":1}'
@@ -26,6 +27,7 @@ class Upstream:
 
     name = "acme"
     parsers: ClassVar[Parsers] = {}
+    limits: ClassVar[Limits] = Limits()
 
     def __init__(self) -> None:
         self.budget = Budget(100, 60.0)

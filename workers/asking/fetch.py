@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from math import ceil
 from typing import Any, TypeVar
 
@@ -18,6 +15,8 @@ import httpx
 
 from shared.bus.budgets import Budgets
 from shared.errors import BusError, ProviderError, RateBudgetError
+from workers.asking.jsonrpc import RpcError
+from workers.asking.limits import LONGEST_ELSE, LimitError, limit_in, pause_of
 from workers.asking.provider import Ask, Provider, Request, StatusError
 
 T = TypeVar("T")
@@ -29,11 +28,10 @@ _USER_AGENT = "coinwire/2.0 (cryptocurrency data relay; one fetcher per provider
 _ACCEPT = "application/json, text/plain;q=0.9, */*;q=0.1"
 _REMEMBERED = 64  # answers kept for conditional requests: feeds, 40 pages of a hub; beyond that the oldest is dropped
 _MAX_REDIRECTS = 3  # a missing slash takes one; more means a loop and raises ProviderError
-_MAX_PAUSE = {429: 3600.0, 418: 3 * 86400.0}
-"""Longest Retry-After that is obeyed, in seconds, by status; longer ones are cut to it. Binance's bans (418) last up to
-three days. A 429 that asks for more than an hour is treated as a mistake.
-"""
-_USED_UP, _RESET = re.compile(r";\s*r=0\s*(?:;|$)"), re.compile(r";\s*t=(\d{1,9})\s*(?:;|$)")
+_NEVER_LIMITS = frozenset({400, 401, 404})
+"""Statuses of a wrong question or key, whatever words their bodies have."""
+_NOTICE_BYTES = 4096  # of an error's body are read, to find a notice of a limit; notices are a sentence
+_NOTICE_SECONDS = 1.0  # for these bytes; an error that is slower is judged by its status alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class Fetcher:
         clock: Callable[[], float] = time.time,
         on_call: OnCall = lambda provider, seconds, error: None,
     ) -> None:
-        """`clock` gives unix seconds, to turn a Retry-After date into a delay where an answer has no date itself."""
+        """`clock` gives unix seconds, to turn a moment into a delay where an answer has no date itself."""
         self._client = client
         self._budgets = budgets
         self._clock = clock
@@ -103,7 +101,7 @@ class Fetcher:
                 self._remembered.move_to_end(key)
                 known: T = before.answer
                 return known
-            answer = request.parse(await self._body_of(provider.name, request, response))
+            answer = await self._parsed(provider, request, response)
             if request.complete is not None:
                 answer = request.complete(answer, response.headers)
             validators = _validators(response.headers)
@@ -113,6 +111,21 @@ class Fetcher:
             if len(self._remembered) > _REMEMBERED:
                 self._remembered.popitem(last=False)
         return answer
+
+    async def _parsed(self, provider: Provider, request: Request[T], response: httpx.Response) -> T:
+        body = await self._body_of(provider, request, response)
+        try:
+            return request.parse(body)
+        except LimitError as error:
+            raise await self._limited(error) from None
+        except RpcError as error:  # its code has decided
+            if error.retry_after is not None:
+                await self._block(provider.name, error.retry_after)
+            raise
+        except ProviderError as error:
+            if (notice := limit_in(provider.name, body)) is None:
+                raise
+            raise await self._limited(notice) from error
 
     @contextlib.asynccontextmanager
     async def _got(
@@ -145,9 +158,10 @@ class Fetcher:
         finally:
             await response.aclose()
 
-    async def _body_of(self, name: str, request: Request[Any], response: httpx.Response) -> bytes:
+    async def _body_of(self, provider: Provider, request: Request[Any], response: httpx.Response) -> bytes:
+        name = provider.name
         if response.status_code != 200:
-            raise await self._refused(name, response)
+            raise await self._refused(provider, response)
         if "," in response.headers.get("content-encoding", ""):
             # 64 KiB are read at a time. Compressed once, they expand to at most 64 MiB; compressed twice, to a thousand
             # times that.
@@ -161,51 +175,52 @@ class Fetcher:
             raise ProviderError(name, "empty answer")
         typed_html = "html" in response.headers.get("content-type", "").lower()
         if typed_html or (body.lstrip().startswith(b"<") and not request.markup):
-            raise ProviderError(name, "HTML instead of data")
+            notice = limit_in(name, bytes(body))
+            raise ProviderError(name, "HTML instead of data") if notice is None else await self._limited(notice)
         return bytes(body)
 
-    async def _refused(self, name: str, response: httpx.Response) -> StatusError:
-        status = response.status_code
-        most = _MAX_PAUSE.get(status, _MAX_PAUSE[429])
-        pause = self._retry_after(response.headers, most)
-        if pause is None and status == 429:
-            pause = _reset_of(response.headers.get("ratelimit"), most)
-        if pause is not None and status in _MAX_PAUSE:
-            # Without Redis the pause is not shared with other workers; this worker's pool still keeps it.
-            with contextlib.suppress(BusError):
-                await self._budgets.block(name, pause)
-        return StatusError(name, status, retry_after=pause)
+    async def _refused(self, provider: Provider, response: httpx.Response) -> StatusError:
+        status, limits = response.status_code, provider.limits
+        notice = limit_in(provider.name, await self._notice(response))
+        pause = pause_of(response.headers, status, limits, self._clock())
+        limited = status in limits.statuses or (notice is not None and status not in _NEVER_LIMITS)
+        if pause is None and limited and notice is not None:
+            pause = self._wait_of(notice)
+        if pause is not None and limited:
+            await self._block(provider.name, pause)
+        return StatusError(provider.name, status, retry_after=pause, limited=limited)
 
-    def _retry_after(self, headers: httpx.Headers, most: float) -> float | None:
-        """Seconds of a Retry-After header, at most `most`; None if absent, past, or neither number nor date."""
-        value = headers.get("retry-after", "")
-        try:
-            seconds = float(value)
-        except ValueError:
-            if (moment := _moment(value)) is None:
-                return None
-            sent = _moment(headers.get("date", ""))  # by the same clock; ours may have been set
-            seconds = moment - (self._clock() if sent is None else sent)
-        return min(seconds, most) if seconds > 0 else None
+    async def _notice(self, response: httpx.Response) -> bytes:
+        """The beginning of an error's body; what has arrived if the rest is slow, broken, or encoded oddly."""
+        body = bytearray()
+        if "," in response.headers.get("content-encoding", ""):
+            return b""  # see _body_of
+        with contextlib.suppress(TimeoutError, httpx.HTTPError, httpx.StreamError):
+            async with asyncio.timeout(_NOTICE_SECONDS):
+                async for chunk in response.aiter_bytes(_NOTICE_BYTES):
+                    body += chunk
+                    if len(body) >= _NOTICE_BYTES:
+                        break
+        return bytes(body[:_NOTICE_BYTES])
 
+    async def _limited(self, error: LimitError) -> LimitError:
+        """A limit told in an answer, with its pause, which is kept by the whole cluster as that of a 429."""
+        error.retry_after = self._wait_of(error)
+        if error.retry_after is not None:
+            await self._block(error.provider, error.retry_after)
+        return error
 
-def _moment(date: str) -> float | None:
-    """Unix seconds of an HTTP date; None if it is none."""
-    try:
-        moment = parsedate_to_datetime(date)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    def _wait_of(self, error: LimitError) -> float | None:
+        """Seconds until the limit ends, at most an hour; None if the upstream has not said."""
+        if error.until is None:
+            return error.retry_after
+        left = error.until - self._clock()
+        return min(left, LONGEST_ELSE) if left > 0 else None
 
-
-def _reset_of(value: str | None, most: float) -> float | None:
-    """Seconds until an exhausted limit resets, at most `most`, from a RateLimit header; None if it names none.
-
-    `"api";r=0;t=55`, one item per limit: https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-09.html
-    """
-    found = [item for item in (value or "").split(",") if _USED_UP.search(item)]
-    seconds = [float(reset[1]) for item in found if (reset := _RESET.search(item))]
-    return min(max(seconds), most) if any(seconds) else None
+    async def _block(self, name: str, pause: float) -> None:
+        # Without Redis the pause is not shared with other workers; this worker's pool still keeps it.
+        with contextlib.suppress(BusError):
+            await self._budgets.block(name, pause)
 
 
 def _validators(headers: httpx.Headers) -> dict[str, str]:

@@ -6,7 +6,6 @@ Nodes answer nearly every call with HTTP 200; the envelope has the error, if any
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -14,18 +13,20 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.errors import ProviderError
-from workers.asking.provider import MAX_BODY, Request, StatusError, decode, misfit
+from workers.asking.limits import limit_in, pause_field, pause_in, says_limited, says_too_large
+from workers.asking.limits import shortened as shortened
+from workers.asking.provider import MAX_BODY, Request, decode, misfit
 
 T = TypeVar("T")
 
 _ID = 1  # the same id for every call: each call has an HTTP exchange of its own
-_LONGEST = 120  # characters of a node's message that an error keeps: about a sentence; geth appends whole stack traces
-_URL = re.compile(r"(?:https?|wss?)://\S+", re.IGNORECASE)
-_KEYLIKE = re.compile(r"[A-Za-z0-9_-]{20,}")  # keys and hashes have 20 characters or more, words have fewer
+LIMIT_CODES = frozenset({429, -32005, -32012, -32016, -32017, -32029, -32046, -32097, -32429})
+"""Codes of Ethereum's nodes for a rate limit, sent with HTTP 200 (recorded, in their source, or from public issues).
 
-LIMIT_CODES = frozenset({-32005, -32011, -32016, -32046, -32047, 429})
-"""Codes of nodes for "rate limited" or "not allowed", sent with HTTP 200 (recorded, or from public issues)."""
-_LIMIT_WORDS = ("rate limit", "limit exceeded", "too many requests")
+-32005 is EIP-1474's "limit exceeded"; it also refuses a range that is too large, which the message says. -32012, -32016
+and -32017 are those of Optimism's proxyd, whose -32010 and -32011 mean that its nodes are down; -32046 is Cloudflare's;
+-32029, -32097 and -32429 are used by smaller operators.
+"""
 
 Quantity = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{1,13}\Z")]
 """A number below 2^52 in hex: of a block, a log, seconds, gas."""
@@ -38,19 +39,26 @@ Hash = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{64}\Z")]
 class RpcError(ProviderError):
     """A node's error object. Its message is shortened; URLs and strings that might be keys are removed."""
 
-    def __init__(self, provider: str, code: int, message: str) -> None:
+    def __init__(
+        self,
+        provider: str,
+        code: int,
+        message: str,
+        *,
+        codes: frozenset[int] = LIMIT_CODES,
+        retry_after: float | None = None,
+    ) -> None:
+        """`codes` are those that mean a limit on this node's chain; `retry_after` is the node's own, in seconds."""
         self.code = code
-        self.limited = code in LIMIT_CODES or any(words in message.lower() for words in _LIMIT_WORDS)
-        """Whether the node refuses because of a rate limit, or because of who asks."""
+        self.limited = says_limited(message) or (code in codes and not says_too_large(message))
         text = shortened(message)
-        super().__init__(provider, f"error {code}: {text}" if text else f"error {code}")
+        pause = (retry_after or pause_in(message)) if self.limited else None
+        super().__init__(provider, f"error {code}: {text}" if text else f"error {code}", retry_after=pause)
 
 
 def is_limited(error: ProviderError) -> bool:
-    """Whether an upstream refused because of a rate limit, by an HTTP status or by a JSON-RPC error."""
-    if isinstance(error, StatusError):
-        return error.status in (403, 418, 429)  # 403 comes from CDNs, 418 from Binance
-    return isinstance(error, RpcError) and error.limited
+    """Whether an upstream refused because of a limit: by an HTTP status, a JSON-RPC error, or an answer's text."""
+    return error.limited
 
 
 class _Error(Struct):
@@ -72,13 +80,13 @@ def call(
     return Request(path, parse, body=json.dumps(body, separators=(",", ":")).encode(), limit=limit)
 
 
-def result_of(provider: str, body: bytes, kind: type[T]) -> T:
-    """The `result` of a JSON-RPC answer as `kind`.
+def result_of(provider: str, body: bytes, kind: type[T], codes: frozenset[int] = LIMIT_CODES) -> T:
+    """The `result` of a JSON-RPC answer as `kind`. `codes` are those of errors that mean a limit.
 
     Raises RpcError for an error object. Raises ProviderError for another id, for neither or both of result and error,
     and for a result that does not fit, null included; the message has the path of the field.
     """
-    return decode_result(provider, _result(provider, body), kind)
+    return decode_result(provider, _result(provider, body, codes), kind)
 
 
 def result_or_none(provider: str, body: bytes, kind: type[T]) -> T | None:
@@ -91,14 +99,9 @@ def decode_result(provider: str, result: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(result, type=kind)
     except msgspec.ValidationError as fault:
-        raise misfit(provider, fault, "$.result") from None
+        raise limit_in(provider, result) or misfit(provider, fault, "$.result") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise ProviderError(provider, f"not JSON: {type(fault).__name__}", field="$.result") from None
-
-
-def shortened(message: str) -> str:
-    """An upstream's message for our errors: shortened, without URLs and strings that might be keys."""
-    return _KEYLIKE.sub("…", _URL.sub("…", " ".join(message.split())))[:_LONGEST]
 
 
 def unhex(quantity: str) -> int:
@@ -106,24 +109,24 @@ def unhex(quantity: str) -> int:
     return int(quantity, 16)
 
 
-def _result(provider: str, body: bytes) -> bytes:
+def _result(provider: str, body: bytes, codes: frozenset[int] = LIMIT_CODES) -> bytes:
     envelope = decode(provider, body, _Envelope)
     result, error = bytes(envelope.result), bytes(envelope.error)
     if error not in (b"", b"null"):
         if result not in (b"", b"null"):
             raise ProviderError(provider, "both a result and an error")
-        raise refused(provider, error)
+        raise refused(provider, error, codes)
     if not result:
-        raise ProviderError(provider, "neither a result nor an error")
+        raise limit_in(provider, body) or ProviderError(provider, "neither a result nor an error")
     if envelope.id != _ID:
         raise ProviderError(provider, "answer to another call", field="$.id")
     return result
 
 
-def refused(provider: str, error: bytes) -> ProviderError:
+def refused(provider: str, error: bytes, codes: frozenset[int] = LIMIT_CODES) -> ProviderError:
     """The exception for an `error` member."""
     try:
         fault = msgspec.json.decode(error, type=_Error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ProviderError(provider, "an error without a code", field="$.error")
-    return RpcError(provider, fault.code, fault.message)
+        return limit_in(provider, error) or ProviderError(provider, "an error without a code", field="$.error")
+    return RpcError(provider, fault.code, fault.message, codes=codes, retry_after=pause_field(error))

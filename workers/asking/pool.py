@@ -22,6 +22,7 @@ log = structlog.get_logger()
 _SHARE = 0.6  # of the remaining time goes to one attempt, so that a source that hangs leaves time for the next
 _LEAST = 1.0  # s an attempt needs; with less time left no attempt is made, and the next cycle tries
 _FIRST_PAUSE = 5.0  # s after the first failure: one cycle of our fastest service
+_FIRST_PAUSE_LIMITED = 30.0  # s after a limit of unsaid length: windows are a minute or so, and asking on prolongs bans
 _LONGEST_PAUSE = 300.0  # s: a source that is back is noticed within five minutes
 _JITTER = 0.25  # of a pause is random, so that workers don't retry all at once
 
@@ -177,7 +178,8 @@ class SourcePool(Generic[P]):
         if error.retry_after is not None:
             pause = error.retry_after
         else:
-            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(source.failures, 10))
+            first = _FIRST_PAUSE_LIMITED if error.limited else _FIRST_PAUSE
+            longest = min(_LONGEST_PAUSE, first * 2 ** min(source.failures, 10))
             pause = longest * (1 - _JITTER * self._chance())
         source.failures += 1
         source.error = error

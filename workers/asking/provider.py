@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from shared.budget import Budget
 from shared.errors import ProviderError
+from workers.asking.limits import LIMIT_STATUSES, Limits, limit_in
 
 T = TypeVar("T")
 
@@ -98,6 +99,8 @@ class Provider(Protocol):
     """The settings that make up its key, joined by `:`. Without one of them it has no key."""
     needs_key: ClassVar[bool] = False
     """Whether every request needs a key."""
+    limits: ClassVar[Limits] = Limits()
+    """What its refusals because of a limit look like, beyond what is common to all."""
     probe_plan: ClassVar[ProbePlan | None] = None
     """When it is probed; None to derive that from its budget."""
 
@@ -117,22 +120,26 @@ class Provider(Protocol):
 class StatusError(ProviderError):
     """The upstream answered with an HTTP status that is an error."""
 
-    def __init__(self, provider: str, status: int, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, provider: str, status: int, *, retry_after: float | None = None, limited: bool | None = None
+    ) -> None:
+        """`limited` is what the provider's limits say of it; None for the statuses common to all."""
         self.status = status
+        self.limited = status in LIMIT_STATUSES if limited is None else limited
         super().__init__(provider, f"HTTP {status}", retry_after=retry_after)
 
 
 def decode(provider: str, body: bytes, kind: type[T], *, lax: bool = False) -> T:
     """JSON `body` as `kind`; with `lax`, numbers also from strings.
 
-    Raises ProviderError naming the field that does not fit.
+    Raises ProviderError naming the field that does not fit; LimitError if the body is a notice of a limit.
     """
     try:
         return msgspec.json.decode(body, type=kind, strict=not lax)
     except msgspec.ValidationError as error:
-        raise misfit(provider, error) from None
+        raise limit_in(provider, body) or misfit(provider, error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProviderError(provider, f"not JSON: {_reason(error)}") from None
+        raise limit_in(provider, body) or ProviderError(provider, f"not JSON: {_reason(error)}") from None
 
 
 def decode_map(provider: str, rows: Mapping[str, msgspec.Raw], kind: type[T], path: str) -> dict[str, T]:

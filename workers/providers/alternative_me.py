@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import FearAndGreed
+from workers.asking.limits import refusal
 from workers.asking.ports import FearAndGreedSource
 from workers.asking.provider import Ask, Count, Parsers, Request, decode
 
@@ -38,7 +39,8 @@ def parse_fng(body: bytes) -> FearAndGreed:
     """The newest value of /fng/. Raises ProviderError."""
     answer = decode(NAME, body, _Answer, lax=True)
     if answer.metadata.error:
-        raise ProviderError(NAME, f"error in the answer: {answer.metadata.error[:80]}", field="$.metadata.error")
+        said = answer.metadata.error
+        raise refusal(NAME, f"error in the answer: {said[:80]}", said, field="$.metadata.error")
     if not answer.data:
         raise ProviderError(NAME, "no value in the answer", field="$.data")
     newest = max(answer.data, key=lambda day: day.timestamp)

@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from shared.budget import Budget
-from shared.errors import ProviderError
 from workers.answers import BitcoinStats, EthereumStats
+from workers.asking.limits import LIMIT_STATUSES, Limits, limit, refusal
 from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip, EthereumDay
 from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
 
@@ -27,6 +27,10 @@ NAME = "blockchair"
 _CACHED = 100.0
 """Seconds for which an answer is cached: Blockchair caches it for 70 s itself, and 36 calls per hour leave some to
 others.
+"""
+LIMITS = Limits(statuses=LIMIT_STATUSES | {503})
+"""402 and 429 are the limits per day and minute, 435 to 437 those while its servers are busy; 430, 434 and 503 mean
+that the address is blocked for a while. `context.code` has the same number.
 """
 # 1,440 per day in slices that never exceed its other limit, 30 per minute.
 _KEYLESS = Budget(20, 1200.0)
@@ -103,6 +107,7 @@ class Blockchair(BitcoinTip, BitcoinMining, BitcoinDay, EthereumDay):
     name = NAME
     base_url = "https://api.blockchair.com"
     key_settings = ("blockchair_key",)
+    limits = LIMITS
     parsers: ClassVar[Parsers] = {"bitcoin": parse_bitcoin, "ethereum": parse_ethereum}
 
     def __init__(self, key: str | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -155,5 +160,8 @@ def _since(context: _Context | None) -> float | None:
 def _data(answer: _Answer[T]) -> T:
     if answer.data is None:
         said = answer.context.error if answer.context else None
-        raise ProviderError(NAME, f"error in the answer: {(said or 'no data')[:80]}", field="$.data")
+        reason = f"error in the answer: {(said or 'no data')[:80]}"
+        if answer.context and answer.context.code in LIMITS.statuses:
+            raise limit(NAME, reason, said or "", field="$.context.code")
+        raise refusal(NAME, reason, said or "", field="$.data")
     return answer.data

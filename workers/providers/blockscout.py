@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from shared.budget import Budget
 from workers.answers import EthereumStats
+from workers.asking.limits import Limits
 from workers.asking.ports import EthereumDay
 from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
 
@@ -46,6 +47,9 @@ class Blockscout(EthereumDay):
     name = NAME
     base_url = "https://eth.blockscout.com/api/v2"
     budget = Budget(3, 1.0)  # its limit per address without a key
+    limits = Limits(
+        milliseconds=True
+    )  # x-ratelimit-reset: https://docs.blockscout.com/devs/pro-api-responses-and-routes
     parsers: ClassVar[Parsers] = {"stats": parse_stats}
 
     async def probe(self, ask: Ask) -> None:

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
+from workers.asking.limits import limit_in
 from workers.asking.ports import Aggregator, PriceList
 from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, ProbePlan, Request, decode, known
 
@@ -69,7 +70,7 @@ def parse_simple_price(body: bytes) -> dict[str, float]:
     rows = decode(NAME, body, dict[str, _Price])
     prices = {coin_id: row.usd for coin_id, row in rows.items() if row.usd}
     if not prices:
-        raise ProviderError(NAME, "no price in the answer")
+        raise limit_in(NAME, body) or ProviderError(NAME, "no price in the answer")
     return prices
 
 

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct, field
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import FearAndGreed, ListedCoin
+from workers.asking.limits import LimitError, Limits, refusal
 from workers.asking.ports import Aggregator, FearAndGreedSource
 from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, ProbePlan, Request, decode, known
 
@@ -24,6 +25,11 @@ NAME = "coinmarketcap"
 _PATH = "/v3/fear-and-greed/latest"
 _KEYLESS = Budget(5, 60.0)  # the limits (per minute, day, month and address) are unpublished; we need 4 per hour
 _WITH_KEY = Budget(30, 60.0)  # the free plan's limit
+_LIMIT_PAUSES = {"1008": 60.0, "1009": 3600.0, "1010": 3600.0, "1011": 60.0, "429": 60.0}
+"""Codes of the limits per minute, day, month and address, and the seconds to wait. When a day or month of a plan ends
+depends on the plan, so an hour.
+https://coinmarketcap.com/api/resources/how-to-handle-coinmarketcap-api-errors-and-rate-limit--responses
+"""
 _PAGE = 250  # most coins per call: the settings allow no more
 
 
@@ -104,8 +110,11 @@ def _check(body: bytes) -> None:
     """Raise the error in `status`, if any, before `data` is read: with an error the form of `data` is undefined."""
     status = decode(NAME, body, _Failure).status
     if str(status.error_code).strip() not in ("0", ""):
-        said = f"error {str(status.error_code)[:10]} in the answer: {(status.error_message or 'no message')[:80]}"
-        raise ProviderError(NAME, said, field="$.status.error_code")
+        code, message = str(status.error_code).strip(), status.error_message or "no message"
+        said, field = f"error {code[:10]} in the answer: {message[:80]}", "$.status.error_code"
+        if code in _LIMIT_PAUSES:
+            raise LimitError(NAME, said, field=field, retry_after=_LIMIT_PAUSES[code])
+        raise refusal(NAME, said, message, field=field)
 
 
 class CoinMarketCap(Aggregator, FearAndGreedSource):
@@ -115,6 +124,7 @@ class CoinMarketCap(Aggregator, FearAndGreedSource):
     base_url = "https://pro-api.coinmarketcap.com"
     key_settings = ("coinmarketcap_key",)
     listing_needs_key = True
+    limits = Limits(statuses=frozenset({418, 429}))  # its 402 and 403 mean a plan that is not paid or too small
     # Without a key the limits are unpublished. With one, each call costs a credit, of 15,000 per month: this is a
     # fifth.
     probe_plan = ProbePlan(900.0, 3)

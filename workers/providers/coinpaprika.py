@@ -12,6 +12,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
+from workers.asking.limits import Limits
 from workers.asking.ports import Aggregator
 from workers.asking.provider import Amount, Ask, Change, Count, Moment, Parsers, Request, decode, known
 
@@ -78,6 +79,7 @@ class CoinPaprika(Aggregator):
     base_url = "https://api.coinpaprika.com/v1"
     budget = Budget(3, 405.0)  # 20,000 calls per month and address: one in 134 s around the clock
     refresh = 300.0  # its documentation asks not to fetch the whole list more often
+    limits = Limits(statuses=frozenset({429}))  # its 402 and 403 mean a plan that is too small, or a wrong key
     parsers: ClassVar[Parsers] = {"tickers": parse_tickers, "global": parse_global}
 
     async def probe(self, ask: Ask) -> None:

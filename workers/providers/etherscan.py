@@ -1,9 +1,9 @@
 """Etherscan V2: https://docs.etherscan.io/introduction
 
 Free keys: 3 calls per second and 100,000 per day, for some chains (https://docs.etherscan.io/resources/rate-limits).
-Every error
-is HTTP 200 with `status: "0"` and its text in `result`. `module=proxy` passes on a node's JSON-RPC answer, with an id
-of its own and no status.
+Every error is HTTP 200 with `status: "0"` and its text in `result`: that of a limit is `Max rate limit reached`,
+`Max calls per sec rate limit reached (3/sec)` or `Max daily rate limit reached`, which ends at 00:00 UTC.
+`module=proxy` passes on a node's JSON-RPC answer, with an id of its own and no status.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.asking.jsonrpc import BigQuantity, Quantity, decode_result, refused, shortened, unhex
+from workers.asking.limits import limit_in, refusal
 from workers.asking.ports import EthereumHead
 from workers.asking.provider import Ask, Parsers, Request, decode
 
@@ -81,9 +82,9 @@ def _proxied(body: bytes, kind: type[T]) -> T:
     if bytes(answer.error) not in (b"", b"null"):
         raise refused(NAME, bytes(answer.error))
     if not bytes(answer.result):
-        raise ProviderError(NAME, "neither a result nor an error")
+        raise limit_in(NAME, body) or ProviderError(NAME, "neither a result nor an error")
     if answer.status is not None:
         # "0" is an error; "1" would be an answer of another module.
         text = shortened(bytes(answer.result).decode(errors="replace").strip('"'))
-        raise ProviderError(NAME, f"error in the answer: {text}")
+        raise refusal(NAME, f"error in the answer: {text}", text)
     return decode_result(NAME, bytes(answer.result), kind)

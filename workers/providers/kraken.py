@@ -1,7 +1,9 @@
 """Kraken, public market data: https://docs.kraken.com/api/docs/rest-api/get-ticker-information
 
-Errors come with HTTP 200. Numbers are strings; a pair without trades has a last price of zero. `o` is today's open, so
-it gives no 24 h change.
+Errors come with HTTP 200; those of a limit are `EAPI:Rate limit exceeded`, `EGeneral:Too many requests`,
+`EGeneral:Temporary lockout` and `EService:Throttled: <unix seconds>`
+(https://docs.kraken.com/exchange/guides/general/errors). Numbers are strings; a pair without trades has a last price of
+zero. `o` is today's open, so it gives no 24 h change.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Ticker
+from workers.asking.limits import refusal
 from workers.asking.ports import Exchange
 from workers.asking.provider import Amount, Ask, Parsers, Request, decode, decode_map
 
@@ -37,7 +40,7 @@ def parse_ticker(body: bytes) -> tuple[Ticker, ...]:
     """The USD pairs of /Ticker with `assetVersion=1`. Raises ProviderError."""
     answer = decode(NAME, body, _Answer)
     if answer.error:
-        raise ProviderError(NAME, f"error in the answer: {answer.error[0][:80]}")
+        raise refusal(NAME, f"error in the answer: {answer.error[0][:80]}", "; ".join(answer.error))
     pairs = decode_map(NAME, answer.result, _Pair, "$.result")
     tickers = []
     for key, pair in pairs.items():
@@ -63,7 +66,7 @@ def parse_status(body: bytes) -> str:
     """/SystemStatus: `online`, or how trading is limited. Raises ProviderError, also while Kraken is offline."""
     answer = decode(NAME, body, _StatusAnswer)
     if answer.error:
-        raise ProviderError(NAME, f"error in the answer: {answer.error[0][:80]}")
+        raise refusal(NAME, f"error in the answer: {answer.error[0][:80]}", "; ".join(answer.error))
     if answer.result is None:
         raise ProviderError(NAME, "no status in the answer", field="$.result")
     if answer.result.status == "maintenance":

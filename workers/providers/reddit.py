@@ -17,6 +17,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Post, PostPage
+from workers.asking.limits import limit_in
 from workers.asking.provider import Amount, Ask, Parsers, Provider, Request, StatusError, decode
 
 NAME = "reddit"
@@ -66,7 +67,9 @@ def parse_token(body: bytes) -> Token:
     """/api/v1/access_token. Raises ProviderError."""
     answer = decode(NAME, body, _Granted)
     if answer.error or not answer.access_token or not answer.expires_in:
-        raise ProviderError(NAME, f"no token in the answer: {str(answer.error or 'nor an error')[:80]}")
+        raise limit_in(NAME, body) or ProviderError(
+            NAME, f"no token in the answer: {str(answer.error or 'nor an error')[:80]}"
+        )
     return Token(answer.access_token, answer.expires_in)
 
 

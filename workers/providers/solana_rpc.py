@@ -18,18 +18,22 @@ from workers.asking.provider import Ask, Count, Parsers, ProbePlan
 NAME = "solana_rpc"
 GENESIS = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
 """Hash of mainnet's first block, which identifies the chain (documented with getGenesisHash)."""
+LIMIT_CODES = frozenset({429, -32429})
+"""Codes of Solana's nodes and their operators for a limit. In Solana -32005 means that a node is behind, and -32016
+that a slot is not reached (https://github.com/anza-xyz/agave/blob/master/rpc-client-api/src/custom_error.rs).
+"""
 _COMMITMENT = {"commitment": "confirmed"}
 """Blocks that a supermajority voted for: about a second old, and no replacement of one is known."""
 
 
 def parse_height(body: bytes, provider: str = NAME) -> int:
     """getBlockHeight. Raises ProviderError."""
-    return result_of(provider, body, Count)
+    return result_of(provider, body, Count, LIMIT_CODES)
 
 
 def parse_genesis(body: bytes, provider: str = NAME) -> str:
     """getGenesisHash: base58. Raises ProviderError."""
-    genesis = result_of(provider, body, str)
+    genesis = result_of(provider, body, str, LIMIT_CODES)
     if not 32 <= len(genesis) <= 44 or not genesis.isalnum():
         raise ProviderError(provider, "not a hash", field="$.result")
     return genesis
@@ -37,7 +41,7 @@ def parse_genesis(body: bytes, provider: str = NAME) -> str:
 
 def parse_health(body: bytes, provider: str = NAME) -> str:
     """getHealth: `ok`. Raises ProviderError; an RpcError if the node is behind its cluster."""
-    health = result_of(provider, body, str)
+    health = result_of(provider, body, str, LIMIT_CODES)
     if health != "ok":
         raise ProviderError(provider, "not ok", field="$.result")
     return health

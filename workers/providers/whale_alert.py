@@ -18,6 +18,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ReportedTransfer, TransferPage
+from workers.asking.limits import limit_in
 from workers.asking.provider import Amount, Ask, Count, Parsers, Provider, Request, decode
 
 NAME = "whale_alert"
@@ -58,7 +59,7 @@ def parse_transactions(body: bytes) -> TransferPage:
     """/transactions. Raises ProviderError."""
     answer = decode(NAME, body, _Answer)
     if answer.result != "success":
-        raise ProviderError(NAME, "an error in the answer", field="$.result")
+        raise limit_in(NAME, body) or ProviderError(NAME, "an error in the answer", field="$.result")
     if answer.count != len(answer.transactions):
         raise ProviderError(NAME, "fewer transfers than it says", field="$.count")
     return TransferPage(transfers=tuple(_transfer(row) for row in answer.transactions), cursor=answer.cursor or None)
@@ -78,7 +79,7 @@ def parse_status(body: bytes) -> dict[str, str]:
     """/status: whether it is `connected`, by chain. Raises ProviderError."""
     answer = decode(NAME, body, _Status)
     if answer.result != "success":
-        raise ProviderError(NAME, "an error in the answer", field="$.result")
+        raise limit_in(NAME, body) or ProviderError(NAME, "an error in the answer", field="$.result")
     if not answer.blockchains:
         raise ProviderError(NAME, "no chain in the answer", field="$.blockchains")
     return {chain.name: chain.status for chain in answer.blockchains}

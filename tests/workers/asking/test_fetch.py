@@ -63,7 +63,7 @@ async def test_a_status_that_is_not_200_is_a_provider_error(fetcher: Fetcher, up
 
 @pytest.mark.parametrize(
     ("status", "value", "pause"),
-    [("429 No", "120", 120), ("429 No", "999999", 3600), ("418 No", "600", 600), ("418 No", "9999999", 3 * 86400)],
+    [("429 No", "120", 120), ("429 No", "99999999", 3600), ("418 No", "600", 600), ("418 No", "9999999", 3 * 86400)],
 )
 async def test_retry_after_stops_the_whole_cluster(
     fetcher: Fetcher, upstream: Upstream, status: str, value: str, pause: float
