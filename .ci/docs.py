@@ -1,16 +1,19 @@
-"""Writes what documents and compose files list of the settings, and what the fault tests saw: `make docs`, in .venv.
+"""Writes what documents and compose files list of settings and figures, and what the fault tests saw: `make docs`.
 
 Each file of FILES has parts between two comments, `make docs: begin NAME` and `make docs: end`, which are replaced by
-what PARTS makes under that name out of `shared.settings.Settings` or FAULTS. The rest of a file is written by hand.
+what PARTS makes under that name out of `shared.settings.Settings`, the services or FAULTS. The rest of a file is
+written by hand.
 `--check` writes nothing, and fails with a line for each file that would change.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +24,23 @@ from pydantic.fields import FieldInfo
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from shared.bus import Bus, open_redis  # noqa: E402
+from shared.catalog import SERVICES  # noqa: E402
+from shared.channels import Channels  # noqa: E402
 from shared.settings import Group, Settings  # noqa: E402
+from workers.asking.bounds import Bound, Figures, span  # noqa: E402
+from workers.providers import PROVIDERS, provider_class  # noqa: E402
+from workers.services import load_service  # noqa: E402
+from workers.services.service import ServiceContext  # noqa: E402
 
-FILES = (".env.example", "docker-compose.yml", "docs/reference/settings.md", "docs/explanation/delivery.md")
+FILES = (
+    *(".env.example", "docker-compose.yml", "docs/reference/settings.md", "docs/reference/services.md"),
+    "docs/explanation/delivery.md",
+)
 FAULTS = ROOT / "docs" / "explanation" / "faults.json"
 """A row per fault, written by `make test-faults ARGS=all`."""
 PART = re.compile(
-    r"(?P<begin>^[^\n]*make docs: begin (?P<name>[a-z ]+?)(?: -->)?\n).*?(?P<end>^[^\n]*make docs: end)", re.M | re.S
+    r"(?P<begin>^[^\n]*make docs: begin (?P<name>[a-z_ ]+?)(?: -->)?\n).*?(?P<end>^[^\n]*make docs: end)", re.M | re.S
 )
 FROM_FILES = {"REDIS_URL", "DATABASE_URL"}
 """Not in the environment of containers: the `credentials` service writes files with them."""
@@ -81,7 +94,55 @@ def faults(_: str) -> str:
     return "\n".join(lines) + "\n\n"
 
 
+def figures_of(service: str) -> Figures:
+    """The bounds that a service states in its `figures.py`; none without one."""
+    name = f"workers.services.{service}.figures"
+    found: Figures = importlib.import_module(name).FIGURES if importlib.util.find_spec(name) else {}
+    return found
+
+
+def sources_of(service: str) -> dict[str, list[str]]:
+    """The sources of each pool of a service in their order, with every key set."""
+    keys = {setting: "k/k" for name in PROVIDERS for setting in provider_class(name).key_settings}
+    settings = Settings(_env_file=None, **keys, redis_url="redis://127.0.0.1:1/0")
+    context = ServiceContext(
+        settings=settings,
+        fetcher=None,  # type: ignore[arg-type]  # nothing is asked
+        bus=Bus(open_redis(settings), Channels(), 1),
+        reports=None,  # type: ignore[arg-type]
+        on_failover=lambda *told: None,
+        latest=lambda service, seconds: None,
+    )
+    pools = load_service(service, context).pools
+    return {pool.name: [source.provider.name for source in pool.sources] for pool in pools}
+
+
+def ages(service: str) -> Callable[[str], str]:
+    """A list of a service's figures: sources in order, and how old a figure may get. Those alike share an entry."""
+
+    def entries(_: str) -> str:
+        sources = sources_of(service)
+        alike: dict[tuple[Bound, ...], list[str]] = {}
+        for path, bounds in figures_of(service).items():
+            alike.setdefault(tuple(bounds), []).append(f"`{path}`")
+        lines = [
+            f"- {', '.join(paths)}: " + "; then ".join(_bound(bound, sources[bound.pool]) for bound in bounds) + "."
+            for bounds, paths in alike.items()
+        ]
+        wrapped = ("\n".join(textwrap.wrap(line, 128, subsequent_indent="  ")) for line in lines)
+        return "\n" + "\n".join(wrapped) + "\n\n"
+
+    return entries
+
+
+def _bound(bound: Bound, sources: list[str]) -> str:
+    days = f", and until {span(bound.day)} after the beginning of the day that it is of" if bound.day else ""
+    part = f"{bound.part} from " if bound.part else ""
+    return f"{part}{', '.join(f'`{name}`' for name in sources)}, for {span(bound.longest)}{days}"
+
+
 PARTS: dict[str, Callable[[str], str]] = {
+    **{f"ages in {service}": ages(service) for service in SERVICES if figures_of(service)},
     "settings": env_example,
     "tables of settings": tables,
     "settings of every process": passed_on(2, Group.ALL),
@@ -116,7 +177,7 @@ def _default(field: FieldInfo) -> str:
 
 def main() -> int:
     """Write the files, or with `--check` only look."""
-    parser = argparse.ArgumentParser(description="write what documents say of the settings")
+    parser = argparse.ArgumentParser(description="write what documents say of settings and figures")
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file would change")
     check = parser.parse_args().check
     stale = [name for name in FILES if rendered((ROOT / name).read_text()) != (ROOT / name).read_text()]

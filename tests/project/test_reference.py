@@ -67,8 +67,8 @@ def fields(kind: inspect.Type, path: str) -> Iterator[tuple[str, bool]]:
         yield path, False
 
 
-def sources(name: str) -> set[str]:
-    """The providers that a service asks when every key is set."""
+def sources_by_pool(name: str) -> dict[str, list[str]]:
+    """The providers of each pool of a service, in their order, when every key is set."""
     context = ServiceContext(
         settings=KEYS,
         fetcher=None,  # type: ignore[arg-type]  # nothing is asked
@@ -77,7 +77,13 @@ def sources(name: str) -> set[str]:
         on_failover=lambda *told: None,
         latest=lambda service, seconds: None,
     )
-    return {source.provider.name for pool in load_service(name, context).pools for source in pool.sources}
+    pools = load_service(name, context).pools
+    return {pool.name: [source.provider.name for source in pool.sources] for pool in pools}
+
+
+def sources(name: str) -> set[str]:
+    """The providers that a service asks when every key is set."""
+    return {source for members in sources_by_pool(name).values() for source in members}
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -11,7 +11,7 @@ from shared.settings import Group, Settings
 from tests.places import ROOT
 
 GENERATED = (".env.example", "docker-compose.yml", "docs/reference/settings.md")
-OTHERS = ("docs/explanation/delivery.md", "docs/explanation/faults.json")
+OTHERS = ("docs/explanation/delivery.md", "docs/explanation/faults.json", "docs/reference/services.md")
 """What `make docs` also reads and writes, and that has no settings."""
 STALE = "documents and deployment do not list the settings as they are: run `make docs` and commit what it writes"
 FIELD = '    another_one: int = _setting(3, Group.{group}, "setting that only this test has", unit="min", ge=1)\n'
@@ -25,7 +25,8 @@ def make_docs(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 def copy_with(folder: Path, group: Group) -> None:
     """What `make docs` reads and writes, and one setting more."""
-    shutil.copytree(ROOT / "shared", folder / "shared", ignore=shutil.ignore_patterns("__pycache__"))
+    for room in ("shared", "workers"):
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
     for name in (*GENERATED, *OTHERS, ".ci/docs.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)

@@ -30,15 +30,13 @@ from workers.asking.pool import SourcePool
 from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip, EthereumDay, EthereumHead
 from workers.asking.provider import Ask
 from workers.providers.blockchair import Blockchair
+from workers.services.explorers.figures import BITCOIN, BITCOIN_DAY, ETHEREUM, ETHEREUM_DAY, HASHRATE
 from workers.services.rpc_nodes.nodes import ethereum_pool
 from workers.services.service import Service, ServiceContext
 
 _BITCOIN_REFRESH = 25.0  # s: every third cycle of 10 s, less half a cycle for jitter
-_BITCOIN_KEEP = 120.0  # s: a fifth of the time between two blocks; by then the mempool has changed
 _ETHEREUM_REFRESH = 5.0  # s: every cycle; a block comes every 12 s
-_ETHEREUM_KEEP = 30.0  # s: two or three blocks
 _DAY_REFRESH = 600.0  # s: figures over a day or three move by less than a percent in that time
-_DAY_KEEP = 7200.0  # s: older figures no longer describe the last 24 hours
 _BITCOIN_LAG = 2  # blocks that a source may be behind what was published: explorers get a block at different times
 _ETHEREUM_LAG = 10  # blocks, two minutes
 _GWEI = 10**9  # wei
@@ -81,31 +79,31 @@ class ExplorersService(Service):
             "explorers bitcoin",
             [*map(context.provider, ("mempool", "esplora")), blockchair, context.provider("blockchain_com")],
         )
-        self._bitcoin = Part(bitcoin, self._ask_bitcoin, refresh=_BITCOIN_REFRESH, keep=_BITCOIN_KEEP, dated=_time_of)
+        self._bitcoin = Part(bitcoin, self._ask_bitcoin, refresh=_BITCOIN_REFRESH, keep=BITCOIN.longest, dated=_time_of)
         self._hashrate = Part(
             pool("explorers bitcoin hashrate", "mempool", "blockchain_com"),
             _ask_hashrate,
             refresh=_DAY_REFRESH,
-            keep=_DAY_KEEP,
+            keep=HASHRATE.longest,
             dated=_time_of,
         )
         self._bitcoin_day = Part(
             pool("explorers bitcoin day", "blockchain_com"),
             _ask_bitcoin_day,
             refresh=_DAY_REFRESH,
-            keep=_DAY_KEEP,
+            keep=BITCOIN_DAY.longest,
             dated=_time_of,
         )
         name = "explorers ethereum"
         # The second pool is empty without a key.
         pools = (ethereum_pool(context, name), context.pool(name, ("etherscan",)))
         ethereum = context.pool_of(name, [source.provider for each in pools for source in each.sources])
-        self._ethereum = Part(ethereum, self._ask_ethereum, refresh=_ETHEREUM_REFRESH, keep=_ETHEREUM_KEEP)
+        self._ethereum = Part(ethereum, self._ask_ethereum, refresh=_ETHEREUM_REFRESH, keep=ETHEREUM.longest)
         self._ethereum_day = Part(
             pool("explorers ethereum day", "blockscout"),
             _ask_ethereum_day,
             refresh=_DAY_REFRESH,
-            keep=_DAY_KEEP,
+            keep=ETHEREUM_DAY.longest,
             dated=_time_of,
         )
         self._bitcoin_tip, self._ethereum_tip = _Tip(_BITCOIN_LAG, context.clock), _Tip(_ETHEREUM_LAG, context.clock)

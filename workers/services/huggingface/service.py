@@ -25,6 +25,7 @@ from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
 from workers.providers.huggingface import HuggingFace as Hub
 from workers.providers.huggingface_inference import HuggingFaceInference
+from workers.services.huggingface.figures import HEADLINES, REGISTRY
 from workers.services.huggingface.onnx_model import OnnxModel
 from workers.services.huggingface.readers import HubReader, LocalReader, Reader, Readers
 from workers.services.service import Service, ServiceContext
@@ -36,9 +37,6 @@ TERMS = ("crypto", "bitcoin", "ethereum", "blockchain")
 MOST_LISTED = 100
 """Published ids per list, a message of some 6 kB; the others are only counted."""
 _REFRESH = 900.0  # s: the order depends on downloads of 30 days
-_KEEP = 86_400.0  # s: there is no other hub; after a day without an answer the list is outdated
-NEWS_AGE = 1800.0
-"""Seconds during which an update of `news` counts as current: thirty of its intervals."""
 
 
 class Registry(Struct, frozen=True):
@@ -55,7 +53,7 @@ class HuggingfaceService(Service):
         """Nothing is asked yet; a local model is loaded. Raises SettingsError if that can't be used."""
         self._context = context
         hub: SourcePool[Hub] = context.pool("huggingface", ("huggingface",))
-        self._registry: Part[Hub, Registry] = Part(hub, _ask_registry, refresh=_REFRESH, keep=_KEEP)
+        self._registry: Part[Hub, Registry] = Part(hub, _ask_registry, refresh=_REFRESH, keep=REGISTRY.longest)
         self._inference: SourcePool[HuggingFaceInference] = context.pool(
             "huggingface headlines", ("huggingface_inference",)
         )
@@ -107,7 +105,7 @@ class HuggingfaceService(Service):
         """
         last = (await self._context.bus.last_publishes(("news",))).get("news")
         envelope = await self._context.bus.newest("news")
-        if envelope is None or last is None or last.age is None or last.age > NEWS_AGE:
+        if envelope is None or last is None or last.age is None or last.age > HEADLINES:
             return [], now
         try:
             news = msgspec.convert(envelope.data, News)

@@ -12,17 +12,16 @@ from shared.timestamps import iso
 from workers.answers import ListedCoin, Ticker
 from workers.asking.moments import Moments, believed
 from workers.services.market_data.coins import Coin
+from workers.services.market_data.figures import LISTED, QUOTED, SUPPLY, TRADED
 
 TETHER = "tether"
 """The coin whose listed price is the rate of USDT prices."""
-RECENT = 86_400.0
+RECENT = SUPPLY.longest
 """Seconds for which a supply, or a price that other prices are checked against, is used; then it is dropped. Supplies
 change by a fraction of a percent per day.
 """
 
-_LISTED_AGE = 900.0  # s: older prices, volumes, caps and changes are null; three missed rounds of the slowest fallback
-_QUOTE_AGE = 30.0  # s: six missed cycles; then the list's price, at most 15 min old, is preferred
-_TRADE_AGE = 3600.0  # s: without a trade for so long, the exchange has halted the pair
+_LISTED_AGE, _QUOTE_AGE, _TRADE_AGE = LISTED.longest, QUOTED.longest, TRADED
 _AGREE = 0.2  # an exchange's price further from the list's is probably another coin's with the same symbol
 _AGREE_OLD = 1.0  # the same against a list's price older than 15 min but not a day: half to double
 

@@ -14,13 +14,12 @@ from workers.asking.moments import Moments
 from workers.asking.pool import SourcePool
 from workers.asking.ports import NewsSource
 from workers.asking.provider import Ask
+from workers.services.news.figures import FEEDS
 from workers.services.news.headlines import categories_of, merge
 from workers.services.service import Service, ServiceContext
 
 OUTLETS = ("coindesk", "cointelegraph", "decrypt", "theblock", "cryptopanic")
 """Feeds; all of them are asked and merged."""
-KEEP = 1800.0
-"""Seconds for which the articles of a failed feed are kept; then they are dropped as possibly stale."""
 _PATIENCE = 10.0  # s to wait for one feed, of the 48 s of a cycle
 
 
@@ -47,8 +46,8 @@ class NewsService(Service):
     async def collect(self, now: float, deadline: float) -> News:
         """See Service. Raises NoSourceError if no feed that was asked answers.
 
-        A feed without changes counts as answered. A feed that failed is not in `sources`; its articles stay for KEEP
-        seconds.
+        A feed without changes counts as answered. A feed that failed is not in `sources`; its articles stay as long as
+        `FEEDS` allows.
         """
         answered = await self._ask(min(deadline, _PATIENCE))
         headlines = merge(
@@ -56,7 +55,7 @@ class NewsService(Service):
                 headline
                 for source in self.feeds.sources
                 if (answer := self._answers.get(source.provider.name)) is not None
-                and self.feeds.clock() - answer.received <= source.provider.refresh + KEEP
+                and self.feeds.clock() - answer.received <= source.provider.refresh + FEEDS.longest
                 for headline in answer.headlines
             ),
             now,

@@ -47,6 +47,17 @@ from workers.providers.defillama import DefiLlama
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.services.market_data.prices import PriceBook
 from workers.services.onchain.contract_events import ContractEvents, Reading, newest_header
+from workers.services.onchain.figures import (
+    ADDRESSES,
+    BITCOIN_DAY,
+    BITCOIN_FEES,
+    ETHEREUM_DAY,
+    FEES,
+    GAS,
+    LOCKED,
+    POINT,
+    USE,
+)
 from workers.services.rpc_nodes.nodes import ethereum_pool
 from workers.services.service import Service, ServiceContext
 
@@ -55,12 +66,11 @@ T = TypeVar("T")
 BITCOIN, ETHEREUM = "bitcoin", "ethereum"
 _LARGEST = 10  # chains by value locked are in `chains`: they hold most of it; the rest is in the sums only
 _BLOCKS = 25  # blocks whose utilization is averaged: five minutes, as single blocks vary between empty and full
-_GAS_REFRESH, _GAS_KEEP = 20.0, 120.0  # s: every cycle; the price changes within ten blocks
-_USE_REFRESH, _USE_KEEP = 50.0, 300.0  # s: every other cycle, a few blocks
-_DAY_REFRESH, _DAY_KEEP = 1800.0, 7200.0  # s: figures over a day move by some percent in that time
-_CHART_REFRESH, _CHART_KEEP = 3600.0, 6 * 3600.0  # s: charts get a point per day, and are cached for 4 h
-_LOCKED_REFRESH, _LOCKED_KEEP = 600.0, 3600.0  # s: DefiLlama caches for ten minutes; an hour of prices is a percent
-_OLDEST_POINT = 3 * 86_400.0  # s since the beginning of a chart's newest day: usually yesterday, sometimes a day later
+_GAS_REFRESH = 20.0  # s: every cycle
+_USE_REFRESH = 50.0  # s: every other cycle, a few blocks
+_DAY_REFRESH = 1800.0  # s: figures over a day move by a percent in that time
+_CHART_REFRESH = 3600.0  # s: charts get a point per day
+_LOCKED_REFRESH = 600.0  # s: DefiLlama caches for ten minutes
 _MOST_ADDRESSES = 1e12  # and
 _MOST_BITCOIN = 21e6  # of fees: a larger figure is not from this chart
 _GWEI = 10**9  # wei
@@ -90,42 +100,42 @@ class OnchainService(Service):
         def pool(name: str, *names: str, fallback: bool = False) -> SourcePool[Any]:
             return context.pool_of(f"onchain {name}", [*map(context.provider, names), *([blockchair] * fallback)])
 
-        self._gas = Part(ethereum_pool(context, "onchain gas"), self._ask_gas, refresh=_GAS_REFRESH, keep=_GAS_KEEP)
+        self._gas = Part(ethereum_pool(context, "onchain gas"), self._ask_gas, refresh=_GAS_REFRESH, keep=GAS.longest)
         self._use = Part(
-            ethereum_pool(context, "onchain utilization"), self._ask_use, refresh=_USE_REFRESH, keep=_USE_KEEP
+            ethereum_pool(context, "onchain utilization"), self._ask_use, refresh=_USE_REFRESH, keep=USE.longest
         )
         self._ethereum_day = Part(
             pool("ethereum day", "blockscout", fallback=True),
             _ask_ethereum_day,
             refresh=_DAY_REFRESH,
-            keep=_DAY_KEEP,
+            keep=ETHEREUM_DAY.longest,
             dated=_time_of,
         )
         self._bitcoin_day = Part(
             pool("bitcoin day", "blockchain_com", fallback=True),
             _ask_bitcoin_day,
             refresh=_DAY_REFRESH,
-            keep=_DAY_KEEP,
+            keep=BITCOIN_DAY.longest,
             dated=_time_of,
         )
         self._addresses = Part(
             pool("bitcoin addresses", "blockchain_com"),
             self._ask_addresses,
             refresh=_CHART_REFRESH,
-            keep=_CHART_KEEP,
+            keep=ADDRESSES.longest,
             dated=_time_of,
-            oldest=_OLDEST_POINT,
+            oldest=ADDRESSES.day,
         )
         self._bitcoin_fees = Part(
             pool("bitcoin fees", "blockchain_com"),
             self._ask_bitcoin_fees,
             refresh=_CHART_REFRESH,
-            keep=_CHART_KEEP,
+            keep=BITCOIN_FEES.longest,
             dated=_time_of,
-            oldest=_OLDEST_POINT,
+            oldest=BITCOIN_FEES.day,
         )
-        self._locked = Part(pool("value", "defillama"), _ask_locked, refresh=_LOCKED_REFRESH, keep=_LOCKED_KEEP)
-        self._fees = Part(pool("fees", "defillama"), _ask_fees, refresh=_DAY_REFRESH, keep=_DAY_KEEP)
+        self._locked = Part(pool("value", "defillama"), _ask_locked, refresh=_LOCKED_REFRESH, keep=LOCKED.longest)
+        self._fees = Part(pool("fees", "defillama"), _ask_fees, refresh=_DAY_REFRESH, keep=FEES.longest)
         self._verified: set[str] = set()
         """Nodes that were verified to be on Ethereum's mainnet."""
         self._events = ContractEvents(ethereum_pool(context, "onchain events"))
@@ -243,7 +253,7 @@ class OnchainService(Service):
         """The newest point of a chart. Raises ProviderError if it is too old or implausible."""
         day, value = await provider.chart(ask, chart)
         age = now - day
-        if not -86_400.0 <= age <= _OLDEST_POINT:
+        if not -86_400.0 <= age <= POINT:
             raise ProviderError(provider.name, f"{chart}: newest point is {age / 86_400.0:.1f} days old")
         if not 0 < value <= most:
             raise ProviderError(provider.name, f"{chart}: newest point is {value:g}")

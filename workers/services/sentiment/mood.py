@@ -8,6 +8,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from workers.services.sentiment.figures import HEADLINES, INDEX, POSTS, VOTES
+
 Mood = Literal["bullish", "neutral", "bearish"]
 
 DAY = 86_400.0
@@ -31,13 +33,13 @@ class Weight(Struct, frozen=True):
 
 WEIGHTS: Mapping[str, Weight] = {
     # Computed from volatility, volume, surveys and searches; a new value every day, sometimes hours late.
-    "fear_and_greed": Weight(0.4, 26 * 3600.0),
+    "fear_and_greed": Weight(0.4, INDEX.longest),
     # Computed every cycle from headlines of the last day.
-    "headlines": Weight(0.25, 180.0),
+    "headlines": Weight(0.25, HEADLINES),
     # People vote for coins that they hold, so mostly up: it has less weight.
-    "coingecko_votes": Weight(0.2, 2 * 3600.0),
+    "coingecko_votes": Weight(0.2, VOTES.longest),
     # One forum, and titles are short.
-    "reddit": Weight(0.15, 3600.0),
+    "reddit": Weight(0.15, POSTS.longest),
 }
 """The sources of the score by their names in `sentiment_by_source`; shares add up to 1."""
 

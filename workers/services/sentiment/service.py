@@ -25,7 +25,8 @@ from workers.asking.ports import FearAndGreedSource
 from workers.asking.provider import Ask
 from workers.providers.coingecko import CoinGecko
 from workers.providers.reddit import Reddit
-from workers.services.sentiment.mood import DAY, WEIGHTS, Score, mean_tone, standing, weigh
+from workers.services.sentiment.figures import HEADLINES, INDEX, POSTS, TRENDING, VOTES
+from workers.services.sentiment.mood import DAY, Score, mean_tone, standing, weigh
 from workers.services.sentiment.tone import tone
 from workers.services.service import Service, ServiceContext
 
@@ -34,10 +35,9 @@ INDEXES = ("alternative_me", "coinmarketcap")
 _VOTED = ("bitcoin", "ethereum")
 """Coins whose votes are used: three fifths of the market's value. Each further coin costs a call."""
 _INDEX_REFRESH = 900.0  # s: it changes once a day; a quarter of an hour late is early enough
-_TRENDING_REFRESH, _TRENDING_KEEP = 300.0, 3600.0  # s: the list covers the last 24 h; it changes within an hour
+_TRENDING_REFRESH = 300.0  # s: the list covers the last 24 h; it changes within an hour
 _VOTES_REFRESH = 600.0  # s: a day's votes move slowly
 _POSTS_REFRESH = 600.0  # s: a hundredth of the counted day
-_NEWS_AGE = 180.0  # s: three cycles of the news service
 _WELL = 120.0
 """Seconds after an answer during which that source counts as healthy. With fewer, the failure of one part would cause
 calls for all others in every cycle, six per minute to CoinGecko. With more than five minutes, trending's refresh, an
@@ -55,25 +55,25 @@ class SentimentService(Service):
             context.pool("sentiment fear and greed", INDEXES),
             self._ask_index,
             refresh=_INDEX_REFRESH,
-            keep=WEIGHTS["fear_and_greed"].keep,
+            keep=INDEX.longest,
             dated=lambda index: index.as_of,
         )
         self._trending: Part[CoinGecko, tuple[str, ...]] = Part(
             context.pool("sentiment trending", ("coingecko",)),
             _ask_trending,
             refresh=_TRENDING_REFRESH,
-            keep=_TRENDING_KEEP,
+            keep=TRENDING.longest,
         )
         self._votes: Part[CoinGecko, float] = Part(
             context.pool("sentiment votes", ("coingecko",)),
             _ask_votes,
             refresh=_VOTES_REFRESH,
-            keep=WEIGHTS["coingecko_votes"].keep,
+            keep=VOTES.longest,
         )
         posts: SourcePool[Reddit] = context.pool("sentiment posts", ("reddit",))
         self._posts: Part[Reddit, tuple[Post, ...]] | None = None
         if posts.sources:
-            self._posts = Part(posts, self._ask_posts, refresh=_POSTS_REFRESH, keep=WEIGHTS["reddit"].keep)
+            self._posts = Part(posts, self._ask_posts, refresh=_POSTS_REFRESH, keep=POSTS.longest)
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
@@ -128,7 +128,7 @@ class SentimentService(Service):
 
     def _headlines(self, now: float) -> Score | None:
         """The tone of the titles that the news service published last."""
-        news = self._context.latest("news", _NEWS_AGE)
+        news = self._context.latest("news", HEADLINES)
         if not isinstance(news, News):
             return None
         value = mean_tone(((tone(article.title), _seconds(article.published_at)) for article in news.articles), now)
@@ -146,7 +146,7 @@ class SentimentService(Service):
     async def _ask_index(self, provider: FearAndGreedSource, ask: Ask, now: float) -> FearAndGreed:
         index = await provider.fear_and_greed(ask)
         age = 0.0 if index.as_of is None else now - index.as_of
-        if age > WEIGHTS["fear_and_greed"].keep:
+        if age > INDEX.longest:
             raise ProviderError(provider.name, f"its index is {age / 3600:.0f} hours old")
         return index
 

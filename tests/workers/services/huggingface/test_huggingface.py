@@ -24,7 +24,8 @@ from tests.workers.services.huggingface.tiny_model import make_model
 from tests.workers.stage import FAULTS, NOON, Stage, leading
 from workers.answers import Repo
 from workers.collector import Collector
-from workers.services.huggingface.service import MOST_LISTED, NEWS_AGE, TERMS, HuggingfaceService, merged
+from workers.services.huggingface.figures import HEADLINES
+from workers.services.huggingface.service import MOST_LISTED, TERMS, HuggingfaceService, merged
 from workers.services.sentiment.tone import tone
 from workers.worker import Worker
 
@@ -232,7 +233,7 @@ async def test_old_headlines_are_not_current(stage: Stage) -> None:
     stage.open("huggingface")
     await headlines(stage, GOOD)
     assert (await collect(stage, 7200)).sentiment is not None  # whatever the clock of this worker says
-    await let_pass(stage, NEWS_AGE - 30)
+    await let_pass(stage, HEADLINES - 30)
     assert (await collect(stage, 1)).sentiment is not None
     await let_pass(stage, 31)
     data = await collect(stage, 1)

@@ -18,9 +18,11 @@ from tests.workers.stage import FAULTS, Stage, hosts_of
 from workers.asking.client import open_client
 from workers.asking.fetch import Fetcher
 from workers.providers import load_provider, provider_class
+from workers.services.news import figures
 from workers.services.news.headlines import MAX_AGE, MAX_ARTICLES
-from workers.services.news.service import KEEP, OUTLETS
+from workers.services.news.service import OUTLETS
 
+KEEP = figures.FEEDS.longest
 FEEDS = [load_provider(name) for name in OUTLETS if not provider_class(name).needs_key]
 HOSTS = {feed.outlet: hosts_of(feed)[0] for feed in FEEDS}  # type: ignore[attr-defined]
 """Where each feed is read, by its outlet."""
