@@ -17,6 +17,7 @@ from shared.bus.budgets import Budgets
 from shared.errors import BusError, ProviderError, RateBudgetError
 from workers.asking.jsonrpc import RpcError
 from workers.asking.limits import LONGEST_ELSE, LimitError, limit_in, pause_of
+from workers.asking.pages import is_page
 from workers.asking.provider import Ask, Provider, Request, StatusError
 
 T = TypeVar("T")
@@ -173,8 +174,7 @@ class Fetcher:
                 raise ProviderError(name, f"answer larger than {request.limit / (1 << 20):.3g} MiB")
         if not body.strip():
             raise ProviderError(name, "empty answer")
-        typed_html = "html" in response.headers.get("content-type", "").lower()
-        if typed_html or (body.lstrip().startswith(b"<") and not request.markup):
+        if is_page(body, response.headers.get("content-type", ""), markup=request.markup):
             notice = limit_in(name, bytes(body))
             raise ProviderError(name, "HTML instead of data") if notice is None else await self._limited(notice)
         return bytes(body)

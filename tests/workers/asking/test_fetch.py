@@ -94,6 +94,13 @@ async def test_a_retry_after_date_is_held_against_that_of_the_answer(
     assert (await failure(fetcher, upstream)).retry_after == 90
 
 
+@pytest.mark.parametrize("label", ["text/html; charset=UTF-8", "text/plain", "application/xml", "x"])
+async def test_the_label_of_data_does_not_matter(fetcher: Fetcher, upstream: Upstream, label: str) -> None:
+    """JSON is JSON, whatever type its server gives it."""
+    upstream.answers = [reply("200 OK", b'{"a":1}', f"content-type: {label}")]
+    assert await get(fetcher, upstream) == b'{"a":1}'
+
+
 @pytest.mark.parametrize("header", ["X-Other: 1", "Retry-After: soon", "Retry-After: 0", "Retry-After: nan"])
 async def test_a_429_without_a_usable_pause_blocks_nobody(fetcher: Fetcher, upstream: Upstream, header: str) -> None:
     """Without the upstream's pause the error has none, and the next call may be made."""
@@ -105,7 +112,7 @@ async def test_a_429_without_a_usable_pause_blocks_nobody(fetcher: Fetcher, upst
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (reply("200 OK", b"{}", "content-type: text/html; charset=utf-8"), "HTML instead of data"),
+        (reply("200 OK", b"Access denied", "content-type: text/html; charset=utf-8"), "HTML instead of data"),
         (reply("200 OK", b"\n<!DOCTYPE html>", "content-type: application/json"), "HTML instead of data"),
         (reply("200 OK", b"", "content-type: application/json"), "empty answer"),
         (reply("200 OK", b" \r\n"), "empty answer"),

@@ -57,12 +57,14 @@ async def test_the_path_of_the_base_url_stays(fetcher: Fetcher, upstream: Upstre
 
 
 async def test_a_feed_may_begin_with_a_tag(fetcher: Fetcher, upstream: Upstream) -> None:
-    """Markup is an error page, unless it was asked for; HTML always is."""
+    """Markup is an error page, unless it was asked for; HTML always is, whatever their labels say."""
     upstream.answers = [reply("200 OK", FEED, "content-type: application/xml")]
     assert await ask(fetcher, upstream, Request("/rss", bytes, markup=True)) == FEED
     with pytest.raises(ProviderError, match="HTML"):
         await ask(fetcher, upstream, Request("/rss", bytes))
     upstream.answers = [reply("200 OK", FEED, "content-type: text/html; charset=utf-8")]
+    assert await ask(fetcher, upstream, Request("/rss", bytes, markup=True)) == FEED
+    upstream.answers = [reply("200 OK", b"<html>", "content-type: application/xml")]
     with pytest.raises(ProviderError, match="HTML"):
         await ask(fetcher, upstream, Request("/rss", bytes, markup=True))
 
