@@ -17,7 +17,7 @@ class Headline(Struct, frozen=True, kw_only=True):
     published: float
     """Unix seconds, as the outlet dates it."""
     guid: str
-    """The feed's id of the article, unique within the feed; empty if it gives none."""
+    """The feed's id of the article, empty if it gives none. Some outlets give several articles the same one."""
     categories: tuple[str, ...]
     """As the outlet spells them."""
     relayed: bool = False

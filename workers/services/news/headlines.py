@@ -27,22 +27,22 @@ MAX_CATEGORIES = 20
 def merge(headlines: Iterable[Headline], now: float) -> tuple[Headline, ...]:
     """The headlines to publish at `now` (unix seconds): newest first, each story once.
 
-    Headlines are one story if they have the same link, the same id in one outlet's feed, or the same title within
-    SAME_TITLE. Of several, an outlet's own item is preferred to an aggregator's, then the one published first, which is
-    the original.
+    Headlines are one story if they have the same title within SAME_TITLE, or the same link. Within one answer the same
+    link under another title is another story: some outlets link all articles to their home page. Ids are not compared:
+    unique ones tell nothing that links don't, and some outlets give all articles one id. Of several headlines, an
+    outlet's own item is preferred to an aggregator's, then the one published first, which is the original.
     """
-    links: set[str] = set()
-    guids: set[tuple[str, str]] = set()
+    links: dict[str, set[tuple[str, str]]] = {}
     titles: dict[str, list[float]] = {}
     kept: list[Headline] = []
     for headline in sorted(headlines, key=_precedence):
-        link, guid, title = link_key(headline.url), (headline.outlet, headline.guid), title_key(headline.title)
+        title, answer = title_key(headline.title), "" if headline.relayed else headline.outlet
+        seen = links.setdefault(link_key(headline.url), set())
+        same_link = any(other != answer or name == title for other, name in seen)
         times = titles.setdefault(title, [])
-        same_link = link in links or (bool(headline.guid) and guid in guids)
         same_title = bool(title) and any(abs(headline.published - time) <= SAME_TITLE for time in times)
         # A duplicate still identifies further ones: an aggregator's item has the title of one and another link.
-        links.add(link)
-        guids.add(guid)
+        seen.add((answer, title))
         if not same_title:
             times.append(headline.published)
         if not same_link and not same_title:

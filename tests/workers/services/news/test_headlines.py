@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -79,11 +80,33 @@ def test_one_title_is_one_story_within_two_days() -> None:
     assert len(merge([old, later(title=FIRST.title, published=NOW - 59)], NOW)) == 2
 
 
-def test_one_id_of_one_outlet_is_one_story() -> None:
-    """An outlet that changes title and link of an article keeps its id; other outlets' ids mean nothing."""
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("https://decrypt.co/",) * 5,
+        ("7",) * 5,
+        ("", "", "", "", ""),
+        ("7", "7", "8", "9", "10"),
+        ("7", " 7", "7 ", "", "https://decrypt.co/"),
+    ],
+)
+@pytest.mark.parametrize("link", ["https://decrypt.co/{}", "https://decrypt.co", "https://decrypt.co/news?page=1"])
+@pytest.mark.parametrize("relayed", [False, True])
+def test_an_id_or_link_of_several_titles_is_none(ids: tuple[str, ...], link: str, relayed: bool) -> None:
+    """What one answer gives to articles of different titles tells nothing of them: each is published."""
+    articles = [
+        later(title=f"Story {n}", url=link.format(n), guid=guid, published=NOW - n, relayed=relayed)
+        for n, guid in enumerate(ids)
+    ]
+    assert merge(articles, NOW) == tuple(articles)
+    assert merge([*articles, *articles], NOW) == tuple(articles)
+
+
+def test_an_item_that_is_listed_twice_is_one_story() -> None:
+    """Twice with one link and title, or with one title and two links, an article is published once."""
     first = replace(FIRST, guid="7")
-    assert merge([first, later(outlet="CoinDesk", guid="7")], NOW) == (first,)
-    assert len(merge([first, later(guid="7")], NOW)) == 2
+    for again in (replace(first, published=NOW), replace(first, url="https://www.coindesk.com/amp/a"), first):
+        assert merge([first, again], NOW) == (first,)
 
 
 def test_an_outlet_tells_its_own_story() -> None:
@@ -126,12 +149,17 @@ def test_the_list_is_bounded() -> None:
 
 @given(headlines, st.randoms())
 def test_merging_is_pure_sorted_unique_and_idempotent(given_ones: list[Headline], chance: Any) -> None:
-    """In whatever order they come, the result is the same; each story once; merged again, nothing changes."""
+    """In whatever order they come, the result is the same; each story once; merged again, nothing changes.
+
+    Two answers never share a link, and one answer has each link once per title.
+    """
     merged = merge(given_ones, NOW)
     shuffled = list(given_ones)
     chance.shuffle(shuffled)
     assert [h.published for h in merged] == sorted((h.published for h in merged), reverse=True)
-    assert len({link_key(h.url) for h in merged}) == len(merged)
+    answers = {link_key(h.url): (h.relayed, h.relayed or h.outlet) for h in merged}
+    assert all(answers[link_key(h.url)] == (h.relayed, h.relayed or h.outlet) for h in merged)
+    assert len({(link_key(h.url), title_key(h.title)) for h in merged}) == len(merged)
     assert {link_key(h.url) for h in merge(shuffled, NOW)} == {link_key(h.url) for h in merged}
     assert merge(merged, NOW) == merged
     assert set(merged) <= set(given_ones)
