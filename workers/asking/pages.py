@@ -16,7 +16,7 @@ _JSON = b'{["-0123456789tfn'
 """First bytes of JSON values."""
 
 
-def is_page(body: bytes, content_type: str, *, markup: bool) -> bool:
+def is_page(body: bytes | bytearray, content_type: str, *, markup: bool) -> bool:
     """Whether `body` is a web page, or a notice labelled as one, where data was asked for.
 
     `markup` tells that the data begins with `<`, as feeds do. A text without tags is a notice if it is labelled as HTML
