@@ -26,7 +26,7 @@ from shared.timestamps import iso
 from workers.asking.client import open_client
 from workers.asking.fetch import Fetcher
 from workers.asking.jsonrpc import is_limited
-from workers.asking.pool import Outages
+from workers.asking.outages import Outages
 from workers.collector import Collector
 from workers.jobs import Jobs
 from workers.reporter import Reporter
@@ -78,6 +78,7 @@ class Worker:
         self._clock = SteadyClock()
         self._reporter = Reporter(self._reports, name, self.lease.owner, self.jobs, self._clock)
         self._outages = Outages()
+        self._services: list[Service] = []
         self._residents = Residents(lambda: bool(self.lease.fence))
         self._status = Status(self._registry, self._unready)
         fetcher = Fetcher(self._client, Budgets(self._redis, channels), self._clock, self._called)
@@ -116,6 +117,7 @@ class Worker:
     def add(self, name: str, service: Service) -> None:
         """Run `service`, once started, as the one that the catalogue calls `name`."""
         self._metrics.expect(name)
+        self._services.append(service)
         collector = self._collectors[name] = Collector(name, service, self, wall_clock=self._clock)
         self.jobs.add(name, SERVICES[name].interval, collector.cycle)
         self._reporter.add(name, service)
@@ -194,8 +196,10 @@ class Worker:
                 await self._reporter.report(stopped=True)
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Give up calls that no cycle waits for, and close the connections."""
         await asyncio.to_thread(self._status.close)
+        for pool in (pool for service in self._services for pool in service.pools):
+            await pool.aclose()
         await self._client.aclose()
         await self._redis.aclose()
 

@@ -14,6 +14,7 @@ HOSTS: dict[str, str] = {
     "api.binance.com": "simulator.hosts.binance",
     "api.kraken.com": "simulator.hosts.kraken",
     "api.exchange.coinbase.com": "simulator.hosts.coinbase",
+    "api.coinbase.com": "simulator.hosts.coinbase",
     "coins.llama.fi": "simulator.hosts.defillama_coins",
     "mempool.space": "simulator.hosts.mempool",
     "blockstream.info": "simulator.hosts.esplora",

@@ -7,11 +7,12 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
 from shared.errors import NoSourceError, ProviderError, RateBudgetError
+from workers.asking.outages import Outages
 from workers.asking.provider import Ask, Provider
 
 P = TypeVar("P", bound=Provider)
@@ -50,25 +51,6 @@ class Source(Generic[P]):
     """Clock time before which it is not asked."""
 
 
-class Outages:
-    """Sources that this process has logged as down. Each is logged once, even if several pools have it."""
-
-    def __init__(self) -> None:
-        self._told: set[str] = set()
-
-    def begins(self, source: str) -> bool:
-        """Note that `source` is down. Returns whether to log it: True if no pool has logged it yet."""
-        is_news = source not in self._told
-        self._told.add(source)
-        return is_news
-
-    def ends(self, source: str) -> bool:
-        """Note that `source` is back. Returns whether to log it: True if it was logged as down and not yet as back."""
-        is_news = source in self._told
-        self._told.discard(source)
-        return is_news
-
-
 class SourcePool(Generic[P]):
     """Providers in order of preference: the first healthy one answers. Not for concurrent asks."""
 
@@ -97,6 +79,8 @@ class SourcePool(Generic[P]):
         """Seconds that only grow, to measure ages of answers with."""
         self._chance = chance
         self._outages = outages or Outages()
+        self._running: dict[str, asyncio.Future[Any]] = {}
+        """The questions of `ask_each` that have no answer yet, by source; each ends within its deadline."""
 
     @property
     def available(self) -> tuple[str, ...]:
@@ -136,7 +120,7 @@ class SourcePool(Generic[P]):
             self._answered(source)
             self._settle(source, skip, errors)
             return source.provider.name, answer
-        if tried or not errors:  # else no source failed: our own budget forbids asking more often
+        if tried or not _only_budgets(errors):
             self._settle(None, skip, errors)
         raise NoSourceError(self.name, errors)
 
@@ -172,6 +156,85 @@ class SourcePool(Generic[P]):
         if not answers:
             raise NoSourceError(self.name, errors)
         return answers
+
+    async def ask_each(
+        self, question: Callable[[P, Ask], Awaitable[T]], deadline: float, *, patience: float
+    ) -> tuple[list[tuple[str, T]], list[ProviderError]]:
+        """Name and answer of every source that has one now, and the errors of those that failed; all are asked at once.
+
+        For answers that are compared and replace each other: `active` is the first source that answered, and its change
+        is reported. The best source is waited for until it has answered or failed, as in `ask`; then the others at most
+        `patience` seconds. One that takes longer is left to finish: the next call gives its answer, and does not ask it
+        again before. Errors other than ProviderError pass through.
+        """
+        answers: dict[str, T] = {}
+        errors: list[ProviderError] = []
+        self._gather(answers, errors)
+        now = self._clock()
+        for source in self.sources:
+            if source.retry_at <= now and source.provider.name not in self._running:
+                ask = self._fetcher.asker(source.provider, deadline * _SHARE)
+                task = self._running[source.provider.name] = asyncio.ensure_future(question(source.provider, ask))
+                task.add_done_callback(_looked_at)
+        try:
+            await self._wait(patience)
+        except BaseException:
+            await self.aclose()
+            raise
+        self._gather(answers, errors)
+        first = next((source for source in self.sources if source.provider.name in answers), None)
+        if first is not None or not (self._running or _only_budgets(errors)):
+            self._settle(first, (), errors)
+        order = {source.provider.name: rank for rank, source in enumerate(self.sources)}
+        return sorted(answers.items(), key=lambda answer: order[answer[0]]), errors
+
+    async def aclose(self) -> None:
+        """Give up the questions of `ask_each` that have no answer yet."""
+        running = tuple(self._running.values())
+        self._running.clear()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _wait(self, patience: float) -> None:
+        """Wait for the running questions: for the best one's end, then at most `patience` seconds for the others'."""
+        clock = asyncio.get_running_loop().time
+        until: float | None = None
+        while pending := [task for task in self._running.values() if not task.done()]:
+            if until is None and self._has_best():
+                until = clock() + patience
+            left = None if until is None else until - clock()
+            if left is not None and left <= 0:
+                return
+            await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    def _has_best(self) -> bool:
+        """Whether a running question has its answer, and all sources before it that were asked have failed."""
+        for source in self.sources:
+            task = self._running.get(source.provider.name)
+            if task is None:
+                continue
+            if not task.done():
+                return False
+            if task.exception() is None:
+                return True
+        return False
+
+    def _gather(self, answers: dict[str, Any], errors: list[ProviderError]) -> None:
+        """Add what finished questions gave, and note it in their sources. Raises errors that are no ProviderError."""
+        for source in self.sources:
+            task = self._running.get(source.provider.name)
+            if task is None or not task.done():
+                continue
+            del self._running[source.provider.name]
+            try:
+                answers[source.provider.name] = task.result()
+            except ProviderError as error:
+                errors.append(error)
+                if not isinstance(error, RateBudgetError):  # then it was not asked, so it has not failed
+                    self._failed(source, error)
+            else:
+                self._answered(source)
 
     def _failed(self, source: Source[P], error: ProviderError) -> None:
         now = self._clock()
@@ -209,6 +272,17 @@ class SourcePool(Generic[P]):
         said = [error for error in errors if error.provider == before]
         said += [source.error for source in self.sources if source.provider.name == before and source.error]
         return _what(said[0]) if said else f"{after} answers again"
+
+
+def _looked_at(task: asyncio.Future[Any]) -> None:
+    """Look at the error of a question, which asyncio would log if the service ends before it asks again."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _only_budgets(errors: Sequence[ProviderError]) -> bool:
+    """Whether our own budget forbade the calls: then no source failed."""
+    return bool(errors) and all(isinstance(error, RateBudgetError) for error in errors)
 
 
 def _what(error: ProviderError) -> str:

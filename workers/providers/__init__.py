@@ -13,6 +13,7 @@ PROVIDERS: dict[str, str] = {
     "coinlore": "workers.providers.coinlore:CoinLore",
     "binance": "workers.providers.binance:Binance",
     "kraken": "workers.providers.kraken:Kraken",
+    "coinbase": "workers.providers.coinbase:Coinbase",
     "defillama_coins": "workers.providers.defillama_coins:DefiLlamaCoins",
     "mempool": "workers.providers.mempool:Mempool",
     "esplora": "workers.providers.esplora:Esplora",

@@ -17,7 +17,8 @@ from shared.payloads import Payload
 from shared.settings import Settings
 from workers.asking.client import source_label
 from workers.asking.keys import key_of
-from workers.asking.pool import Asking, Outages, SourcePool
+from workers.asking.outages import Outages
+from workers.asking.pool import Asking, SourcePool
 from workers.asking.provider import Provider
 from workers.providers import load_provider, provider_class
 

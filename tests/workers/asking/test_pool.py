@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -10,7 +11,8 @@ from structlog.testing import capture_logs
 
 from shared.budget import Budget
 from shared.errors import BusError, NoSourceError, ProviderError, RateBudgetError
-from workers.asking.pool import Outages, SourcePool
+from workers.asking.outages import Outages
+from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask, Parsers, Provider
 
 
@@ -34,6 +36,8 @@ class Source:
         self.error: Exception | None = None
         self.takes = 0.0
         self.asked = 0
+        self.released = asyncio.Event()
+        self.released.set()
         self._clock = clock
 
     def headers(self) -> Mapping[str, str]:
@@ -42,6 +46,7 @@ class Source:
     async def answer(self, ask: Ask) -> str:
         self.asked += 1
         self._clock.now += self.takes
+        await self.released.wait()
         if self.error is not None:
             raise self.error
         return f"from {self.name}"
@@ -81,6 +86,12 @@ class Stage:
             clock=self.clock,
             chance=lambda: chance,
         )
+
+    async def ask_each(self, patience: float = 0.01) -> tuple[list[str], list[str]]:
+        """Who answered, and whose errors there were."""
+        answers, errors = await self.pool.ask_each(lambda source, ask: source.answer(ask), 4.0, patience=patience)
+        assert all(answer == f"from {name}" for name, answer in answers)
+        return [name for name, _ in answers], [error.provider for error in errors]
 
     async def ask(self, deadline: float = 4.0, **more: Any) -> str:
         name, answer = await self.pool.ask(lambda source, ask: source.answer(ask), deadline, **more)
@@ -304,3 +315,85 @@ async def test_ask_all_lets_other_errors_through(stage: Stage) -> None:
     stage.b.error = BusError("Redis is away")
     with pytest.raises(BusError):
         await stage.pool.ask_all(lambda source, ask: source.answer(ask), 10.0)
+
+
+async def test_each_is_asked_and_its_error_told(stage: Stage) -> None:
+    """`ask_each` gives every answer in the sources' order, and the errors beside them; a spent budget is no failure."""
+    stage.a.error = RateBudgetError("a", "not asked", retry_after=3.0)
+    stage.b.fail()
+    assert await stage.ask_each() == (["c"], ["a", "b"])
+    assert stage.pool.available == ("a", "c")
+    assert stage.fetching.seconds == [2.4, 2.4, 2.4]
+
+
+async def test_ask_each_reports_who_took_over(stage: Stage) -> None:
+    """The first source that answers is the active one; with none left that is reported, too."""
+    stage.a.fail()
+    await stage.ask_each()
+    assert stage.pool.active == "b"
+    stage.a.error = None
+    stage.clock.now += 5.0
+    await stage.ask_each()
+    for source in (stage.a, stage.b, stage.c):
+        source.fail("HTML")
+    assert await stage.ask_each() == ([], ["a", "b", "c"])
+    assert [told[1:] for told in stage.failovers] == [
+        ("a", "b", "HTTP 500"),
+        ("b", "a", "a answers again"),
+        ("a", None, "HTML"),
+    ]
+
+
+async def test_a_slow_source_does_not_delay_the_others(stage: Stage) -> None:
+    """Its answer is left to come: the next call gives it, and does not ask it again before."""
+    stage.b.released.clear()
+    assert await stage.ask_each() == (["a", "c"], [])
+    assert await stage.ask_each() == (["a", "c"], [])
+    assert stage.b.asked == 1
+    stage.b.released.set()
+    assert await stage.ask_each() == (["a", "b", "c"], [])
+    assert stage.failovers == []
+
+
+async def test_the_best_source_is_waited_for(stage: Stage) -> None:
+    """However soon others answer, the first source has the time of one attempt, as in `ask`."""
+    stage.a.released.clear()
+    asking = asyncio.create_task(stage.ask_each(patience=0.0))
+    while stage.c.asked == 0:  # noqa: ASYNC110 - no event tells it
+        await asyncio.sleep(0)
+    assert not asking.done()
+    stage.a.released.set()
+    assert (await asking)[0][0] == "a"
+
+
+async def test_a_slow_source_that_fails_in_the_end_cools_down(stage: Stage) -> None:
+    """Its error is told by the next call, which leaves it alone."""
+    stage.b.released.clear()
+    stage.b.fail("no answer within 2.4 s")
+    await stage.ask_each()
+    stage.b.released.set()
+    assert await stage.ask_each(patience=1.0) == (["a", "c"], ["b"])
+    assert await stage.ask_each() == (["a", "c"], [])
+    assert stage.b.asked == 1
+
+
+async def test_ask_each_leaves_nothing_running_if_cancelled(stage: Stage) -> None:
+    """A cycle that is cancelled takes its questions with it; so does closing the pool."""
+    stage.a.released.clear()
+    asking = asyncio.create_task(stage.ask_each())
+    while stage.c.asked == 0:  # noqa: ASYNC110 - no event tells it
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    stage.a.released.set()
+    stage.b.released.clear()
+    await stage.ask_each()
+    await stage.pool.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_ask_each_lets_other_errors_through(stage: Stage) -> None:
+    """An error other than ProviderError is raised."""
+    stage.b.error = BusError("Redis is away")
+    with pytest.raises(BusError):
+        await stage.ask_each()

@@ -1,8 +1,8 @@
-"""combine: makes market_data from a list (CoinGecko) and an exchange (Binance). Pure; reasons are in docs/adr/0004."""
+"""combine: makes market_data from lists (CoinGecko, …) and exchanges (Binance, …). Pure; see docs/adr/0004 and 0039."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
@@ -11,6 +11,7 @@ from shared.payloads import MarketData
 from shared.timestamps import iso
 from workers.answers import ListedCoin, Ticker
 from workers.asking.moments import Moments, believed
+from workers.services.market_data.agreement import Claim, Verdict, decide
 from workers.services.market_data.coins import Coin
 from workers.services.market_data.figures import LISTED, QUOTED, SUPPLY, TRADED
 
@@ -22,8 +23,6 @@ change by a fraction of a percent per day.
 """
 
 _LISTED_AGE, _QUOTE_AGE, _TRADE_AGE = LISTED.longest, QUOTED.longest, TRADED
-_AGREE = 0.2  # an exchange's price further from the list's is probably another coin's with the same symbol
-_AGREE_OLD = 1.0  # the same against a list's price older than 15 min but not a day: half to double
 
 
 class Listing(Struct, frozen=True, kw_only=True):
@@ -64,12 +63,15 @@ class _Row(Struct, frozen=True):
         return {self.source: self.moment}
 
 
-class _Price(Struct, frozen=True):
-    """A price in USD, the sources it came from, and the exchange's own 24 h change."""
+class _Board:
+    """The answer of an exchange, by symbol."""
 
-    value: float
-    said: Said
-    change: float | None = None
+    def __init__(self, answer: Quotes) -> None:
+        self.source = answer.source
+        self.received = answer.received
+        self.tickers: defaultdict[str, list[Ticker]] = defaultdict(list)
+        for ticker in answer.tickers:
+            self.tickers[ticker.base].append(ticker)
 
 
 def combine(
@@ -81,39 +83,47 @@ def combine(
     docs/adr/0004 for the rules.
     """
     newest = sorted(listings, key=lambda listing: listing.received, reverse=True)
-    fresh = [answer for answer in quotes if now - answer.received <= _QUOTE_AGE]
+    fresh = [_Board(answer) for answer in quotes if now - answer.received <= _QUOTE_AGE]
     rate = _rate(now, newest, fresh)
     shared = Counter(coin.symbol for coin in coins)
     prices: dict[str, float | None] = {}
     volumes: dict[str, float | None] = {}
     caps: dict[str, float | None] = {}
     changes: dict[str, float | None] = {}
+    spreads: dict[str, float | None] = {}
+    disputed: dict[str, dict[str, float]] = {}
+    used: set[str] = set()
     moments = Moments()
     for coin in coins:
         rows = _rows(now, coin.id, newest)
-        listed = next((row for row in rows if row.age <= _LISTED_AGE and row.coin.price), None)
-        price = _exchange_price(now, coin.symbol, _guard(rows), fresh, rate) if shared[coin.symbol] == 1 else None
-        if price is None and listed is not None and listed.coin.price:
-            price = _Price(listed.coin.price, listed.said)
-        prices[coin.id] = _tidy(price.value) if price else None
+        traded = _traded(now, coin.symbol, fresh, rate) if shared[coin.symbol] == 1 else []
+        verdict = _verdict(traded, rows)
+        price, listed = verdict.winner, _listed(rows, verdict)
+        prices[coin.id] = _tidy(price.price) if price else None
+        spreads[coin.id] = verdict.spread
+        if verdict.disputed:
+            disputed[coin.id] = {claim.source: _tidy(claim.price) for claim in verdict.disputed}
         volumes[coin.id], volume_from = _figure(rows, "volume", _LISTED_AGE)
-        caps[coin.id], cap_from = _cap(rows, price)
+        caps[coin.id], cap_from = _cap(rows, price, trusted=listed is not None or not verdict.disputed)
         changes[coin.id], change_from = _change(listed, price)
-        for said in (volume_from, cap_from, change_from, price.said if price else {}):
+        figures = (volume_from, cap_from, change_from, price.said if price is not None else {})
+        used.update(*figures)
+        for said in (*figures, *(claim.said for claim in (*verdict.compared, *verdict.disputed))):
             for source, moment in said.items():
                 moments.note(source, moment)
     if all(value is None for value in prices.values()):
         return None
     order = [listing.source for listing in listings] + [answer.source for answer in quotes]
     as_of = moments.as_of
-    sources = [source for source in order if source in as_of]
     return MarketData(
         prices=prices,
         volumes=volumes,
         market_caps=caps,
         price_changes=changes,
-        source=", ".join(sources),
-        as_of={source: as_of[source] for source in sources},
+        price_spread_bps=spreads,
+        disputed=disputed,
+        source=", ".join(source for source in order if source in used),
+        as_of={source: as_of[source] for source in order if source in as_of},
         timestamp=iso(now),
     )
 
@@ -127,46 +137,53 @@ def _rows(now: float, coin_id: str, newest: Sequence[Listing]) -> list[_Row]:
     return rows
 
 
-def _rate(now: float, newest: Sequence[Listing], fresh: Sequence[Quotes]) -> _Price | None:
-    """USD for one USDT."""
-    for row in _rows(now, TETHER, newest):
-        if row.age <= _LISTED_AGE and row.coin.price:
-            return _Price(row.coin.price, row.said)
-    for answer in fresh:
-        for ticker in answer.tickers:
-            if (ticker.base, ticker.quote) == ("USDT", "USD"):
-                return _Price(ticker.price, {answer.source: believed(ticker.as_of, answer.received)})
-    return None
+def _rate(now: float, newest: Sequence[Listing], fresh: Sequence[_Board]) -> Claim | None:
+    """USD for one USDT: the list's before an exchange's, as the list averages many; in a dispute, what most say."""
+    traded = _traded(now, "USDT", fresh, None)
+    listed = _claims(_rows(now, TETHER, newest), _LISTED_AGE)
+    verdict = decide(traded, listed)
+    return verdict.winner if verdict.disputed else next(iter((*listed, *traded)), None)
 
 
-def _guard(rows: Sequence[_Row]) -> tuple[float, float]:
-    """The range for an exchange's price, according to the newest list."""
-    for row in rows:
-        if row.coin.price and row.age <= _LISTED_AGE:
-            return row.coin.price * (1 - _AGREE), row.coin.price * (1 + _AGREE)
-    for row in rows:
-        if row.coin.price and row.age <= RECENT:
-            return row.coin.price / (1 + _AGREE_OLD), row.coin.price * (1 + _AGREE_OLD)
-    return 0.0, float("inf")
-
-
-def _exchange_price(
-    now: float, symbol: str, guard: tuple[float, float], fresh: Sequence[Quotes], rate: _Price | None
-) -> _Price | None:
-    for answer in fresh:
-        for ticker in answer.tickers:
-            moment = believed(ticker.as_of, answer.received)
-            if ticker.base != symbol or now - moment > _TRADE_AGE:
+def _traded(now: float, symbol: str, fresh: Sequence[_Board], rate: Claim | None) -> list[Claim]:
+    """What each exchange says, converted to USD; without pairs that are no longer traded."""
+    claims = []
+    for board in fresh:
+        for ticker in board.tickers.get(symbol, ()):
+            moment = believed(ticker.as_of, board.received)
+            if now - moment > _TRADE_AGE:
                 continue
             if ticker.quote == "USD":
-                price = _Price(ticker.price, {answer.source: moment}, ticker.change)
+                price, by = ticker.price, None
             elif ticker.quote == "USDT" and rate is not None:
-                price = _Price(ticker.price * rate.value, {**rate.said, answer.source: moment}, ticker.change)
+                price, by = ticker.price * rate.price, rate
             else:
                 continue
-            if guard[0] <= price.value <= guard[1]:
-                return price
-    return None
+            claims.append(Claim(source=board.source, price=price, moment=moment, change=ticker.change, rate=by))
+            break
+    return claims
+
+
+def _claims(rows: Sequence[_Row], most: float) -> list[Claim]:
+    """The prices of lists that are at most `most` seconds old."""
+    return [
+        Claim(source=row.source, price=row.coin.price, moment=row.moment, is_listed=True)
+        for row in rows
+        if row.coin.price and row.age <= most
+    ]
+
+
+def _verdict(traded: Sequence[Claim], rows: Sequence[_Row]) -> Verdict:
+    return decide(traded, _claims(rows, _LISTED_AGE), next(iter(_claims(rows, RECENT)), None))
+
+
+def _listed(rows: Sequence[_Row], verdict: Verdict) -> _Row | None:
+    """The row whose price a figure may be derived from: the newest, or in a dispute that of the winner, if any."""
+    winner = verdict.winner
+    fresh = [row for row in rows if row.age <= _LISTED_AGE and row.coin.price]
+    if verdict.disputed:
+        fresh = [row for row in fresh if winner is not None and row.source == winner.source]
+    return next(iter(fresh), None)
 
 
 def _figure(rows: Sequence[_Row], name: str, most: float) -> tuple[float | None, Said]:
@@ -178,21 +195,22 @@ def _figure(rows: Sequence[_Row], name: str, most: float) -> tuple[float | None,
     return None, {}
 
 
-def _cap(rows: Sequence[_Row], price: _Price | None) -> tuple[float | None, Said]:
+def _cap(rows: Sequence[_Row], price: Claim | None, *, trusted: bool) -> tuple[float | None, Said]:
+    """`trusted`: whether the lists' own market values, which follow from their prices, may be published."""
     supply, supply_from = _figure(rows, "supply", RECENT)
     if supply is not None and price is not None:
-        return _tidy(supply * price.value), supply_from
-    return _figure(rows, "market_cap", _LISTED_AGE)
+        return _tidy(supply * price.price), supply_from
+    return _figure(rows, "market_cap", _LISTED_AGE) if trusted else (None, {})
 
 
-def _change(listed: _Row | None, price: _Price | None) -> tuple[float | None, Said]:
+def _change(listed: _Row | None, price: Claim | None) -> tuple[float | None, Said]:
     """The 24 h change of `price`, against the price a day ago that follows from the list's own price and change."""
     if price is None:
         return None, {}
     if listed is None or not listed.coin.price or listed.coin.change is None or listed.coin.change <= -100:
         return (None if price.change is None else round(price.change, 5)), {}
     before = listed.coin.price / (1 + listed.coin.change / 100)
-    return round((price.value / before - 1) * 100, 5), listed.said
+    return round((price.price / before - 1) * 100, 5), listed.said
 
 
 def _tidy(value: float) -> float:

@@ -15,4 +15,5 @@ FIGURES: Figures = {
     "volumes.*": (LISTED,),
     "market_caps.*": (SUPPLY, LISTED),
     "price_changes.*": (LISTED, QUOTED),
+    "price_spread_bps.*": (QUOTED,),
 }

@@ -10,7 +10,7 @@ import msgspec
 
 from shared.errors import NoSourceError, ProviderError
 from shared.payloads import MarketData
-from workers.answers import ListedCoin, Ticker
+from workers.answers import ListedCoin
 from workers.asking.pool import SourcePool
 from workers.asking.ports import Aggregator, Exchange
 from workers.asking.provider import Ask
@@ -23,10 +23,11 @@ A = TypeVar("A", Listing, Quotes)
 
 LISTS = ("coingecko", "coinmarketcap", "coinpaprika", "coinlore")
 """Aggregators in the order they are tried."""
-EXCHANGES = ("binance", "kraken")
-"""Exchanges in the order they are tried."""
+EXCHANGES = ("binance", "kraken", "coinbase")
+"""Exchanges in the order of preference; all are asked in every cycle, so that their prices can be compared."""
 _FEWEST = 10  # least coins to ask a list for, so that Tether, the rate of USDT prices, is among them
-_LAST_CALL = 0.5  # s that must remain of a cycle to ask a second exchange in it
+_PATIENCE = 0.5  # s to wait for the other exchanges when the best has answered: they usually take as long as it does.
+# A slower one's prices are published in the next cycle.
 
 
 class MarketDataService(Service):
@@ -59,7 +60,6 @@ class MarketDataService(Service):
         After a failure of one source its last answer is used until it is too old. If neither an exchange nor a due list
         answers, the old answers are not published again.
         """
-        end = self._clock() + deadline
         results = await asyncio.gather(
             self._refresh_listing(deadline), self._refresh_quotes(deadline), return_exceptions=True
         )
@@ -69,33 +69,20 @@ class MarketDataService(Service):
                 errors += result.errors
             elif isinstance(result, BaseException):
                 raise result
+            elif result is not None:
+                errors += result
         if all(isinstance(result, NoSourceError) for result in results):
             raise NoSourceError("market_data", errors)
-        data = self._combined(now)
-        answered = results[1] if isinstance(results[1], str) else None
-        left = end - self._clock()
-        if answered is not None and not self._used(data, answered) and left >= _LAST_CALL:
-            # It answered, but its prices can't be converted (no USDT rate yet): another exchange may quote in dollars.
-            try:
-                await self._refresh_quotes(left, skip=(answered,))
-            except NoSourceError as error:
-                errors += error.errors
-            data = self._combined(now)
+        listings = [self._dated(self._listings[name], now) for name in LISTS if name in self._listings]
+        quotes = [self._dated(self._quotes[name], now) for name in EXCHANGES if name in self._quotes]
+        data = combine(now, self._coins(), listings, quotes)
         if data is None:
             raise NoSourceError("market_data", errors)
         return data
 
-    def _combined(self, now: float) -> MarketData | None:
-        listings = [self._dated(self._listings[name], now) for name in LISTS if name in self._listings]
-        quotes = [self._dated(self._quotes[name], now) for name in EXCHANGES if name in self._quotes]
-        return combine(now, self._coins(), listings, quotes)
-
     def _dated(self, answer: A, now: float) -> A:
         """An answer with the time of its receipt in unix seconds, as measured back from `now`."""
         return msgspec.structs.replace(answer, received=now - (self._clock() - answer.received))
-
-    def _used(self, data: MarketData | None, name: str) -> bool:
-        return data is not None and self._label(name) in data.source.split(", ")
 
     def _coins(self) -> tuple[Coin, ...]:
         """The coins to publish."""
@@ -165,17 +152,20 @@ class MarketDataService(Service):
             if coin.price is not None
         }
 
-    async def _refresh_quotes(self, deadline: float, *, skip: tuple[str, ...] = ()) -> str:
-        """Ask an exchange. Returns the name of the one that answered. Raises NoSourceError."""
+    async def _refresh_quotes(self, deadline: float) -> list[ProviderError]:
+        """Ask the exchanges. Returns the errors of those that failed. Raises NoSourceError if none has answered."""
         symbols = tuple(dict.fromkeys(coin.symbol for coin in self._coins() if coin.symbol))
 
-        async def question(provider: Exchange, ask: Ask) -> tuple[Ticker, ...]:
-            return await provider.tickers(ask, symbols)
+        async def question(provider: Exchange, ask: Ask) -> Quotes:
+            began = self._clock()
+            tickers = await provider.tickers(ask, symbols)
+            return Quotes(source=self._label(provider.name), tickers=tickers, received=began)
 
-        began = self._clock()
-        name, tickers = await self.exchanges.ask(question, deadline, skip=skip)
-        self._quotes[name] = Quotes(source=self._label(name), tickers=tickers, received=began)
-        return name
+        answers, errors = await self.exchanges.ask_each(question, deadline, patience=_PATIENCE)
+        self._quotes.update(answers)
+        if not answers:
+            raise NoSourceError(self.exchanges.name, errors)
+        return errors
 
 
 def _lists(name: str, context: ServiceContext) -> bool:

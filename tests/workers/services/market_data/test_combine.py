@@ -43,8 +43,9 @@ def of(coins: list[Coin], listings: list[Listing], answers: list[Quotes]) -> Mar
     data = combine(NOW, coins, listings, answers)
     assert data is not None
     keys = [coin.id for coin in coins]
-    for figures in (data.prices, data.volumes, data.market_caps, data.price_changes):
+    for figures in (data.prices, data.volumes, data.market_caps, data.price_changes, data.price_spread_bps):
         assert list(figures) == keys
+    assert set(data.disputed) <= set(keys)
     return data
 
 
@@ -70,10 +71,11 @@ def test_an_exchanges_price_wins() -> None:
 
 @pytest.mark.parametrize(("price", "wins"), [(119.9, True), (80.1, True), (120.1, False), (79.9, False)])
 def test_an_exchange_must_agree_with_a_fresh_list(price: float, wins: bool) -> None:
-    """Beyond 20 % the symbol is probably another coin's: the list's price wins, for its id is certain."""
+    """Beyond 20 % the list's price wins, for its id is certain; the coin is then disputed."""
     data = of([BTC], [listing(listed(BTC))], [quotes(BTC=price)])
     assert data.prices["bitcoin"] == (price if wins else 100.0)
     assert data.source == ("coingecko, kraken" if wins else "coingecko")
+    assert data.disputed == ({} if wins else {"bitcoin": {"kraken": price, "coingecko": 100.0}})
 
 
 @pytest.mark.parametrize(("price", "wins"), [(199.0, True), (51.0, True), (201.0, False), (49.0, False)])
@@ -185,6 +187,20 @@ def test_only_what_contributed_is_a_source() -> None:
     assert data.source == "kraken"
 
 
+def test_the_moments_of_sources() -> None:
+    """`as_of` has the oldest moment of what each source said: its own, or that of being asked; also of those that were
+    only compared."""
+    rows = [listed(BTC, as_of=NOW - 90), listed(LEO, price=4.0, as_of=NOW - 40)]
+    answers = [quotes("binance", BTC=100.0, age=2), quotes("coinbase", BTC=100.0, age=5)]
+    data = of([BTC, LEO], [listing(*rows, age=10), listing(listed(BTC), source="paprika", age=60)], answers)
+    assert data.source == "coingecko, binance"
+    assert data.as_of == {
+        "coingecko": "2023-11-14T22:11:50.000Z",
+        "binance": "2023-11-14T22:13:18.000Z",
+        "coinbase": "2023-11-14T22:13:15.000Z",
+    }
+
+
 def test_a_symbol_of_two_coins_takes_no_exchanges_price() -> None:
     """If two published coins share a symbol, its ticker is ambiguous and is ignored."""
     twin = Coin(id="bitcoin-2", symbol="BTC", name="Bitcoin Two")
@@ -203,3 +219,121 @@ def test_nothing_known_is_no_update() -> None:
     """Without a single price there is nothing to publish, whatever else is known."""
     assert combine(NOW, [BTC], [], []) is None
     assert combine(NOW, [BTC], [listing(listed(BTC, price=None))], []) is None
+
+
+EXCHANGES = ("binance", "kraken", "coinbase")
+
+
+def three(*prices: float | None) -> list[Quotes]:
+    """Dollar prices of Bitcoin at up to three exchanges."""
+    return [quotes(name, BTC=price) for name, price in zip(EXCHANGES, prices, strict=False) if price is not None]
+
+
+@pytest.mark.parametrize(
+    ("prices", "spread"),
+    [
+        ((100.0, 101.0, 100.5), 99.50),  # of the median
+        ((100.0, 101.0), 99.50),
+        ((100.0, 100.0, 100.0), 0.0),
+        ((100.0, None, 100.01), 1.0),
+        ((100.0,), None),
+        ((), None),
+        ((100.0, 115.0, 101.0), 1485.15),
+        ((100.0, 400.0), None),  # another coin's
+    ],
+)
+def test_the_spread_of_exchanges(prices: tuple[float | None, ...], spread: float | None) -> None:
+    """Highest less lowest price in basis points of the median, where more than one exchange has the coin."""
+    data = of([BTC], [listing(listed(BTC))], three(*prices))
+    assert data.price_spread_bps == {"bitcoin": spread}
+
+
+def test_the_spread_is_of_fresh_prices_in_dollars() -> None:
+    """A USDT price is converted; one that can't be, and one that is ten seconds older than another, is not compared."""
+    rated = listing(listed(BTC), listed(USDT, price=0.5))
+    assert of([BTC], [rated], [binance(BTC=200.0), quotes(BTC=101.0)]).price_spread_bps == {"bitcoin": 99.5}
+    assert (
+        of([BTC], [listing(listed(BTC))], [binance(BTC=100.0), quotes(BTC=101.0)]).price_spread_bps["bitcoin"] is None
+    )
+    for age, spread in ((10.0, 99.5), (10.1, None)):
+        late = [quotes(BTC=100.0, age=age), quotes("coinbase", BTC=101.0)]
+        assert of([BTC], [listing(listed(BTC))], late).price_spread_bps["bitcoin"] == spread
+
+
+@pytest.mark.parametrize(
+    ("listed_price", "prices", "price", "disputed"),
+    [
+        (100.0, (130.0, 101.0, 99.0), 101.0, True),  # the preferred exchange is wrong
+        (100.0, (101.0, 130.0, 99.0), 101.0, True),
+        (100.0, (70.0, 101.0), 101.0, True),
+        (None, (130.0, 101.0, 99.0), 101.0, True),
+        (130.0, (100.0, 101.0, 99.0), 100.0, True),  # the list is
+        (130.0, (100.0, 101.0), 100.0, True),
+        (100.0, (130.0,), 100.0, True),  # no majority: the list
+        (100.0, (130.0, None, 131.0), 130.0, True),
+        (None, (100.0, 130.0), None, True),  # no majority and no list
+        (100.0, (300.0, 101.0), 101.0, True),  # another coin with the same symbol
+        (100.0, (300.0, 700.0), 100.0, True),
+        (100.0, (300.0, 301.0, 302.0), None, True),  # three say so: who is right can't be known
+        (100.0, (300.0, 301.0, 99.0), 99.0, True),
+        (100.0, (101.0, 99.0, 100.5), 101.0, False),
+        (100.0, (113.0, 95.0, 100.0), 113.0, False),  # a wide spread, but not a fifth
+        (None, (100.0, 101.0), 100.0, False),
+        (None, (100.0,), 100.0, False),
+    ],
+)
+def test_what_is_published_of_sources_that_contradict_each_other(
+    listed_price: float | None, prices: tuple[float | None, ...], price: float | None, disputed: bool
+) -> None:
+    """What most say; without a majority what the list says; nothing if exchanges agree on what is not half to double
+    of the list. The payload names the dispute, with what each source says."""
+    lists = [listing(listed(BTC, price=listed_price), listed(LEO, price=4.0))]
+    data = of([BTC, LEO], lists, three(*prices))
+    said = {name: said for name, said in zip(EXCHANGES, prices, strict=False) if said is not None}
+    if listed_price is not None:
+        said["coingecko"] = listed_price
+    assert data.prices == {"bitcoin": price, "leo-token": 4.0}
+    assert data.disputed == ({"bitcoin": said} if disputed else {})
+
+
+@pytest.mark.parametrize(
+    ("age", "price", "disputed"),
+    [(60.0, 119.0, False), (60.0, 125.0, True), (300.0, 140.0, False), (300.0, 150.0, True), (900.0, 199.0, False)],
+)
+def test_a_market_may_have_moved_since_the_list_was_made(age: float, price: float, disputed: bool) -> None:
+    """The bound is a fifth within a minute, and grows to half or double within 15 min: a fast market is no dispute."""
+    assert bool(of([BTC], [listing(listed(BTC), age=age)], three(price, price)).disputed) is disputed
+
+
+def test_a_stablecoin_that_loses_its_dollar_is_no_dispute() -> None:
+    """The exchanges' price is followed, and their spread shows how far they are apart."""
+    answers = [quotes("kraken", USDT=0.86), quotes("coinbase", USDT=0.88)]
+    data = of([USDT], [listing(listed(USDT, price=0.99), age=60)], answers)
+    assert (data.prices["tether"], data.disputed) == (0.86, {})
+    assert data.price_spread_bps["tether"] == 229.89
+
+
+def test_a_disputed_rate_is_not_used() -> None:
+    """USDT prices are converted by what most sources say of Tether, or not at all."""
+    lists = [listing(listed(BTC), listed(USDT, price=1.3))]
+    most = [binance(BTC=100.0), quotes("kraken", USDT=1.0), quotes("coinbase", USDT=1.0)]
+    assert of([BTC, USDT], lists, most).prices == {"bitcoin": 100.0, "tether": 1.0}
+    odd = [binance(BTC=110.0), quotes("kraken", USDT=2.7), quotes("coinbase", USDT=2.7)]
+    assert of([BTC, USDT], lists, odd).prices == {"bitcoin": 100.0, "tether": None}
+
+
+def test_nothing_is_derived_from_a_list_that_lost_a_dispute() -> None:
+    """The change is then the exchange's own, and the cap without a supply is unknown; nor is a disputed list's."""
+    row = listed(BTC, price=130.0, supply=None)
+    data = of([BTC], [listing(row)], three(100.0, 101.0))
+    assert (data.price_changes["bitcoin"], data.market_caps["bitcoin"]) == (3.0, None)
+    data = of([BTC, LEO], [listing(row, listed(LEO))], three(300.0, 301.0))
+    assert (data.price_changes["bitcoin"], data.market_caps["bitcoin"]) == (None, None)
+
+
+def test_an_exchange_against_an_old_list_is_named() -> None:
+    """A price that a list of the last day contradicts is not published, and not left out in silence."""
+    lists = [listing(listed(BTC), age=3600), listing(listed(LEO), source="paprika")]
+    data = of([BTC, LEO], lists, three(300.0))
+    assert data.prices["bitcoin"] is None
+    assert data.disputed == {"bitcoin": {"binance": 300.0}}

@@ -8,6 +8,8 @@ from pydantic import SecretStr
 from shared.errors import NoSourceError
 from shared.payloads import MarketData
 from simulator.faults import FaultName
+from simulator.world.coins import Coin
+from simulator.world.market import Market
 from tests.workers.stage import FAULTS, Stage, hosts_of
 from workers.providers import load_provider, provider_class
 from workers.services import load_service
@@ -42,7 +44,9 @@ def known(figures: dict[str, float | None]) -> int:
 async def test_a_whole_market(stage: Stage) -> None:
     """With all sources well, every figure of every coin is there, and says that it is simulated."""
     data = await collect(stage)
-    assert data.source == "coingecko (simulated), binance (simulated)"
+    # Kraken has the price of Tether; it and Coinbase are compared, too.
+    assert data.source == "coingecko (simulated), binance (simulated), kraken (simulated)"
+    assert list(data.as_of) == [f"{name} (simulated)" for name in ("coingecko", *EXCHANGES)]
     assert len(data.prices) == 20
     for figures in (data.prices, data.volumes, data.market_caps, data.price_changes):
         assert list(figures) == list(data.prices)
@@ -50,11 +54,50 @@ async def test_a_whole_market(stage: Stage) -> None:
     assert list(data.prices)[:2] == ["bitcoin", "ethereum"]
 
 
+async def test_exchanges_are_compared(stage: Stage) -> None:
+    """Each coin that several exchanges trade has their spread, a few basis points; nobody contradicts anybody."""
+    data = await collect(stage)
+    spreads = data.price_spread_bps
+    assert list(spreads) == list(data.prices)
+    assert known(spreads) >= 13
+    assert all(0 <= spread < 20 for spread in spreads.values() if spread is not None)
+    assert data.disputed == {}
+
+
+async def test_one_exchange_that_is_wrong_is_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three exchanges, of which the preferred one is 30 % too high: what the others say is published."""
+    right = await collect(stage)
+    price = Market.price
+
+    def wrong(market: Market, coin: Coin, time: float, venue: str = "") -> float:
+        return price(market, coin, time, venue) * (1.3 if (venue, coin.id) == ("binance", "bitcoin") else 1.0)
+
+    monkeypatch.setattr(Market, "price", wrong)
+    data = await collect(stage, 5)
+    assert data.prices["bitcoin"] == pytest.approx(right.prices["bitcoin"], rel=0.02)
+    assert list(data.disputed) == ["bitcoin"]
+    said = data.disputed["bitcoin"]
+    assert [name.removesuffix(" (simulated)") for name in said] == [*EXCHANGES, "coingecko"]
+    assert said["binance (simulated)"] == pytest.approx(said["kraken (simulated)"] * 1.3, rel=0.02)
+    assert data.price_spread_bps["bitcoin"] == pytest.approx(3000, abs=30)
+
+
+@pytest.mark.parametrize("silent", EXCHANGES)
+async def test_one_exchange_without_an_answer_costs_the_others_nothing(stage: Stage, silent: str) -> None:
+    """Whichever fails or never answers, the spread is that of the others, in the same cycle."""
+    stage.spoil(HOSTS[silent], fault="500" if silent == "binance" else "hang")
+    data = await collect(stage)
+    assert {name.removesuffix(" (simulated)") for name in data.as_of} == {"coingecko", *EXCHANGES} - {silent}
+    assert known(data.prices) == 20
+    assert known(data.price_spread_bps) >= 9
+
+
 async def test_the_list_is_asked_once_a_minute_and_the_exchange_every_cycle(stage: Stage) -> None:
     """Prices move with each cycle; CoinGecko, whose cache lasts 60 s, is asked when that is over."""
     prices = [(await collect(stage, later)).prices["bitcoin"] for later in (0, 5, 5, 45, 5)]
     assert len(set(prices)) == 5
-    assert stage.asked == {"coingecko": 2, "binance": 6}  # one of Binance's was its list of symbols
+    # One of Binance's was its list of symbols.
+    assert stage.asked == {"coingecko": 2, "binance": 6, "kraken": 5, "coinbase": 5}
 
 
 async def test_coins_may_be_named(stage: Stage) -> None:
@@ -152,7 +195,7 @@ async def test_nothing_is_repeated_when_no_source_answers_any_more(stage: Stage)
     with pytest.raises(NoSourceError):
         await collect(stage, 30)
     stage.heal(*HOSTS.values())
-    assert sources(await collect(stage, 60)) == ["coingecko", "binance"]
+    assert sources(await collect(stage, 60)) == ["coingecko", "binance", "kraken"]
 
 
 async def test_a_fallback_keeps_the_coins_of_the_primary(stage: Stage) -> None:
@@ -160,18 +203,18 @@ async def test_a_fallback_keeps_the_coins_of_the_primary(stage: Stage) -> None:
     before = await collect(stage)
     stage.spoil(HOSTS["coingecko"])
     after = await collect(stage, 61)
-    assert sources(after) == ["coinpaprika", "binance"]
+    assert sources(after) == ["coinpaprika", "binance", "kraken"]
     assert list(after.prices) == list(before.prices)
 
 
 async def test_a_list_that_needs_a_key_joins_with_it(stage: Stage) -> None:
     """CoinMarketCap is asked only where the operator has a key; then it stands in first, its symbols mapped to ids."""
     stage.spoil(HOSTS["coingecko"])
-    assert sources(await collect(stage)) == ["coinpaprika", "binance"]
+    assert sources(await collect(stage)) == ["coinpaprika", "binance", "kraken"]
     assert stage.asked["coinmarketcap"] == 0
     stage.open("market_data", coins=20, coinmarketcap_key=SecretStr("cmc-key"))
     data = await collect(stage)
-    assert sources(data) == ["coinmarketcap", "binance"]
+    assert sources(data) == ["coinmarketcap", "binance", "kraken"]
     assert {"bitcoin", "ethereum", "tether"} <= set(data.prices)
     assert known(data.market_caps) == len(data.prices)
 
