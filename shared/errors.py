@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+Refusal = Literal[
+    "connection",
+    "empty",
+    "error",
+    "html",
+    "limited",
+    "not_json",
+    "shape",
+    "stale",
+    "status",
+    "timeout",
+    "too_large",
+    "unfit",
+]
+"""Kinds of reasons for which an upstream's answer is not used; docs/reference/metrics.md explains them."""
+
 
 class CoinwireError(Exception):
     """Any error that coinwire raises on purpose."""
@@ -39,21 +57,37 @@ class ProviderError(CoinwireError):
     """An upstream gave no usable answer.
 
     `provider` is its name in `PROVIDERS`; `field` is the JSON path of the wrong value, if there is one;
-    `retry_after` is the pause in seconds that the upstream asked for, if it did.
-    Neither the message nor the attributes contain a URL, and so no key.
+    `retry_after` is the pause in seconds that the upstream asked for, if it did; `kind` is one of a few kinds of
+    reasons. Neither the message nor the attributes contain a URL, and so no key.
     """
 
     limited: bool = False
     """Whether the upstream refused because it was asked too often, or because of who asks: it is up and well."""
 
+    counted: bool = False
+    """Whether it is in the metrics already: it passes several layers."""
+
     def __init__(
-        self, provider: str, reason: str, *, field: str | None = None, retry_after: float | None = None
+        self,
+        provider: str,
+        reason: str,
+        *,
+        field: str | None = None,
+        retry_after: float | None = None,
+        kind: Refusal | None = None,
     ) -> None:
+        """Without a `kind` it is `shape` if there is a field, else `unfit`. A limit is always `limited`."""
+        self._kind = kind
         self.provider = provider
         self.reason = reason
         self.field = field
         self.retry_after = retry_after
         super().__init__(f"{provider}: {reason}" + (f" (field {field})" if field else ""))
+
+    @property
+    def kind(self) -> Refusal:
+        """What kind of reason it is."""
+        return "limited" if self.limited else self._kind or ("unfit" if self.field is None else "shape")
 
 
 class RateBudgetError(ProviderError):

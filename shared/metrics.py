@@ -5,15 +5,20 @@ docs/reference/metrics.md explains them, and has alert rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, disable_created_metrics
 
 from shared.catalog import CHANNEL_NAMES
+from shared.errors import ProviderError, RateBudgetError, Refusal
 
 FAILED_REASONS = ("no_source", "fenced", "redis")
 """Why a cycle published nothing: no source answered, another worker leads, or Redis could not be reached."""
+REFUSALS: tuple[str, ...] = get_args(Refusal)
+"""Kinds of reasons for which an upstream's answer was not used."""
 
 
 def open_registry() -> CollectorRegistry:
@@ -115,6 +120,15 @@ class WorkerMetrics:
             registry=registry,
         )
         self.calls = counter("calls", "Calls of providers", "provider", "outcome")
+        self.refusals = _counters(registry, "provider")(
+            "refusals", "Answers of providers that were not used", "provider", "kind"
+        )
+        self.figure_age = Gauge(
+            "coinwire_figure_age_seconds",
+            "Age of a service's newest and oldest figures, in seconds",
+            ("service", "figure"),
+            registry=registry,
+        )
         self.failovers = counter("failovers", "Times another source took over", "service")
         self.unreplicated = counter("unreplicated", "Updates that too few replicas had in time", "service")
         self.stored = counter("stored", "Updates written to the database", "service")
@@ -129,6 +143,31 @@ class WorkerMetrics:
         self.unreplicated.labels(service)
         for reason in FAILED_REASONS:
             self.failed.labels(service, reason)
+
+    def expect_providers(self, names: Iterable[str]) -> None:
+        """Begin the counters of refused answers at 0, for providers that this worker asks."""
+        for name in names:
+            for kind in REFUSALS:
+                self.refusals.labels(name, kind)
+
+    def refuse(self, error: ProviderError) -> None:
+        """Count an answer that was not used, once; not a call that our own budget forbade."""
+        if not error.counted and not isinstance(error, RateBudgetError):
+            error.counted = True
+            self.refusals.labels(error.provider, error.kind).inc()
+
+    def watch_ages(self, service: str, as_of: Callable[[], Mapping[str, str]]) -> None:
+        """Export the ages of a service's newest and oldest figures. `as_of` gives that of its last update.
+
+        An empty one, while another worker publishes the service, makes the ages NaN, which no alert rule compares.
+        """
+        for figure, extreme in (("newest", max), ("oldest", min)):
+
+            def age(extreme: Callable[[Iterable[str]], str] = extreme) -> float:
+                moments = as_of().values()
+                return time.time() - datetime.fromisoformat(extreme(moments)).timestamp() if moments else float("nan")
+
+            self.figure_age.labels(service, figure).set_function(age)
 
     def expect_records(self) -> None:
         """Begin the counters of stored updates at 0: this worker has the recorder."""

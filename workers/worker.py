@@ -7,6 +7,7 @@ import contextlib
 import signal
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -108,16 +109,25 @@ class Worker:
         self._reporter.called(provider, seconds, error)
         outcome = "success" if error is None else "limited" if is_limited(error) else "failure"
         self._metrics.calls.labels(provider, outcome).inc()
+        if error is not None:
+            self._metrics.refuse(error)
 
     def latest(self, name: str, seconds: float) -> Payload | None:
         """The last update of service `name`, if it was published at most `seconds` ago."""
         at, payload = self._latest.get(name, (0.0, None))
         return payload if time.monotonic() - at <= seconds else None
 
+    def _moments_of(self, name: str) -> Mapping[str, str]:
+        """The `as_of` of the service's last update, while this worker leads; called from other threads."""
+        _, payload = self._latest.get(name, (0.0, None))
+        return payload.as_of if payload is not None and self.lease.fence else {}
+
     def add(self, name: str, service: Service) -> None:
         """Run `service`, once started, as the one that the catalogue calls `name`."""
         self._metrics.expect(name)
         self._services.append(service)
+        self._metrics.expect_providers(source.provider.name for pool in service.pools for source in pool.sources)
+        self._metrics.watch_ages(name, lambda: self._moments_of(name))
         collector = self._collectors[name] = Collector(name, service, self, wall_clock=self._clock)
         self.jobs.add(name, SERVICES[name].interval, collector.cycle)
         self._reporter.add(name, service)

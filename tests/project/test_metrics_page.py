@@ -13,6 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from gateway.node import Node
 from gateway.protocol import ACTIONS, ERROR_CODES, CloseCode
 from shared.catalog import CATEGORIES, CHANNEL_NAMES, of_category
+from shared.metrics import REFUSALS
 from shared.settings import Settings
 from tests.places import ROOT
 from tests.project.test_reference import table
@@ -116,7 +117,8 @@ def test_listed_values_are_those_that_there_are(gateway: dict[str, Metric], work
     }
     for exported in (gateway, *workers):
         for name, metric in exported.items():
-            lists |= {(name, label): values for label, values in metric.starts.items() if values and label != "service"}
+            named = {label: values for label, values in metric.starts.items() if label not in ("service", "provider")}
+            lists |= {(name, label): values for label, values in named.items() if values}
     for (name, label), values in lists.items():
         where = f"docs/reference/metrics.md, values of `{label}` of {name}:"
         missing, unknown = values - listed[name, label], listed[name, label] - values
@@ -133,6 +135,9 @@ def test_what_alerts_watch_is_there_from_the_start(
     for category, exported in zip(CATEGORIES, workers, strict=True):
         for name in ("published", "failed", "failovers"):
             assert exported[f"coinwire_worker_{name}_total"].starts["service"] == set(of_category(category))
+        refused, asks = exported["coinwire_provider_refusals_total"], category != "monitoring"
+        assert refused.starts["kind"] == (set(REFUSALS) if asks else set())
+        assert ("coingecko" in refused.starts["provider"]) == (category == "data_collection")
         stored = set(CHANNEL_NAMES) if "persistence" in of_category(category) else set()
         for name in ("stored", "missed"):
             assert exported[f"coinwire_worker_{name}_total"].starts["service"] == stored

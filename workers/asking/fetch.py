@@ -79,10 +79,10 @@ class Fetcher:
                 async with asyncio.timeout_at(until):
                     answer = await self._answer(provider, request)
             except TimeoutError:
-                failure = ProviderError(provider.name, f"no answer within {seconds:.1f} s")
+                failure = ProviderError(provider.name, f"no answer within {seconds:.1f} s", kind="timeout")
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
                 # Report only the type: the message may contain the URL, and that a key.
-                failure = ProviderError(provider.name, f"connection: {type(error).__name__}")
+                failure = ProviderError(provider.name, f"connection: {type(error).__name__}", kind="connection")
             except ProviderError as error:
                 self._on_call(provider.name, clock() - began, error)
                 raise
@@ -149,7 +149,7 @@ class Fetcher:
                     yield response
                     return
                 http = _followed(provider.name, response.next_request, http)
-        raise ProviderError(provider.name, f"more than {_MAX_REDIRECTS} redirects")
+        raise ProviderError(provider.name, f"more than {_MAX_REDIRECTS} redirects", kind="status")
 
     @contextlib.asynccontextmanager
     async def _sent(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
@@ -166,17 +166,18 @@ class Fetcher:
         if "," in response.headers.get("content-encoding", ""):
             # 64 KiB are read at a time. Compressed once, they expand to at most 64 MiB; compressed twice, to a thousand
             # times that.
-            raise ProviderError(name, "compressed more than once")
+            raise ProviderError(name, "compressed more than once", kind="too_large")
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > request.limit:
-                raise ProviderError(name, f"answer larger than {request.limit / (1 << 20):.3g} MiB")
+                raise ProviderError(name, f"answer larger than {request.limit / (1 << 20):.3g} MiB", kind="too_large")
         if not body.strip():
-            raise ProviderError(name, "empty answer")
+            raise ProviderError(name, "empty answer", kind="empty")
         if is_page(body, response.headers.get("content-type", ""), markup=request.markup):
             notice = limit_in(name, bytes(body))
-            raise ProviderError(name, "HTML instead of data") if notice is None else await self._limited(notice)
+            page = ProviderError(name, "HTML instead of data", kind="html")
+            raise page if notice is None else await self._limited(notice)
         return bytes(body)
 
     async def _refused(self, provider: Provider, response: httpx.Response) -> StatusError:
@@ -232,5 +233,5 @@ def _validators(headers: httpx.Headers) -> dict[str, str]:
 def _followed(name: str, target: httpx.Request, origin: httpx.Request) -> httpx.Request:
     """The next request of a redirect. Raises ProviderError if it leads to another host, which must not see our key."""
     if (target.url.scheme, target.url.netloc) != (origin.url.scheme, origin.url.netloc):
-        raise ProviderError(name, "redirect to another host")
+        raise ProviderError(name, "redirect to another host", kind="status")
     return target

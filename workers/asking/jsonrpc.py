@@ -53,7 +53,8 @@ class RpcError(ProviderError):
         self.limited = says_limited(message) or (code in codes and not says_too_large(message))
         text = shortened(message)
         pause = (retry_after or pause_in(message)) if self.limited else None
-        super().__init__(provider, f"error {code}: {text}" if text else f"error {code}", retry_after=pause)
+        reason = f"error {code}: {text}" if text else f"error {code}"
+        super().__init__(provider, reason, retry_after=pause, kind="error")
 
 
 def is_limited(error: ProviderError) -> bool:
@@ -101,7 +102,7 @@ def decode_result(provider: str, result: bytes, kind: type[T]) -> T:
     except msgspec.ValidationError as fault:
         raise limit_in(provider, result) or misfit(provider, fault, "$.result") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise ProviderError(provider, f"not JSON: {type(fault).__name__}", field="$.result") from None
+        raise ProviderError(provider, f"not JSON: {type(fault).__name__}", field="$.result", kind="not_json") from None
 
 
 def unhex(quantity: str) -> int:

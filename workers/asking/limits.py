@@ -122,7 +122,7 @@ def refusal(provider: str, reason: str, said: str, *, field: str | None = None) 
     return (
         limit(provider, reason, said, field=field)
         if says_limited(said)
-        else ProviderError(provider, reason, field=field)
+        else ProviderError(provider, reason, field=field, kind="error")
     )
 
 

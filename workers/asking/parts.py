@@ -103,7 +103,7 @@ class Part(Generic[P, T]):
         async def question(provider: P, ask: Ask) -> T:
             value = await self._question(provider, ask, now)
             if (age := now - believed(self._dated(value), now)) > self._oldest:
-                raise ProviderError(provider.name, f"its figures are of {_span(age)} ago")
+                raise ProviderError(provider.name, f"its figures are of {_span(age)} ago", kind="stale")
             return value
 
         began = self.pool.clock()

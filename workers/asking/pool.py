@@ -64,10 +64,12 @@ class SourcePool(Generic[P]):
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         outages: Outages | None = None,
+        on_refused: Callable[[ProviderError], None] = lambda error: None,
     ) -> None:
         """`on_failover(pool, before, now, reason)` is called when `active` changes; `chance` gives 0 ≤ x < 1.
 
-        Pools that share `outages` log only once that a source is down or back.
+        Pools that share `outages` log only once that a source is down or back. `on_refused` gets the error of every
+        failed attempt.
         """
         self.name = name
         self.sources: tuple[Source[P], ...] = tuple(Source(provider) for provider in providers)
@@ -75,6 +77,7 @@ class SourcePool(Generic[P]):
         """The source that answered last, at first the first; None if none did. After `ask_all`, the first that did."""
         self._fetcher = fetcher
         self._on_failover = on_failover
+        self._on_refused = on_refused
         self.clock = self._clock = clock
         """Seconds that only grow, to measure ages of answers with."""
         self._chance = chance
@@ -237,6 +240,7 @@ class SourcePool(Generic[P]):
                 self._answered(source)
 
     def _failed(self, source: Source[P], error: ProviderError) -> None:
+        self._on_refused(error)
         now = self._clock()
         if error.retry_after is not None:
             pause = error.retry_after

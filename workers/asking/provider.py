@@ -126,7 +126,7 @@ class StatusError(ProviderError):
         """`limited` is what the provider's limits say of it; None for the statuses common to all."""
         self.status = status
         self.limited = status in LIMIT_STATUSES if limited is None else limited
-        super().__init__(provider, f"HTTP {status}", retry_after=retry_after)
+        super().__init__(provider, f"HTTP {status}", retry_after=retry_after, kind="status")
 
 
 def decode(provider: str, body: bytes, kind: type[T], *, lax: bool = False) -> T:
@@ -139,7 +139,8 @@ def decode(provider: str, body: bytes, kind: type[T], *, lax: bool = False) -> T
     except msgspec.ValidationError as error:
         raise limit_in(provider, body) or misfit(provider, error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise limit_in(provider, body) or ProviderError(provider, f"not JSON: {_reason(error)}") from None
+        reason = f"not JSON: {_reason(error)}"
+        raise limit_in(provider, body) or ProviderError(provider, reason, kind="not_json") from None
 
 
 def decode_map(provider: str, rows: Mapping[str, msgspec.Raw], kind: type[T], path: str) -> dict[str, T]:

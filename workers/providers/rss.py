@@ -65,9 +65,9 @@ def parse_rss(provider: str, outlet: str, body: bytes, *, not_categories: Collec
     try:
         items, _ = read(body)
     except FeedError as error:
-        raise ProviderError(provider, str(error)) from None
+        raise ProviderError(provider, str(error), kind="shape") from None
     if not items:
-        raise ProviderError(provider, "no item in the feed")
+        raise ProviderError(provider, "no item in the feed", kind="shape")
     headlines = tuple(headline for item in items if (headline := _headline(outlet, item, not_categories)) is not None)
     if not headlines:
         raise ProviderError(provider, "no item with title, link and time", field="item")

@@ -82,6 +82,7 @@ class ServiceContext:
             clock=self.clock,
             chance=self.chance,
             outages=self.outages,
+            on_refused=self.metrics.refuse,
         )
 
     def label(self, source: str) -> str:

@@ -131,5 +131,5 @@ async def newest_header(node: EthereumRpc, ask: Ask, now: float, verified: set[s
     if header is None:
         raise ProviderError(node.name, "no newest block")
     if now - header.time > _LATE:
-        raise ProviderError(node.name, f"its newest block is {now - header.time:.0f} s old")
+        raise ProviderError(node.name, f"its newest block is {now - header.time:.0f} s old", kind="stale")
     return header

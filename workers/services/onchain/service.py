@@ -254,7 +254,7 @@ class OnchainService(Service):
         day, value = await provider.chart(ask, chart)
         age = now - day
         if not -86_400.0 <= age <= POINT:
-            raise ProviderError(provider.name, f"{chart}: newest point is {age / 86_400.0:.1f} days old")
+            raise ProviderError(provider.name, f"{chart}: newest point is {age / 86_400.0:.1f} days old", kind="stale")
         if not 0 < value <= most:
             raise ProviderError(provider.name, f"{chart}: newest point is {value:g}")
         return _Dated(value, day)

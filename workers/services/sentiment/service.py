@@ -147,7 +147,7 @@ class SentimentService(Service):
         index = await provider.fear_and_greed(ask)
         age = 0.0 if index.as_of is None else now - index.as_of
         if age > INDEX.longest:
-            raise ProviderError(provider.name, f"its index is {age / 3600:.0f} hours old")
+            raise ProviderError(provider.name, f"its index is {age / 3600:.0f} hours old", kind="stale")
         return index
 
     async def _ask_posts(self, provider: Reddit, ask: Ask, now: float) -> tuple[Post, ...]:

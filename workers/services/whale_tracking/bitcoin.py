@@ -158,7 +158,7 @@ class BitcoinScan:
             if trail is not None and trail.last is not None:
                 behind = trail.last.number - headers[-1].height
                 if behind > _TOLERATED:
-                    raise ProviderError(provider.name, f"{behind} blocks behind")
+                    raise ProviderError(provider.name, f"{behind} blocks behind", kind="stale")
             return headers
 
         began = self.tips.clock()

@@ -79,9 +79,11 @@ class _Work:
         if head is None:
             raise ProviderError(node.name, "no newest block")
         if self.now - head.time > STALLED:
-            raise ProviderError(node.name, f"stuck: newest block is {self.now - head.time:.0f} s old")
+            raise ProviderError(node.name, f"stuck: newest block is {self.now - head.time:.0f} s old", kind="stale")
         if self.trail is not None and self.trail.last is not None and head.number < self.trail.last.number:
-            raise ProviderError(node.name, f"behind: {self.trail.last.number - head.number} blocks and more")
+            raise ProviderError(
+                node.name, f"behind: {self.trail.last.number - head.number} blocks and more", kind="stale"
+            )
         safe = head.number - CONFIRMATIONS
         trail = self._begun(safe)
         if trail.next > safe:
