@@ -44,6 +44,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _ANY_REFERENCE = r"(#\d{1,8};|#[xX][0-9A-Fa-f]{1,8};|[A-Za-z][A-Za-z0-9]{0,31};)"
 _AMPERSAND = re.compile(rf"&(?!{_ANY_REFERENCE})")
 _REFERENCE = re.compile(rf"&(?!(?:amp|lt|gt|quot|apos);){_ANY_REFERENCE}")  # all but those that XML defines
+_TAG = re.compile(r"<[^\W\d][^<>]*>")
+_ATTRIBUTE = re.compile(r"""\s([^\s=<>"']+)\s*=\s*(?:"[^"]*"|'[^']*')""")
 _NO_TAG = re.compile(r"<(?![^\W\d]|[:/!?])")  # "BTC < 50k", "<3"
 ITEM = re.compile(r"<(item|entry)(?=[\s>])(?:(?!<\1[\s>]).)*?</\1\s*>", re.DOTALL)
 """One item of a feed, from its start tag to its end tag; an item that doesn't end before the next one is none."""
@@ -83,8 +85,8 @@ def _text_of(body: bytes) -> str:
 def mended(text: str) -> str:
     """`text` without the mistakes that don't affect other elements.
 
-    Left out: characters that XML has not, and references to them, comments and instructions. Escaped: ampersands and
-    less-than signs that begin nothing, entities of HTML and unknown ones. Half an emoji becomes U+FFFD.
+    Left out: characters that XML has not, and references to them; comments, instructions, repeated attributes. Escaped:
+    ampersands and less-than signs that begin nothing, entities of HTML and unknown ones. Half an emoji becomes U+FFFD.
     """
     parts = _APART.split(_NOT_XML.sub("", text))
     parts[::2] = [_escaped(part) for part in parts[::2]]
@@ -96,6 +98,7 @@ def mended(text: str) -> str:
 
 
 def _escaped(part: str) -> str:
+    part = _TAG.sub(_attributes_once, part, count=_MAX_MISTAKES)
     part = _NO_TAG.sub("&lt;", part, count=_MAX_MISTAKES).replace("]]>", "]]&gt;")
     return _REFERENCE.sub(_reference, _AMPERSAND.sub("&amp;", part, count=_MAX_MISTAKES), count=_MAX_MISTAKES)
 
@@ -103,6 +106,15 @@ def _escaped(part: str) -> str:
 def _kept(part: str) -> str:
     whole = (part.startswith("<!--") and part.endswith("-->")) or (part.startswith("<?") and part.endswith("?>"))
     return "" if whole else part
+
+
+def _attributes_once(tag: re.Match[str]) -> str:
+    """A start tag without the attributes that it has already, such as a name space that two plug-ins declare."""
+    kept: dict[str, str] = {}
+    found = [kept.setdefault(attribute[1], attribute[0]) for attribute in _ATTRIBUTE.finditer(tag[0])]
+    if len(kept) == len(found):
+        return tag[0]
+    return _ATTRIBUTE.sub(lambda attribute: kept.pop(attribute[1], ""), tag[0])
 
 
 def _reference(found: re.Match[str]) -> str:

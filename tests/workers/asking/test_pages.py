@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from workers.asking.pages import is_page
 
+RECORDED = Path(__file__).resolve().parents[2] / "recorded"
+ANSWERS = [path for path in sorted(RECORDED.glob("*/*")) if not path.name.endswith(".expected.json")]
 RSS = b'<?xml version="1.0"?><rss version="2.0"><channel><title>Acme</title></channel></rss>'
 LABELS = ("", "text/html", "text/html; charset=utf-8", "TEXT/HTML", "application/json", "text/plain", "application/xml")
 JSON = (b"{}", b" \r\n[1]", b"\xef\xbb\xbf{}", b"7", b"-1.5", b'"<html>"', b"null", b"true", b'{"a": "<html></html>"}')
@@ -51,6 +54,15 @@ def test_a_feed_is_data_where_one_was_asked_for(body: bytes, label: str) -> None
     """A feed is read, though its server labels it as HTML; in the place of JSON it is none."""
     assert not is_page(body, label, markup=True)
     assert is_page(body, label, markup=False)
+
+
+@pytest.mark.parametrize("path", ANSWERS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_no_answer_of_any_provider_is_a_page(path: Path) -> None:
+    """Every recorded answer of every provider is data, whatever its label."""
+    body = path.read_bytes()
+    for label in LABELS:
+        assert not is_page(body, label, markup=path.suffix == ".xml")
+        assert not is_page(b"\xef\xbb\xbf\r\n" + body, label, markup=path.suffix == ".xml")
 
 
 @pytest.mark.parametrize("label", LABELS)

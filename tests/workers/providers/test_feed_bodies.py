@@ -64,6 +64,10 @@ BODIES = {
     "forty authors": feed(FIRST, LAST.replace("</item>", f"<dc:creator>{'A. Author, ' * 40}</dc:creator></item>")),
     "many elements": feed(FIRST, LAST.replace("</item>", "<category>c</category>" * 400 + "</item>")),
     "many attributes": feed(FIRST, LAST.replace("<title>", "<title " + " ".join(f"a{n}=''" for n in range(99)) + ">")),
+    "an attribute twice": feed(
+        FIRST, LAST.replace("</item>", "<guid isPermaLink='false' isPermaLink='true'>7</guid></item>")
+    ),
+    "a name space twice": WHOLE.replace(b"<rss ", b"<rss xmlns:a='b' xmlns:a='b' xmlns:c=\"d\" xmlns:c=\"d\" "),
     "many name spaces": feed(FIRST, *(f'<x xmlns:a{n}="u{n}"/>' for n in range(99)), LAST),
     "deep elements": feed(FIRST, "<x>" * 200 + "</x>" * 200, LAST),
     "a bare ampersand": feed(FIRST, "<image><url>https://a.com/?a=1&b=2</url></image>", LAST),
@@ -156,7 +160,6 @@ def test_an_encoding_that_is_not_known_is_refused() -> None:
 MISFITS = {
     "a tag without its end": item("Odd", "2", "<description><p>text</description>"),
     "an end without its tag": item("Odd", "2", "<description>text</p></description>"),
-    "an attribute twice": item("Odd", "2", "<guid isPermaLink='false' isPermaLink='false'>7</guid>"),
     "an attribute without quotes": item("Odd", "2", "<img src=x>"),
     "no time": item("Odd", "2").replace("pubDate", "x"),
     "no link": item("Odd", "ja va"),
@@ -259,6 +262,7 @@ PIECES = [
         b" a=''",
     ),
     *(b"\x08", b"\xff", b"\xc3", b"\0", b" ", b"\xef\xbb\xbf", b"<item><title>", b"<b>x</b>", b"<a xmlns:b='c'/>"),
+    *(b"\x08<a b='c' b='c'/>", b"&<a b='", b"<a b=c", b"<a b='<"),
     b"<item><pubDate>" + b"(" * 199 + b"</pubDate></item>",
     b"<item><title>" + b"&lt;" * 1000 + b"</title><link>https://a.com/" + b"x" * 2000 + b"</link></item>",
 ]
