@@ -22,6 +22,8 @@ FaultName = Literal[
     "zeros",
     "empty",
     "error_in_200",
+    "no_rows",
+    "no_logs",
     "refuse",
 ]
 FAULT_NAMES: tuple[FaultName, ...] = get_args(FaultName)

@@ -180,6 +180,25 @@ async def _error_in_200(exchange: Exchange) -> None:
     await exchange.reply(answer(exchange.host.error_in_200))
 
 
+async def _no_rows(exchange: Exchange) -> None:
+    """What a backend answers that lacks the rows, as if there were none."""
+    start, body = await exchange.genuine()
+    if body.startswith(b"<"):
+        body = re.sub(rb"<(item|entry)\b.*?</\1>", b"", body, flags=re.DOTALL)
+    elif body:
+        body = json.dumps(_emptied(json.loads(body))).encode()
+    await _resend(exchange, start, body)
+
+
+async def _no_logs(exchange: Exchange) -> None:
+    """What a node answers that lacks a block's logs and receipts, and has its header."""
+    start, body = await exchange.genuine()
+    parsed = json.loads(body)
+    if isinstance(parsed, dict) and isinstance(parsed.get("result"), list):
+        body = json.dumps(parsed | {"result": []}).encode()
+    await _resend(exchange, start, body)
+
+
 async def _refuse(exchange: Exchange) -> None:
     await (
         exchange.cut()
@@ -201,6 +220,8 @@ SPOIL: dict[FaultName, Callable[[Exchange], Awaitable[None]]] = {
     "zeros": _zeros,
     "empty": _empty,
     "error_in_200": _error_in_200,
+    "no_rows": _no_rows,
+    "no_logs": _no_logs,
     "refuse": _refuse,
 }
 
@@ -238,6 +259,13 @@ def _replace(node: Any, key: str) -> bool:
             return True
         return any(_replace(child, key) for child in node.values())
     return isinstance(node, list) and any(_replace(child, key) for child in node)
+
+
+def _emptied(node: Any) -> Any:
+    """`node` with every list empty."""
+    if isinstance(node, dict):
+        return {key: _emptied(value) for key, value in node.items()}
+    return [] if isinstance(node, list) else node
 
 
 def _zeroed(node: Any, figures: Collection[str]) -> Any:

@@ -169,7 +169,8 @@ def _contents(market: Market, number: int) -> ethereum_blocks.Contents:
 @lru_cache(maxsize=512)  # of all chains
 def _block(market: Market, name: str, number: int) -> dict[str, Any]:
     chain = EvmChain(market, name)
-    transactions = _contents(market, number).transactions if name == "ethereum" else []
+    contents = _contents(market, number) if name == "ethereum" else ethereum_blocks.Contents([], [])
+    transactions = contents.transactions
     noise = hashlib.sha256(f"{market.seed}/{name}/rest/{number}".encode()).hexdigest()
     fields = {
         "baseFeePerGas": hex(chain.base_fee(number)),
@@ -180,7 +181,7 @@ def _block(market: Market, name: str, number: int) -> dict[str, Any]:
         "gasLimit": hex(chain.network.gas_limit),
         "gasUsed": hex(chain.gas_used(number)),
         "hash": chain.hash_of(number),
-        "logsBloom": "0x" + "0" * 512,
+        "logsBloom": contents.bloom,
         "miner": "0x" + noise[:40],
         "mixHash": "0x" + noise,
         "nonce": "0x0000000000000000",

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from simulator.world import contracts
+from simulator.world.blooms import bloom_of
 
 EXCHANGES = (
     "0x28c6c06298d514db089934071355e5743bf21d60",  # Binance 14
@@ -78,6 +79,11 @@ class Contents:
 
     transactions: list[dict[str, Any]]
     receipts: list[dict[str, Any]]
+
+    @property
+    def bloom(self) -> str:
+        """The `logsBloom` of the block."""
+        return bloom_of(log for receipt in self.receipts for log in receipt["logs"])
 
 
 def place_of(transaction: str) -> tuple[int, int]:
@@ -270,7 +276,7 @@ class _Filling:
                 "from": sender,
                 "gasUsed": hex(used),
                 "logs": entries,
-                "logsBloom": "0x" + "0" * 512,
+                "logsBloom": bloom_of(entries),
                 "status": "0x0" if failed else "0x1",
                 "to": to,
                 "transactionHash": tx_hash,

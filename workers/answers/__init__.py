@@ -6,7 +6,15 @@ means that the upstream did not give the figure; several of them use zero for un
 """
 
 from workers.answers.bitcoin import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
-from workers.answers.ethereum import EthBlock, EthereumStats, EthHeader, EthTransaction, TokenTransfer
+from workers.answers.ethereum import (
+    BlockReceipts,
+    EthBlock,
+    EthereumStats,
+    EthHeader,
+    EthLog,
+    EthTransaction,
+    TokenTransfer,
+)
 from workers.answers.hub import Repo, RepoPage
 from workers.answers.market import ListedCoin, Ticker
 from workers.answers.news import Headline
@@ -16,6 +24,7 @@ from workers.answers.whales import ReportedTransfer, TransferPage
 
 __all__ = [
     "BitcoinStats",
+    "BlockReceipts",
     "BtcBlock",
     "BtcHeader",
     "BtcOutput",
@@ -23,6 +32,7 @@ __all__ = [
     "ContractLog",
     "EthBlock",
     "EthHeader",
+    "EthLog",
     "EthTransaction",
     "EthereumStats",
     "FearAndGreed",

@@ -18,6 +18,10 @@ class EthHeader(Struct, frozen=True, kw_only=True):
     gas_limit: int
     base_fee: int | None
     """Wei per unit of gas; None before the London fork and on chains without a base fee."""
+    count: int | None = None
+    """How many transactions it has; None if the node does not list them."""
+    bloom: str | None = None
+    """Its logsBloom, 2048 bits of hex (see workers/answers/blooms.py); None if the node does not give it."""
 
 
 class EthTransaction(Struct, frozen=True, kw_only=True):
@@ -36,6 +40,34 @@ class EthBlock(Struct, frozen=True, kw_only=True):
 
     header: EthHeader
     transactions: tuple[EthTransaction, ...]
+
+
+class EthLog(Struct, frozen=True, kw_only=True):
+    """One log as nodes give it. Hashes, topics and the address are lower-case hex with `0x`."""
+
+    block: int
+    block_hash: str
+    transaction: str
+    """Hash."""
+    index: int
+    """Of the log within its block."""
+    contract: str
+    """Address of the contract that wrote it."""
+    topics: tuple[str, ...]
+    data: str
+    removed: bool
+    """Whether a reorg has taken its block off the chain."""
+
+
+class BlockReceipts(Struct, frozen=True, kw_only=True):
+    """The receipts of one block's transactions."""
+
+    count: int
+    """How many there are."""
+    block_hashes: frozenset[str]
+    """The blocks that they name: one, if they are in order."""
+    logs: tuple[EthLog, ...]
+    """Their logs, in block order."""
 
 
 class TokenTransfer(Struct, frozen=True, kw_only=True):

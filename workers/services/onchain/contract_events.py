@@ -11,12 +11,13 @@ from msgspec import Meta, Struct
 
 from shared.errors import ProviderError
 from shared.payloads.onchain import ContractEvent
-from workers.answers import EthHeader
+from workers.answers import ContractLog, EthHeader
 from workers.asking.gathering import gather_all
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
-from workers.providers.ethereum_rpc import EthereumRpc
+from workers.providers.ethereum_rpc import TRANSFER, EthereumRpc
 from workers.services.onchain.contracts import ADDRESSES, NAMES, TOPICS
+from workers.services.rpc_nodes.log_proof import LogProof
 from workers.services.rpc_nodes.nodes import verify_mainnet
 
 log = structlog.get_logger()
@@ -26,6 +27,8 @@ _RANGE = 10  # blocks per call, as some nodes allow no more; each cycle has two 
 _LOOK_BACK = 300  # blocks, an hour: after a longer absence, start at the newest block; the gap is not reported
 _MOST = 100  # events per update, 25 kB of message: ten blocks seldom have as many; the rest follows in the next update
 _LATE = 300.0  # s, oldest newest block: 25 slots without a block don't happen on mainnet, so such a node is stuck
+_ASKED = (*TOPICS, TRANSFER)
+"""The topics of the events, and one that is in nearly every block: its logs prove that the node has the block."""
 
 
 class LogPosition(Struct, frozen=True, array_like=True):
@@ -55,6 +58,7 @@ class ContractEvents:
         self._most = most
         self._next: LogPosition | None = None
         self._verified: set[str] = set()
+        self._proof = LogProof()
 
     async def read(self, now: float, deadline: float) -> tuple[str, Reading]:
         """The node that answered, and events up to two blocks below its newest block.
@@ -94,12 +98,11 @@ class ContractEvents:
         last = min(settled, start.block + _RANGE - 1)
         if last < start.block:
             return Reading((), start)
-        # By hash: asked by number, a backend that lacks the blocks answers with no logs, which would leave a gap.
         headers = await gather_all(*(node.header(ask, number) for number in range(start.block, last + 1)))
-        if None in headers:
+        blocks = [header for header in headers if header is not None]
+        if len(blocks) < len(headers):
             raise ProviderError(node.name, "lacks blocks below its newest")
-        hashes = [header.hash for header in headers if header is not None]
-        parts = await gather_all(*(node.logs_in(ask, ADDRESSES, TOPICS, block_hash) for block_hash in hashes))
+        parts = await gather_all(*(self._logs(node, ask, header) for header in blocks))
         logs = [entry for part in parts for entry in part]
         found = {
             (entry.block, entry.index): ContractEvent(
@@ -119,6 +122,12 @@ class ContractEvents:
             next=LogPosition(*rest[0]) if rest else LogPosition(last + 1),
             time=headers[-1].time if headers[-1] is not None else None,
         )
+
+    async def _logs(self, node: EthereumRpc, ask: Ask, header: EthHeader) -> tuple[ContractLog, ...]:
+        """The logs of one block, by its hash. Raises ProviderError, also for logs that may not be all."""
+        logs = await node.logs_in(ask, ADDRESSES, _ASKED, header.hash)
+        await self._proof.check(node, ask, header, ADDRESSES, _ASKED, logs)
+        return logs
 
 
 async def newest_header(node: EthereumRpc, ask: Ask, now: float, verified: set[str]) -> EthHeader:

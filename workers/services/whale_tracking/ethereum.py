@@ -12,7 +12,8 @@ from shared.errors import NoSourceError, ProviderError
 from workers.answers import EthBlock
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
-from workers.providers.ethereum_rpc import EthereumRpc
+from workers.providers.ethereum_rpc import TRANSFER, EthereumRpc
+from workers.services.rpc_nodes.log_proof import LogProof
 from workers.services.rpc_nodes.nodes import verify_mainnet
 from workers.services.whale_tracking.large import (
     CONTRACTS,
@@ -66,6 +67,9 @@ class _Work:
     """Time by the event loop's clock."""
     verified: set[str]
     """Names of nodes that are known to be on mainnet."""
+    proof: LogProof
+    lacking: set[str] = field(default_factory=set)
+    """Names of nodes that had no block where their newest one is two above it."""
     found: list[Transfer] = field(default_factory=list)
     sources: dict[str, float] = field(default_factory=dict)
     blocks: int = 0
@@ -92,7 +96,8 @@ class _Work:
         while trail.next <= safe and self.blocks < BLOCKS_A_CYCLE and _time() < self.stop_at:
             following = await self._advance(node, ask, trail)
             if following is None:
-                break
+                self.lacking.add(node.name)
+                return
             self.trail = trail = following
             self.blocks += 1
             self.sources[node.name] = self.scanned
@@ -111,15 +116,15 @@ class _Work:
         return self.trail.jump(first)
 
     async def _advance(self, node: EthereumRpc, ask: Ask, trail: Trail) -> Trail | None:
-        """The trail one block on, or back at a fork; None if the node has no more for this cycle."""
+        """The trail one block on, or back at a fork; None if the node lacks the block. Raises ProviderError."""
         block = await node.block(ask, trail.next)
         if block is None:
             return None
         if not trail.follows(block.header.parent):
             return await self._walk_back(node, ask, trail)
         found = await self._native(node, ask, block)
-        # By hash: asked by number, a backend that lacks the block answers with no logs.
         logs = await node.transfers_in(ask, CONTRACTS, block.header.hash)
+        await self.proof.check(node, ask, block.header, CONTRACTS, (TRANSFER,), logs)
         found += large_tokens(logs, block.header, self.prices, self.threshold)
         fresh = trail.fresh(found)
         self.found += fresh
@@ -144,7 +149,9 @@ class _Work:
         place = replaced - 1  # usually only the newest one was replaced, so begin there
         while kept < replaced:
             header = await node.header(ask, trail.passed[place].number)
-            if header is not None and header.hash == trail.passed[place].hash:
+            if header is None:
+                raise ProviderError(node.name, "lacks blocks below its newest")
+            if header.hash == trail.passed[place].hash:
                 kept = place + 1
             else:
                 replaced = place
@@ -164,6 +171,9 @@ class EthereumScan:
         self.pool = pool
         self._threshold = threshold
         self._verified: set[str] = set()
+        self._proof = LogProof()
+        self._missing: int | None = None
+        """The block that no node had, which was logged."""
 
     async def scan(self, trail: Trail | None, prices: Mapping[str, float], now: float, deadline: float) -> Scanned:
         """Large transfers in the blocks since `trail`, or in the newest block without one, within `deadline` s.
@@ -175,14 +185,27 @@ class EthereumScan:
         missing = [coin_id for coin_id in PRICES if coin_id not in prices]
         if missing:
             raise NoSourceError(self.pool.name, [ProviderError("prices", f"unknown: {', '.join(missing)}")])
-        stop_at = _time() + deadline * _TIME_SHARE
-        work = _Work(trail, prices, self._threshold, now, stop_at, self._verified)
+        end = _time() + deadline
+        stop_at = end - deadline * (1 - _TIME_SHARE)
+        work = _Work(trail, prices, self._threshold, now, stop_at, self._verified, self._proof)
+        asked = -1
         try:
-            await self.pool.ask(work.go, deadline)
+            # A node that lacks a block is not at fault, as one of its backends may be late: only the next one is asked.
+            while asked < len(work.lacking):
+                asked = len(work.lacking)
+                await self.pool.ask(work.go, end - _time(), skip=work.lacking)
         except NoSourceError:
-            if not work.blocks:
+            if not work.blocks and not work.lacking:
                 raise
+        self._report(work)
         return Scanned(work.trail, tuple(work.found), work.sources)
+
+    def _report(self, work: _Work) -> None:
+        """Log once that no node has the next block, though each has newer ones."""
+        stands = work.trail.next if work.lacking and not work.blocks and work.trail is not None else None
+        if stands is not None and stands != self._missing:
+            log.warning("no node has the next block", chain=ETHEREUM, block=stands, nodes=sorted(work.lacking))
+        self._missing = stands
 
 
 def _complete(prices: Mapping[str, float]) -> dict[str, float]:

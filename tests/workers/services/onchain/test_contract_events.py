@@ -113,6 +113,22 @@ async def test_a_node_without_logs_gives_way(stage: Stage, fault: Any) -> None:
     assert next_block(service) > start
 
 
+@pytest.mark.parametrize("fault", ["no_logs", "no_rows"])
+async def test_a_node_that_lacks_blocks_costs_no_event(stage: Stage, fault: Any) -> None:
+    """Its answers without logs are refused, as the blooms have some; the next node delivers the same blocks."""
+    service = open_service(stage)
+    await collect(stage)
+    start = next_block(service)
+    stage.spoil(NODES[0], fault=fault)
+    data = await collect(stage, 120)
+    assert told(data) == happened(stage, start, next_block(service))
+    assert next_block(service) > start
+    stage.spoil(*NODES, fault=fault)
+    stands = next_block(service)
+    assert told(await collect(stage, 120)) == []
+    assert next_block(service) == stands
+
+
 async def test_blocks_are_caught_up_with(stage: Stage) -> None:
     """While no node answers there are no events, and the update comes all the same; then ten blocks in each."""
     service = open_service(stage)
