@@ -29,6 +29,8 @@ Amount = Annotated[float, Meta(ge=0, le=_MAX)]
 """A price, supply or volume: finite and not negative (numbers written as strings let `nan` and `inf` through)."""
 Change = Annotated[float, Meta(ge=-_MAX, le=_MAX)]
 """A finite number of either sign."""
+Text = Annotated[str, Meta(min_length=1)]
+"""A text that has to be there: an empty one is as good as absent."""
 Moment = Annotated[datetime, Meta(tz=True)]
 """An ISO 8601 time with a zone."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]

@@ -51,6 +51,8 @@ class _Block(Struct):
     time: Count
     prev_block: Hash
     tx: list[_Transaction]
+    n_tx: Count | None = None
+    """How many transactions it has."""
 
 
 class _Stats(Struct):
@@ -82,9 +84,9 @@ def parse_latest(body: bytes) -> BtcHeader:
 def parse_block(body: bytes) -> BtcBlock:
     """/rawblock/{hash}. Raises ProviderError."""
     row = decode(NAME, body, _Block)
-    if not row.tx:
-        raise ProviderError(NAME, "no transaction in the answer")
-    header = BtcHeader(height=row.height, hash=row.hash, parent=row.prev_block, time=float(row.time))
+    if not row.tx or row.n_tx not in (None, len(row.tx)):
+        raise ProviderError(NAME, f"{len(row.tx)} of a block's {row.n_tx} transactions", field="$.tx")
+    header = BtcHeader(height=row.height, hash=row.hash, parent=row.prev_block, time=float(row.time), count=len(row.tx))
     # The coinbase comes first, and it alone spends nothing.
     coinbase, *others = row.tx
     first = _transaction(coinbase, tuple(_spent(coinbase)))

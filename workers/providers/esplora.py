@@ -6,7 +6,9 @@ Outputs with data, a bare key or bare multisig have no address. A coinbase's inp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -23,10 +25,19 @@ NAME = "esplora"
 PAGE = 25
 """Transactions per page; pages begin at multiples of it."""
 
+_NEXT = 2
+"""The number of blocks whose fee stands for the next block's."""
+
+_TARGET = re.compile(r"[0-9]{1,4}")  # up to 1008 blocks, a week
+
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 """Of a block or a transaction."""
 Sats = Annotated[int, Meta(ge=0, le=21_000_000 * 10**8)]
 """An amount; at most all bitcoins together."""
+
+
+MaybeHash = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+"""A hash, or an empty text where there is none."""
 
 
 class _Block(Struct):
@@ -35,7 +46,7 @@ class _Block(Struct):
     timestamp: Count
     difficulty: Amount
     tx_count: Count | None = None
-    previousblockhash: Hash | None = None
+    previousblockhash: MaybeHash | None = None
 
 
 class _Output(Struct):
@@ -64,7 +75,7 @@ def parse_blocks(name: str, body: bytes) -> tuple[BtcHeader, ...]:
         BtcHeader(
             height=row.height,
             hash=row.id,
-            parent=row.previousblockhash,
+            parent=row.previousblockhash or None,
             time=float(row.timestamp),
             count=row.tx_count,
         )
@@ -97,21 +108,50 @@ def parse_transaction(name: str, body: bytes) -> BtcTransaction:
 
 
 def parse_estimates(body: bytes) -> BitcoinStats:
-    """/fee-estimates: sat/vB by the number of blocks that a transaction may wait. Raises ProviderError."""
+    """/fee-estimates: sat/vB by the number of blocks that a transaction may wait. Raises ProviderError.
+
+    A node that runs for a short time, or is older, lacks targets. Bitcoin Core has none below 2 (`estimatesmartfee`:
+    "the request target will be clamped between 2 and the highest target"), so that of 2 stands for the next block. For
+    the others the fee of the longest wait within the target is enough; without one the fee is None.
+    """
     rates = decode(NAME, body, dict[str, Amount])
-    if "1" not in rates:
-        raise ProviderError(NAME, "no fee for the next block", field="$.1")
+    by_target = {int(blocks): rate for blocks, rate in rates.items() if _TARGET.fullmatch(blocks) and rate}
+    if not by_target:
+        raise ProviderError(NAME, "no fee for any number of blocks")
     # Half an hour is three blocks, an hour six.
-    fast, medium, slow = (known(rates.get(blocks)) for blocks in ("1", "3", "6"))
-    return BitcoinStats(fee_fast=fast, fee_medium=medium, fee_slow=slow)
+    fast, medium, slow = (_fee(by_target, blocks) for blocks in (_NEXT, 3, 6))
+    return BitcoinStats(fee_fast=by_target.get(1, fast), fee_medium=medium, fee_slow=slow)
 
 
 async def all_of(ask: Ask, requests: Sequence[Request[BitcoinStats]]) -> BitcoinStats:
-    """The figures of several requests made at once. Raises the ProviderError of the first that failed."""
+    """The figures of several requests made at once, the first for the height.
+
+    An answer of the others that can't be read costs only its own figures. Raises the ProviderError of the first request
+    that failed, or of a height that can't be read.
+    """
+    tip, *others = requests
     stats = BitcoinStats()
-    for result in await gather_all(*(ask(request) for request in requests)):
+    for result in await gather_all(ask(tip), *(ask(_optional(request)) for request in others)):
         stats = stats.filled(result)
     return stats
+
+
+def _fee(by_target: Mapping[int, float], target: int) -> float | None:
+    """The fee of the longest wait within `target` blocks."""
+    within = [blocks for blocks in by_target if blocks <= target]
+    return by_target[max(within)] if within else None
+
+
+def _optional(request: Request[BitcoinStats]) -> Request[BitcoinStats]:
+    """The same request, with no figures for an answer that can't be read."""
+
+    def parse(body: bytes) -> BitcoinStats:
+        try:
+            return request.parse(body)
+        except ProviderError:
+            return BitcoinStats()
+
+    return replace(request, parse=parse)
 
 
 class Esplora(BitcoinTip):
@@ -171,4 +211,5 @@ def _transaction(name: str, row: _Transaction) -> BtcTransaction:
 
 
 def _output(row: _Output) -> BtcOutput:
-    return BtcOutput(address=row.scriptpubkey_address, sats=row.value)
+    # mempool with bitcoind behind it has an empty text where there is no address.
+    return BtcOutput(address=row.scriptpubkey_address or None, sats=row.value)

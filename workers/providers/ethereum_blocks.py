@@ -24,7 +24,8 @@ MaybeAddress = Annotated[str, Meta(pattern=r"^(0x([0-9a-fA-F]{40})?)?\Z")]
 """An address, or an empty text where there is none."""
 MaybeQuantity = Annotated[str, Meta(pattern=r"^(0x[0-9a-fA-F]{0,64})?\Z")]
 """A number of 256 bits in hex, or an empty text where there is none."""
-_EMPTY = ("", "0x")
+EMPTY = ("", "0x")
+"""Texts that stand for nothing."""
 
 
 class _Header(Struct, kw_only=True):
@@ -45,7 +46,7 @@ class _Header(Struct, kw_only=True):
             time=float(unhex(self.timestamp)),
             gas_used=unhex(self.gas_used),
             gas_limit=unhex(self.gas_limit),
-            base_fee=unhex(self.base_fee) if self.base_fee is not None and self.base_fee not in _EMPTY else None,
+            base_fee=unhex(self.base_fee) if self.base_fee is not None and self.base_fee not in EMPTY else None,
             count=count,
             bloom=_bloom(self.bloom),
         )
@@ -93,7 +94,7 @@ def parse_block(body: bytes, provider: str = NAME) -> EthBlock | None:
         EthTransaction(
             hash=tx.hash.lower(),
             sender=tx.sender.lower(),
-            to=tx.to.lower() if tx.to is not None and tx.to not in _EMPTY else None,
+            to=tx.to.lower() if tx.to is not None and tx.to not in EMPTY else None,
             wei=unhex(tx.value),
         )
         for tx in block.transactions

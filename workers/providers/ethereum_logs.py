@@ -8,13 +8,15 @@ themselves: see workers/services/rpc_nodes/log_proof.py.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.errors import ProviderError
 from workers.answers import BlockReceipts, ContractLog, EthLog, TokenTransfer
 from workers.asking.jsonrpc import Address, Hash, Quantity, result_of, result_or_none, unhex
-from workers.providers.ethereum_blocks import NAME
+from workers.providers.ethereum_blocks import EMPTY, NAME, MaybeQuantity
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """Topic of Transfer(address,address,uint256)."""
@@ -26,7 +28,7 @@ _WORD = 2 + 64  # characters of 32 bytes of hex
 class _Log(Struct):
     address: Address
     topics: list[Hash]
-    data: str
+    data: Annotated[str, Meta(min_length=2)]
     block: Quantity = msgspec.field(name="blockNumber")
     block_hash: Hash = msgspec.field(name="blockHash")
     transaction: Hash = msgspec.field(name="transactionHash")
@@ -47,7 +49,7 @@ class _Log(Struct):
 
 
 class _Receipt(Struct):
-    status: Quantity | None = None
+    status: MaybeQuantity | None = None
 
 
 class _BlockReceipt(Struct):
@@ -61,12 +63,12 @@ def parse_transfers(body: bytes, provider: str = NAME) -> tuple[TokenTransfer, .
     for log in _logs(body, provider):
         if log.removed or len(log.topics) != _ERC20_TOPICS or log.topics[0] != TRANSFER:
             continue
-        if len(log.data) != _WORD:
-            continue
         try:
+            if len(log.data) != _WORD:
+                raise ValueError
             units = int(log.data, 16)
         except ValueError:
-            raise ProviderError(provider, "log data that is not hex", field="$.result[...].data") from None
+            raise ProviderError(provider, "a transfer without an amount", field="$.result[...].data") from None
         transfers.append(
             TokenTransfer(
                 block=log.block,
@@ -119,7 +121,9 @@ def parse_status(body: bytes, provider: str = NAME) -> bool | None:
     Raises ProviderError.
     """
     receipt = result_or_none(provider, body, _Receipt)
-    return unhex(receipt.status) == 1 if receipt is not None and receipt.status is not None else None
+    if receipt is None or receipt.status is None or receipt.status in EMPTY:
+        return None
+    return unhex(receipt.status) == 1
 
 
 def _logs(body: bytes, provider: str) -> list[EthLog]:

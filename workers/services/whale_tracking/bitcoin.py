@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -12,20 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.errors import NoSourceError, ProviderError, RateBudgetError
-from workers.answers import BtcBlock, BtcHeader, BtcTransaction
+from workers.answers import BtcHeader, BtcTransaction
 from workers.asking.gathering import gather_all
 from workers.asking.pool import SourcePool
-from workers.asking.provider import Ask, Provider, StatusError
-from workers.services.whale_tracking.bitcoin_sources import (
-    MAX_CATCH_UP,
-    Pages,
-    Single,
-    Summary,
-    Whole,
-    first_wanted,
-    headers_of,
-)
-from workers.services.whale_tracking.large import BITCOIN, large_bitcoin, least_sats
+from workers.asking.provider import Ask
+from workers.services.whale_tracking.bitcoin_pieces import Pending, Piece, Work
+from workers.services.whale_tracking.bitcoin_sources import MAX_CATCH_UP, first_wanted, headers_of
+from workers.services.whale_tracking.large import BITCOIN
 from workers.services.whale_tracking.trail import Trail, Transfer
 
 log = structlog.get_logger()
@@ -40,20 +33,9 @@ TIP_REFRESH = 29.0
 """Seconds after which the newest blocks are asked for again: every other cycle, because of mempool.space's budget."""
 _STEPS = 12
 """Calls for pieces of blocks per cycle: 720 per hour, Esplora's limit. A block of 120 pages takes three minutes."""
-_PAGE = 25  # transactions of a full page, in Esplora's API
 _AT_ONCE = 4  # single transactions asked for at once: each call is short, and the service is a public one
 _TOLERATED = 1  # blocks that a source may be behind without a fault: sources get the newest one seconds apart
 _TIME_SHARE = 0.5  # share of the deadline in which new pieces are begun; the rest is for those under way
-
-
-class Pending(Struct, frozen=True, kw_only=True):
-    """A block of which a part is scanned."""
-
-    hash: str
-    txids: tuple[str, ...] = ()
-    """Ids of possibly large transactions, still to be asked for; if empty, pages are read."""
-    start: int = 0
-    """Transactions read in pages so far."""
 
 
 class BitcoinState(Struct, frozen=True, kw_only=True):
@@ -74,29 +56,6 @@ class Scanned:
     """Names of the providers that answered, or that gave the headers still in use; and the unix seconds of the newest
     block that they gave, as its miner set them.
     """
-
-
-@dataclass
-class _Work:
-    """One cycle's scan."""
-
-    trail: Trail
-    pending: Pending | None
-    price: float
-    threshold: float
-    found: list[Transfer] = field(default_factory=list)
-    sources: dict[str, float] = field(default_factory=dict)
-
-    def announce(self, transactions: Sequence[BtcTransaction], time: float) -> None:
-        """Add the large transfers that were not published yet."""
-        large = [large_bitcoin(tx, time, self.price, self.threshold) for tx in transactions]
-        fresh = self.trail.fresh(transfer for transfer in large if transfer is not None)
-        self.trail = self.trail.announce(fresh)
-        self.found += fresh
-
-    def finish(self, block_hash: str) -> None:
-        """Mark the block as scanned."""
-        self.trail, self.pending = self.trail.after(block_hash), None
 
 
 class BitcoinScan:
@@ -169,19 +128,19 @@ class BitcoinScan:
         """Whether the headers lack the block to scan next, because the scan went back over a reorg since."""
         return trail is not None and self._headers[0].height > first_wanted(trail, self._headers[-1].height)
 
-    def _begun(self, state: BitcoinState, price: float) -> _Work:
+    def _begun(self, state: BitcoinState, price: float) -> Work:
         """The work to continue: from the newest block if there is no trail, or the trail is too old."""
         newest, oldest = self._headers[-1].height, self._headers[0].height
         trail = state.trail
         if trail is None:
-            return _Work(Trail(next=newest), None, price, self._threshold)
+            return Work(Trail(next=newest), None, price, self._threshold)
         first = max(newest - MAX_CATCH_UP + 1, oldest)
         if trail.next < first:
             log.warning("blocks skipped after a long absence", chain=BITCOIN, blocks=first - trail.next)
-            return _Work(trail.jump(first), None, price, self._threshold)
-        return _Work(trail, state.pending, price, self._threshold)
+            return Work(trail.jump(first), None, price, self._threshold)
+        return Work(trail, state.pending, price, self._threshold)
 
-    def _next(self, work: _Work) -> BtcHeader | None:
+    def _next(self, work: Work) -> BtcHeader | None:
         """The block to scan next, after going back over replaced ones; None if all blocks are scanned."""
         hashes = {header.height: header.hash for header in self._headers}
         hashes |= {header.height - 1: header.parent for header in self._headers if header.parent is not None}
@@ -196,11 +155,11 @@ class BitcoinScan:
 
     # What is in them.
 
-    async def _advance(self, work: _Work, header: BtcHeader, steps: int, left: float) -> int:
+    async def _advance(self, work: Work, header: BtcHeader, steps: int, left: float) -> int:
         """Scan a piece of a block, or all of it. Returns the number of calls. Raises NoSourceError."""
         if work.pending is None or work.pending.hash != header.hash:
             work.pending = Pending(hash=header.hash)
-        piece = _Piece(work, work.pending, header)
+        piece = Piece(work, work.pending, header)
         if not work.pending.txids:
             name, _ = await self.blocks.ask(piece.go, left)
         elif BLOCKS[0] not in self.blocks.available:
@@ -213,11 +172,14 @@ class BitcoinScan:
         work.sources.setdefault(name, header.time)
         return 1
 
-    async def _singles(self, work: _Work, pending: Pending, header: BtcHeader, steps: int, left: float) -> int:
+    async def _singles(self, work: Work, pending: Pending, header: BtcHeader, steps: int, left: float) -> int:
         batch = pending.txids[: min(_AT_ONCE, steps)]
 
-        async def question(provider: Single, ask: Ask) -> tuple[BtcTransaction, ...]:
-            return tuple(await gather_all(*(provider.transaction(ask, txid) for txid in batch)))
+        async def question(provider: Any, ask: Ask) -> tuple[BtcTransaction, ...]:
+            found = tuple(await gather_all(*(provider.transaction(ask, txid) for txid in batch)))
+            if tuple(tx.txid for tx in found) != batch:
+                raise ProviderError(provider.name, "another transaction than the one asked for")
+            return found
 
         name, transactions = await self.transactions.ask(question, left)
         work.sources.setdefault(name, header.time)
@@ -226,62 +188,6 @@ class BitcoinScan:
         if not work.pending.txids:
             work.finish(header.hash)
         return len(batch)
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """One question to a source of blocks: as much of a block as it returns per call."""
-
-    work: _Work
-    pending: Pending
-    header: BtcHeader
-
-    async def go(self, provider: Provider, ask: Ask) -> None:
-        """Raises ProviderError; then nothing has changed."""
-        name = provider.name
-        if isinstance(provider, Whole):
-            await self._whole(provider, ask)
-        elif self.header.parent is None and self.work.trail.last is not None:
-            raise ProviderError(provider.name, "pieces of a block whose parent is not known")
-        elif isinstance(provider, Summary):
-            rows = await provider.summary(ask, self.header.hash)
-            least = least_sats(self.work.price, self.work.threshold)
-            txids = tuple(txid for txid, sats in rows[1:] if sats >= least)  # the first one is the coinbase
-            if txids:
-                self.work.pending = Pending(hash=self.header.hash, txids=txids)
-            else:
-                self.work.finish(self.header.hash)
-        elif isinstance(provider, Pages):
-            await self._page(provider, ask, name)
-        else:
-            raise ProviderError(provider.name, "has no blocks")
-
-    async def _whole(self, provider: Any, ask: Ask) -> None:
-        block: BtcBlock = await provider.block(ask, self.header.hash)
-        if block.header.hash != self.header.hash or block.header.height != self.header.height:
-            raise ProviderError(provider.name, "another block than the one asked for")
-        parent = block.header.parent
-        if parent is not None and not self.work.trail.follows(parent):
-            self.work.trail, self.work.pending = self.work.trail.back(), None
-            return
-        self.work.announce(block.transactions, block.header.time)
-        self.work.finish(self.header.hash)
-
-    async def _page(self, provider: Pages, ask: Ask, name: str) -> None:
-        start = self.pending.start
-        try:
-            page = await provider.page(ask, self.header.hash, start)
-        except StatusError as error:
-            if not start or error.status not in (400, 404):
-                raise
-            page = ()  # the answer for the end of a block, and for a block that it lacks
-        if len(page) < _PAGE and start + len(page) < (self.header.count or 0):
-            raise ProviderError(name, f"{start + len(page)} of a block's {self.header.count} transactions")
-        self.work.announce(page, self.header.time)
-        if len(page) < _PAGE:
-            self.work.finish(self.header.hash)
-        else:
-            self.work.pending = Pending(hash=self.header.hash, start=start + _PAGE)
 
 
 def _time() -> float:

@@ -53,15 +53,6 @@ class Pages(Protocol):
         ...
 
 
-@runtime_checkable
-class Single(Protocol):
-    """Has single transactions."""
-
-    async def transaction(self, ask: Ask, txid: str) -> BtcTransaction:
-        """Raises ProviderError."""
-        ...
-
-
 def first_wanted(trail: Trail, newest: int) -> int:
     """Number of the oldest block that a scan from `trail` needs; `newest` is the number of the newest."""
     return max(trail.next, newest - MAX_CATCH_UP + 1)
