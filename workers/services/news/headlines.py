@@ -17,34 +17,40 @@ MAX_AHEAD = 600.0
 outlets list articles before their date, and we don't replace an outlet's date.
 """
 SAME_TITLE = 48 * 3600.0
-"""Seconds within which equal titles mean one story: outlets reprint agency texts within a day or two, and a weekly
-column repeats its title after seven days.
+"""Seconds within which equal titles of two outlets mean one story: they reprint agency texts within a day or two, and
+weekly columns repeat their titles after seven days.
 """
 MAX_CATEGORIES = 20
 """The most frequent are published, up to this number: a long tail of tags is on one article each."""
+
+_Source = tuple[bool, str]
+"""Whether a headline was relayed by an aggregator, and its outlet."""
 
 
 def merge(headlines: Iterable[Headline], now: float) -> tuple[Headline, ...]:
     """The headlines to publish at `now` (unix seconds): newest first, each story once.
 
-    Headlines are one story if they have the same title within SAME_TITLE, or the same link. Within one answer the same
-    link under another title is another story: some outlets link all articles to their home page. Ids are not compared:
-    unique ones tell nothing that links don't, and some outlets give all articles one id. Of several headlines, an
-    outlet's own item is preferred to an aggregator's, then the one published first, which is the original.
+    Headlines of different outlets are one story if they have the same link, or the same title within SAME_TITLE. Two of
+    one outlet are one story only if they have both: a daily column has the same title, and some outlets link all
+    articles to their home page. Ids are not compared: some outlets give all articles one id, and unique ones tell
+    nothing that links don't. Of several headlines, an outlet's own item is preferred to an aggregator's, then the one
+    published first, which is the original.
     """
-    links: dict[str, set[tuple[str, str]]] = {}
-    titles: dict[str, list[float]] = {}
+    links: dict[str, set[tuple[_Source, str]]] = {}
+    titles: dict[str, list[tuple[_Source, float]]] = {}
     kept: list[Headline] = []
     for headline in sorted(headlines, key=_precedence):
-        title, answer = title_key(headline.title), "" if headline.relayed else headline.outlet
+        title, source = title_key(headline.title), (headline.relayed, headline.outlet)
         seen = links.setdefault(link_key(headline.url), set())
-        same_link = any(other != answer or name == title for other, name in seen)
         times = titles.setdefault(title, [])
-        same_title = bool(title) and any(abs(headline.published - time) <= SAME_TITLE for time in times)
+        same_link = any(other != source or name == title for other, name in seen)
+        same_title = bool(title) and any(
+            other != source and abs(headline.published - time) <= SAME_TITLE for other, time in times
+        )
         # A duplicate still identifies further ones: an aggregator's item has the title of one and another link.
-        seen.add((answer, title))
+        seen.add((source, title))
         if not same_title:
-            times.append(headline.published)
+            times.append((source, headline.published))
         if not same_link and not same_title:
             kept.append(headline)
     current = [headline for headline in kept if now - MAX_AGE <= headline.published <= now + MAX_AHEAD]

@@ -103,10 +103,20 @@ def test_an_id_or_link_of_several_titles_is_none(ids: tuple[str, ...], link: str
 
 
 def test_an_item_that_is_listed_twice_is_one_story() -> None:
-    """Twice with one link and title, or with one title and two links, an article is published once."""
+    """Twice with one link and title an article is published once, whatever its ids and times."""
     first = replace(FIRST, guid="7")
-    for again in (replace(first, published=NOW), replace(first, url="https://www.coindesk.com/amp/a"), first):
+    for again in (replace(first, published=NOW), replace(first, guid="8"), first):
         assert merge([first, again], NOW) == (first,)
+
+
+def test_a_daily_column_is_a_story_every_day() -> None:
+    """Two articles of one outlet with one title and two links are two stories; another outlet's copy is none."""
+    column = [replace(FIRST, url=f"https://a.com/{n}", published=NOW - n * 3600.0) for n in range(5)]
+    assert merge(column, NOW) == tuple(column)
+    assert merge([*column, later(title=FIRST.title)], NOW) == tuple(column)
+    relayed = [replace(one, relayed=True) for one in column]
+    assert merge([*relayed, *column], NOW) == tuple(column)
+    assert merge([*relayed, replace(relayed[0], outlet="Decrypt", url="https://b.com/1")], NOW) == tuple(relayed)
 
 
 def test_an_outlet_tells_its_own_story() -> None:
@@ -151,21 +161,22 @@ def test_the_list_is_bounded() -> None:
 def test_merging_is_pure_sorted_unique_and_idempotent(given_ones: list[Headline], chance: Any) -> None:
     """In whatever order they come, the result is the same; each story once; merged again, nothing changes.
 
-    Two answers never share a link, and one answer has each link once per title.
+    Two outlets never share a link, and one outlet has each link once per title.
     """
     merged = merge(given_ones, NOW)
     shuffled = list(given_ones)
     chance.shuffle(shuffled)
     assert [h.published for h in merged] == sorted((h.published for h in merged), reverse=True)
-    answers = {link_key(h.url): (h.relayed, h.relayed or h.outlet) for h in merged}
-    assert all(answers[link_key(h.url)] == (h.relayed, h.relayed or h.outlet) for h in merged)
+    sources = {link_key(h.url): (h.relayed, h.outlet) for h in merged}
+    assert all(sources[link_key(h.url)] == (h.relayed, h.outlet) for h in merged)
     assert len({(link_key(h.url), title_key(h.title)) for h in merged}) == len(merged)
     assert {link_key(h.url) for h in merge(shuffled, NOW)} == {link_key(h.url) for h in merged}
     assert merge(merged, NOW) == merged
     assert set(merged) <= set(given_ones)
     for one in merged:
         same = [h for h in merged if title_key(h.title) and title_key(h.title) == title_key(one.title)]
-        assert all(h is one or abs(h.published - one.published) > SAME_TITLE for h in same)
+        others = [h for h in same if (h.relayed, h.outlet) != (one.relayed, one.outlet)]
+        assert all(abs(h.published - one.published) > SAME_TITLE for h in others)
 
 
 def test_categories_are_ranked_and_bounded() -> None:
