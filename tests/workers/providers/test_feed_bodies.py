@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from shared.errors import ProviderError
 from tests.workers.providers.feeds import HEAD, PARSERS, feed, feed_text, item
 from workers.providers.rss import MAX_FEED, parse_rss
 
+RECORDED = Path(__file__).resolve().parents[2] / "recorded"
 FIRST, LAST = item("Story 1", "1"), item("Story 3", "3")
 COMMENT = "<!-- \n<!DOCTYPE rss>\n<!ENTITY a 'a'> -->"
 
@@ -175,6 +177,19 @@ def test_an_odd_item_costs_itself(odd: str) -> None:
     assert titles(feed(FIRST, odd, LAST, odd)) == ["Story 1", "Story 3"]
     with pytest.raises(ProviderError):
         titles(feed(odd))
+
+
+@pytest.mark.parametrize("name", PARSERS)
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_odd_items_anywhere_vanish_alone(name: str, data: st.DataObject) -> None:
+    """Odd items between those of a recorded feed are left out, and change nothing else."""
+    body = (RECORDED / name / "feed.xml").read_text()
+    pieces = body.split("<item>")
+    odd = st.lists(st.sampled_from([*MISFITS.values()]), max_size=2).map("".join)
+    places = data.draw(st.lists(odd, min_size=len(pieces) - 1, max_size=len(pieces) - 1))
+    spoilt = pieces[0] + "".join(f"{extra}<item>{piece}" for extra, piece in zip(places, pieces[1:], strict=True))
+    assert PARSERS[name](spoilt.encode()) == PARSERS[name](body.encode())
 
 
 NO_FEEDS = {
