@@ -83,6 +83,9 @@ restore: $(RUNTIME) ## verify a backup, then insert it: FILE=file (MERGE=1, REPL
 
 ## Work on it
 
+# Tests start hundreds of processes. If no compiled code may be kept, each of them compiles all that it imports.
+test test-apart test-slow test-faults test-model test-compose test-redis: export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: test
 test: $(STAMP) node-modules ## run the tests without the slow ones, in under three minutes
 	$(BIN)/python -m pytest -m "not slow and not compose and not faults" -n 3 --dist loadfile $(ARGS)

@@ -37,16 +37,18 @@ def new_postgres() -> Iterator[PostgresServer]:
         try:
             yield server.start()
         finally:
-            server.stop()
+            server.stop("immediate")  # nobody reads its files again
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Address of an empty database."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/history/coinwire.db"
+        yield f"sqlite:///{tmp_path}/history/coinwire.db"
+        return
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database()
+    with server.emptied_database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -70,7 +70,8 @@ async def publishing(settings: Settings) -> AsyncIterator[Bus]:
 @asynccontextmanager
 async def connected(node: Node) -> AsyncIterator[Client]:
     """A client, past its greeting."""
-    async with websockets.connect(f"ws://127.0.0.1:{node.port}/ws/data?meta=1") as connection:
+    # A queue that is full keeps the library from reading the answer to its close, for ten seconds.
+    async with websockets.connect(f"ws://127.0.0.1:{node.port}/ws/data?meta=1", max_queue=None) as connection:
         client = Client(connection)
         await client.next()
         yield client
