@@ -59,6 +59,7 @@ async def test_its_figures_are_those_of_the_database(
         assert state.storage_size == size_text(state.storage_bytes)
         assert state.last_save == (None if saved is None else iso(saved))
         assert (state.active_writers, state.unrecorded, state.timestamp) == (1, 0, iso(NOON))
+        assert state.as_of == {"database": iso(NOON)}
 
 
 async def test_a_new_database_has_recorded_nothing(stage: Stage, database_settings: Settings) -> None:
