@@ -8,6 +8,7 @@ from shared.timestamps import iso
 
 AHEAD = 60.0
 """Seconds that a source's clock may be ahead of ours. A later time is a mistake, such as milliseconds for seconds."""
+_WRONG = 3600.0  # s: clocks are seconds apart, or minutes; beyond an hour it is not the clock that is wrong
 _BITCOIN = 1_230_768_000.0  # unix seconds of 2009-01-01: an earlier time is a zero, or another mistake
 
 
@@ -17,6 +18,14 @@ def believed(own: float | None, received: float) -> float:
     A plausible time is not before 2009 and at most a minute ahead of ours; one that is ahead counts as now.
     """
     return min(own, received) if own is not None and _BITCOIN <= own <= received + AHEAD else received
+
+
+def is_ahead(own: float | None, now: float) -> bool:
+    """Whether a source's `own` time (unix seconds) lies so far ahead of `now` that its figures can't be believed.
+
+    Nothing shows how old they are: a source that stopped would seem fresh until that time.
+    """
+    return own is not None and own > now + _WRONG
 
 
 class Moments:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from shared.errors import NoSourceError, ProviderError, RateBudgetError
-from workers.asking.moments import believed
+from workers.asking.moments import believed, is_ahead
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask, Provider
 
@@ -60,7 +60,8 @@ class Part(Generic[P, T]):
 
         `refresh`: seconds after which to ask again. `keep`: seconds during which an answer may be published. `dated`
         gives the unix seconds that an answer itself names as its time. `oldest`: seconds from that time during which it
-        may be published; `keep` if None. An answer that is older already counts as a failure of its source.
+        may be published; `keep` if None. An answer that is older already, or of the future, counts as a failure of its
+        source.
         """
         self.pool = pool
         self._question = question
@@ -102,6 +103,8 @@ class Part(Generic[P, T]):
 
         async def question(provider: P, ask: Ask) -> T:
             value = await self._question(provider, ask, now)
+            if is_ahead(self._dated(value), now):
+                raise ProviderError(provider.name, "its figures are of the future")
             if (age := now - believed(self._dated(value), now)) > self._oldest:
                 raise ProviderError(provider.name, f"its figures are of {_span(age)} ago", kind="stale")
             return value

@@ -36,6 +36,9 @@ Moment = Annotated[datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 """A whole number that a float holds exactly: a rank, a number of trades, milliseconds since 1970."""
 
+Seconds = Annotated[int, Meta(ge=0, lt=100_000_000_000)]
+"""Unix seconds, until the year 5138: milliseconds since 2009 don't fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):

@@ -15,15 +15,15 @@ from shared.errors import ProviderError
 from workers.answers import FearAndGreed
 from workers.asking.limits import refusal
 from workers.asking.ports import FearAndGreedSource
-from workers.asking.provider import Ask, Count, Parsers, Request, decode
+from workers.asking.provider import Ask, Parsers, Request, Seconds, decode
 
 NAME = "alternative_me"
 
 
 class _Day(Struct):
     value: Annotated[int, Meta(ge=0, le=100)]
-    timestamp: Count
-    """Unix seconds of the day's midnight, if the request has no `date_format`."""
+    timestamp: Seconds
+    """Of the day's midnight, if the request has no `date_format`."""
 
 
 class _Metadata(Struct, frozen=True):

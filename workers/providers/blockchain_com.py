@@ -15,7 +15,7 @@ from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
 from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip
-from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, Seconds, decode, known
 from workers.providers.esplora import Hash, Sats
 
 NAME = "blockchain_com"
@@ -27,7 +27,7 @@ _GIGA = 1e9
 class _Latest(Struct):
     hash: Hash
     height: Count
-    time: Count
+    time: Seconds
 
 
 class _Output(Struct):
@@ -48,7 +48,7 @@ class _Transaction(Struct):
 class _Block(Struct):
     hash: Hash
     height: Count
-    time: Count
+    time: Seconds
     prev_block: Hash
     tx: list[_Transaction]
     n_tx: Count | None = None
@@ -66,7 +66,7 @@ class _Stats(Struct):
 
 
 class _Point(Struct):
-    x: Count
+    x: Seconds
     y: Change
 
 

@@ -19,7 +19,7 @@ from shared.errors import ProviderError
 from workers.answers import BitcoinStats, BtcHeader, BtcOutput, BtcTransaction
 from workers.asking.gathering import gather_all
 from workers.asking.ports import BitcoinTip
-from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Count, Parsers, Request, Seconds, decode, known
 
 NAME = "esplora"
 PAGE = 25
@@ -43,7 +43,7 @@ MaybeHash = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 class _Block(Struct):
     id: Hash
     height: Count
-    timestamp: Count
+    timestamp: Seconds
     difficulty: Amount
     tx_count: Count | None = None
     previousblockhash: MaybeHash | None = None

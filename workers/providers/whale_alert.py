@@ -19,7 +19,7 @@ from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ReportedTransfer, TransferPage
 from workers.asking.limits import limit_in
-from workers.asking.provider import Amount, Ask, Count, Parsers, Provider, Request, decode
+from workers.asking.provider import Amount, Ask, Parsers, Provider, Request, Seconds, decode
 
 NAME = "whale_alert"
 PAGE = 100
@@ -39,7 +39,7 @@ class _Row(Struct):
     blockchain: str
     symbol: str
     hash: str
-    timestamp: Count
+    timestamp: Seconds
     amount: Amount
     amount_usd: Amount
     sender: _Party = msgspec.field(name="from", default_factory=_Party)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.asking.moments import Moments, believed
+from workers.asking.moments import Moments, believed, is_ahead
 
 NOON = 1_795_435_200.0
 
@@ -28,6 +28,18 @@ NOON = 1_795_435_200.0
 def test_a_sources_own_time_counts_where_it_is_plausible(own: float | None, moment: float) -> None:
     """Times ahead of ours, before 2009 and in milliseconds are not believed: then the time of receipt counts."""
     assert believed(own, NOON) == moment
+
+
+@pytest.mark.parametrize(
+    ("own", "ahead"),
+    [
+        *((own, False) for own in (None, 0.0, NOON - 86_400, NOON, NOON + 61, NOON + 3600)),
+        *((own, True) for own in (NOON + 3601, NOON * 1000, NOON * 1e6, float("inf"))),
+    ],
+)
+def test_what_is_of_the_future_is_known(own: float | None, ahead: bool) -> None:
+    """More than an hour ahead is no difference of clocks: milliseconds, microseconds, another zone, a year off."""
+    assert is_ahead(own, NOON) is ahead
 
 
 def test_the_oldest_of_a_sources_figures_counts() -> None:

@@ -119,3 +119,11 @@ def test_a_refused_grant(body: dict[str, Any]) -> None:
     with pytest.raises(ProviderError, match="no token") as caught:
         parse_token(json.dumps(body | {"refresh_token": "a-secret"}).encode())
     assert "secret" not in str(caught.value)
+
+
+def test_an_index_in_milliseconds_is_refused() -> None:
+    """Documented are seconds; read as such, milliseconds are tens of thousands of years ahead."""
+    for timestamp in ("1795435200000", 1795435200000, "1795435200000000"):
+        with pytest.raises(ProviderError) as caught:
+            parse_fng(json.dumps({"data": [{"value": "69", "timestamp": timestamp}]}).encode())
+        assert caught.value.field == "$.data[0].timestamp"

@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from workers.asking.moments import is_ahead
 from workers.services.sentiment.figures import HEADLINES, INDEX, POSTS, VOTES
 
 Mood = Literal["bullish", "neutral", "bearish"]
@@ -58,7 +59,7 @@ def standing(scores: Mapping[str, Score], now: float) -> dict[str, float]:
     return {
         name: scores[name].value
         for name, weight in WEIGHTS.items()
-        if name in scores and now - scores[name].as_of <= weight.keep
+        if name in scores and now - scores[name].as_of <= weight.keep and not is_ahead(scores[name].as_of, now)
     }
 
 
@@ -81,10 +82,13 @@ def weigh(scores: Mapping[str, Score], now: float) -> tuple[Mood, float] | None:
 def mean_tone(tones: Iterable[tuple[float, float]], now: float) -> float | None:
     """A score from 0 to 1 from texts: (tone from -1 to 1, unix seconds). None without a text of the last 24 h.
 
+    Texts of the future are left out.
+
     The weight of a text halves every eight hours. Five neutral texts are added, so that the score of few texts stays
     near 0.5.
     """
-    recent = [(value, 0.5 ** (max(0.0, now - moment) / _HALF_LIFE)) for value, moment in tones if now - moment <= DAY]
+    counted = ((value, moment) for value, moment in tones if now - moment <= DAY and not is_ahead(moment, now))
+    recent = [(value, 0.5 ** (max(0.0, now - moment) / _HALF_LIFE)) for value, moment in counted]
     if not recent:
         return None
     weight = math.fsum(share for _, share in recent)

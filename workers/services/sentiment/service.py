@@ -18,7 +18,7 @@ from shared.errors import NoSourceError, ProviderError
 from shared.payloads import News, Sentiment
 from shared.timestamps import iso
 from workers.answers import FearAndGreed, Post
-from workers.asking.moments import Moments, believed
+from workers.asking.moments import Moments, believed, is_ahead
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
 from workers.asking.ports import FearAndGreedSource
@@ -137,7 +137,9 @@ class SentimentService(Service):
     def _social_volume(self, now: float) -> int | None:
         """Posts of the last 24 h; headlines don't count as posts."""
         posts = self._posts.answer if self._posts is not None else None
-        return None if posts is None else sum(now - post.created <= DAY for post in posts.value)
+        if posts is None:
+            return None
+        return sum(now - post.created <= DAY and not is_ahead(post.created, now) for post in posts.value)
 
     def _errors(self) -> list[ProviderError]:
         sources = (source for part in self._parts for source in part.pool.sources)

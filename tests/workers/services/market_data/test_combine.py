@@ -337,3 +337,14 @@ def test_an_exchange_against_an_old_list_is_named() -> None:
     data = of([BTC, LEO], lists, three(300.0))
     assert data.prices["bitcoin"] is None
     assert data.disputed == {"bitcoin": {"binance": 300.0}}
+
+
+@pytest.mark.parametrize("own", [NOW + 7200, NOW + 365 * 86400, NOW * 1000])
+def test_a_figure_of_the_future_does_not_count(own: float) -> None:
+    """Nothing shows how old it is: the next source counts, be it a list or an exchange."""
+    rows = [listing(listed(BTC, as_of=own, price=1.0)), listing(listed(BTC), source="coinpaprika", age=1.0)]
+    ahead = Ticker(base="BTC", quote="USD", price=101.0, change=None, as_of=own)
+    data = of([BTC], rows, [Quotes(source="kraken", tickers=(ahead,), received=NOW)])
+    assert data.prices == {"bitcoin": 100.0}
+    assert data.source == "coinpaprika"
+    assert combine(NOW, [BTC], rows[:1], []) is None

@@ -137,3 +137,12 @@ def test_newer_texts_count_more() -> None:
     assert better is not None
     assert worse is not None
     assert better > 0.5 > worse
+
+
+@pytest.mark.parametrize("ahead", [3601.0, 86_400.0, 1.8e12])
+def test_a_score_or_a_text_of_the_future_does_not_count(ahead: float) -> None:
+    """It would count until that time comes, whatever happens meanwhile."""
+    now = 1_800_000_000.0
+    assert standing({"fear_and_greed": Score(0.9, now + ahead)}, now) == {}
+    assert standing({"fear_and_greed": Score(0.9, now + 60)}, now) == {"fear_and_greed": 0.9}
+    assert mean_tone([(1.0, now + ahead)], now) is None
