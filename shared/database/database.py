@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.database import schema
 from shared.database.engine import DATABASE_FAULTS, fault_text, location_of, open_engine, url_of
 from shared.database.record import Record, SortKey
-from shared.database.statements import NOTED, RECORDED_LAST, between, bytes_of, row_of
+from shared.database.statements import NOTED, around, between, bytes_of, row_of
 from shared.database.tables import totals, updates
 from shared.errors import DatabaseError, NothingStoredError
 from shared.settings import Settings
@@ -244,11 +244,12 @@ class Database:
             found: float | None = (await connection.execute(select(func.max(totals.c.last_save)))).scalar_one()
         return found
 
-    async def recorded_last(self) -> int | None:
-        """The time (unix ms) of the update recorded last, by the order of recording; None if that was never noted."""
+    async def around(self, services: Collection[str], moment: int) -> tuple[int | None, int | None]:
+        """Times of the newest record of `services` up to `moment`, and of the oldest after it; None for no record."""
         async with self._begun() as connection:
-            found: int | None = (await connection.execute(RECORDED_LAST)).scalar_one()
-        return found
+            found = [time for time in (await connection.execute(around(services, moment))).one() if time is not None]
+        before, after = ([time for time in found if (time <= moment) is up_to] for up_to in (True, False))
+        return max(before, default=None), min(after, default=None)
 
     async def positions(self, services: Collection[str]) -> dict[tuple[str, str], int]:
         """The seq per (service, epoch) that was recorded last of each of `services`.

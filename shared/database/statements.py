@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ from shared.database.tables import totals, updates
 NOTED = select(totals.c.service, totals.c.epoch, totals.c.seq).where(totals.c.epoch.is_not(None))
 """The position recorded last, of each service whose position was noted."""
 
-RECORDED_LAST = select(func.max(updates.c.published_at)).join(
-    totals,
-    (updates.c.service == totals.c.service) & (updates.c.epoch == totals.c.epoch) & (updates.c.seq == totals.c.seq),
-)
-"""The time of the update recorded last, of the service where that is latest."""
+
+def around(services: Collection[str], moment: int) -> Select[Any]:
+    """Per service, the times of its newest record up to `moment` (unix ms) and of its oldest one after it.
+
+    One look at the index for each, whatever the number of records.
+    """
+    newest = select(func.max(updates.c.published_at)).where(updates.c.published_at <= moment)
+    oldest = select(func.min(updates.c.published_at)).where(updates.c.published_at > moment)
+    both = (found.where(updates.c.service == service) for found in (newest, oldest) for service in services)
+    return select(*(found.scalar_subquery() for found in both))
 
 
 def row_of(record: Record) -> dict[str, Any]:

@@ -161,13 +161,20 @@ async def test_positions_follow_the_order_of_recording(database: Database) -> No
     await database.insert([record(1, epoch="right", at=5000)], positions={"news": ("right", 1)})
     await database.insert([record(1, service="onchain", at=4000)], positions={"onchain": ("e1", 1)})
     assert await database.positions(["news", "onchain"]) == {("news", "right"): 1, ("onchain", "e1"): 1}
-    assert await database.recorded_last() == 5000
     # A recorder that is about to end may come later with less.
     await database.insert([], positions={"news": ("right", 3)})
     await database.insert([record(2, epoch="right")], positions={"news": ("right", 2)})
     assert await database.positions(["news"]) == {("news", "right"): 3, ("onchain", "e1"): 1}
     await database.clear()
-    assert (await database.positions(["news"]), await database.recorded_last()) == ({}, None)
+    assert await database.positions(["news"]) == {}
+
+
+async def test_the_records_around_a_moment_are_those_of_any_service(database: Database) -> None:
+    """Of the services that are named: the newest up to the moment, the oldest after it."""
+    await database.insert([record(1, at=1000), record(2, at=3000), record(1, service="onchain", at=2000)])
+    found = [await database.around(("news", "onchain"), moment) for moment in (999, 1000, 2500, 3000)]
+    assert found == [(None, 1000), (1000, 2000), (2000, 3000), (3000, None)]
+    assert await database.around(("news", "market_data"), 2500) == (1000, 3000)
 
 
 async def test_size_grows_with_what_is_kept(database: Database) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from shared.errors import BusError, DatabaseError, EnvelopeError
 from shared.metrics import WorkerMetrics
 from shared.outage import Backoff, Outage
 from shared.settings import Retention
+from workers.services.persistence.ages import Gaps, oldest_kept
 
 log = structlog.get_logger()
 
@@ -31,10 +32,8 @@ GROUP = "recorder"
 _BATCH = 100  # entries per service and transaction: some MB of market_data; more are no faster
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # s between attempts, doubling, with full jitter
 _PRUNE_EVERY = 300.0  # s between two deletions of records older than their retention, which is in days
-_OFFSETS = 288  # of these pauses are a day: a clock that is set ahead is believed after that time
 _PRUNED = 500  # records deleted per transaction, so that the recorder's own transactions wait only briefly
 _PRUNE_PAUSE = 0.05  # s between two such transactions: SQLite has no queue, waiting writers just poll
-_DAY_MS = 86_400_000
 _HIGHEST = 2**63 - 1  # largest BIGINT
 
 
@@ -64,18 +63,15 @@ class Recorder:
         metrics: WorkerMetrics,
         *,
         clock: Callable[[], float] = time.time,
-        steady_clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`clock` gives unix seconds, `steady_clock` seconds of a clock that is never set; `jitter` gives 0 ≤ x < 1."""
+        """`clock` gives unix seconds; `jitter` gives 0 ≤ x < 1."""
         self._database = database
         self._reader = reader
         self._retention = retention
         self._metrics = metrics
         self._clock = clock
-        self._steady_clock = steady_clock
-        self._offsets: deque[float] = deque(maxlen=_OFFSETS)
-        """How far `clock` was ahead of `steady_clock` at each deletion of the last day."""
+        self._gaps = Gaps()
         self._jitter = jitter
         self._positions: dict[str, Position] = {}
         self._foreign: Counter[str] = Counter()
@@ -194,17 +190,16 @@ class Recorder:
     async def prune(self) -> None:
         """Delete records older than their service's retention. Raises DatabaseError.
 
-        Their age counts up to the update recorded last, or up to now if that is earlier: where only this process' clock
-        is set ahead, no record is older. Where all clocks are, that is believed after a day.
+        See `oldest_kept` for how their age is counted: no clock that is set ahead makes all of them old.
         """
-        latest = await self._database.recorded_last()
-        moment = self._steady_clock()
-        self._offsets.append(self._clock() - moment)
-        if latest is None:
-            return
-        now_ms = min(latest, (moment + min(self._offsets)) * 1000)
+        now_ms = int(self._clock() * 1000)
+        kept: dict[float, int | None] = {}
         for service in CHANNEL_NAMES:
-            before = int(now_ms - self._retention.of(service) * _DAY_MS)
+            days = self._retention.of(service)
+            if days not in kept:
+                kept[days] = await oldest_kept(self._database, days, now_ms, self._gaps)
+            if (before := kept[days]) is None:
+                continue
             while True:
                 if await self._database.prune(service, before, _PRUNED) < _PRUNED:
                     break

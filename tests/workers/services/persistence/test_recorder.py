@@ -22,7 +22,6 @@ from shared.envelope import Envelope, pack_draft
 from shared.errors import EnvelopeError
 from shared.metrics import WorkerMetrics, open_registry
 from shared.settings import Retention, Settings
-from tests.shared.outage import Clock
 from tests.waiting import until
 from workers.services.persistence.recorder import GROUP, Recorder, missing_between, record_of
 
@@ -268,7 +267,6 @@ async def test_records_older_than_their_retention_go(recording: Recording) -> No
     ages = [(service, days) for service in ("news", "market_data") for days in range(10) for _ in range(120)]
     await recording.database.insert(
         [Record(service, "e", seq, now_ms - days * day, "{}") for seq, (service, days) in enumerate(ages)],
-        positions={"market_data": ("e", 10 * 120)},
     )
     opened = open_database(recording.settings)
     reader = recording.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
@@ -293,38 +291,6 @@ async def test_after_a_restart_nothing_is_missing_although_a_clock_was_set_back(
     await recording.publish("news", [3])
     await recording.holds(5)
     assert await recording.database.unrecorded() == 0
-
-
-async def test_a_clock_that_is_set_ahead_deletes_nothing_early(recording: Recording) -> None:
-    """It makes no update older than the last one does. Where all times are ahead, that is believed after a day."""
-    day = 86_400.0
-    clock, steady = Clock(), Clock()
-    clock.now = 1_000_000_000.0
-    await recording.database.insert(
-        [Record("news", "e", seq, int((clock.now - seq * day) * 1000), "{}") for seq in range(5)],
-        positions={"news": ("e", 0)},
-    )
-    opened = open_database(recording.settings)
-    reader = recording.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
-    metrics = WorkerMetrics(open_registry())
-    recorder = Recorder(opened, reader, Retention(7.0), metrics, clock=clock, steady_clock=steady)
-
-    async def left() -> int:
-        await recorder.prune()
-        return await recording.database.count("news")
-
-    clock.now += 365 * day
-    assert await left() == 5
-    clock.now -= 365 * day
-    assert await left() == 5
-    clock.now += 365 * day
-    ahead = Record("news", "e", 9, int(clock.now * 1000), "{}")
-    await recording.database.insert([ahead], positions={"news": ("e", 9)})
-    assert await left() == 6
-    for _ in range(287):
-        recorder._offsets.append(clock.now - steady.now)
-    assert await left() == 1
-    await opened.aclose()
 
 
 async def test_writing_says_whether_it_does(recording: Recording) -> None:
