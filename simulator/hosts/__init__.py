@@ -31,6 +31,7 @@ HOSTS: dict[str, str] = {
     "oauth.reddit.com": "simulator.hosts.reddit_oauth",
     "api.blockchair.com": "simulator.hosts.blockchair",
     "eth.blockscout.com": "simulator.hosts.blockscout",
+    "community-api.coinmetrics.io": "simulator.hosts.coinmetrics",
     "api.llama.fi": "simulator.hosts.defillama",
     "ethereum-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
     "eth.drpc.org": "simulator.hosts.ethereum_rpc",

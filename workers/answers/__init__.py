@@ -18,11 +18,12 @@ from workers.answers.ethereum import (
 from workers.answers.hub import Repo, RepoPage
 from workers.answers.market import ListedCoin, Ticker
 from workers.answers.news import Headline
-from workers.answers.onchain import ContractLog
+from workers.answers.onchain import ActiveAddresses, ContractLog
 from workers.answers.sentiment import FearAndGreed, Post, PostPage
 from workers.answers.whales import ReportedTransfer, TransferPage
 
 __all__ = [
+    "ActiveAddresses",
     "BitcoinStats",
     "BlockReceipts",
     "BtcBlock",

@@ -1,4 +1,4 @@
-"""Logs of contracts' events."""
+"""Logs of contracts' events, and counts of addresses."""
 
 from __future__ import annotations
 
@@ -17,3 +17,14 @@ class ContractLog(Struct, frozen=True, kw_only=True):
     """Address, lower case."""
     topic: str
     """Hash of the event's signature, lower case."""
+
+
+class ActiveAddresses(Struct, frozen=True, kw_only=True):
+    """The addresses of a chain that sent or received in one UTC day."""
+
+    chain: str
+    day: float
+    """Unix seconds of its beginning."""
+    count: int
+    series: str
+    """What the provider calls the count, for errors."""

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol, runtime_checkable
 
-from workers.answers import BitcoinStats, EthereumStats, EthHeader, FearAndGreed, Headline, ListedCoin, Ticker
+from workers.answers import (
+    ActiveAddresses,
+    BitcoinStats,
+    EthereumStats,
+    EthHeader,
+    FearAndGreed,
+    Headline,
+    ListedCoin,
+    Ticker,
+)
 from workers.asking.provider import Ask, Provider
 
 
@@ -96,6 +105,14 @@ class EthereumDay(Provider, Protocol):
 
     async def ethereum_day(self, ask: Ask) -> EthereumStats:
         """Transactions of 24 h. One call. Raises ProviderError."""
+        ...
+
+
+class AddressCounter(Provider, Protocol):
+    """A provider of the number of addresses that are active in a day."""
+
+    async def active_addresses(self, ask: Ask, chain: str) -> ActiveAddresses:
+        """That of the newest whole day of `chain` that it has. One call. Raises ProviderError."""
         ...
 
 

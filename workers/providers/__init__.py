@@ -20,6 +20,7 @@ PROVIDERS: dict[str, str] = {
     "blockchain_com": "workers.providers.blockchain_com:BlockchainCom",
     "blockchair": "workers.providers.blockchair:Blockchair",
     "blockscout": "workers.providers.blockscout:Blockscout",
+    "coinmetrics": "workers.providers.coinmetrics:CoinMetrics",
     "defillama": "workers.providers.defillama:DefiLlama",
     "coindesk": "workers.providers.coindesk:CoinDesk",
     "cointelegraph": "workers.providers.cointelegraph:Cointelegraph",

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.answers import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
-from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip
+from workers.answers import ActiveAddresses, BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
+from workers.asking.ports import AddressCounter, BitcoinDay, BitcoinMining, BitcoinTip
 from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, Seconds, decode, known
 from workers.providers.esplora import Hash, Sats
 
@@ -22,6 +22,8 @@ NAME = "blockchain_com"
 _CHAIN = "https://blockchain.info"
 _LARGEST_BLOCK = 32 << 20  # bytes: a block of 4 MB with scripts in hex, and the spent output of each input
 _GIGA = 1e9
+_ADDRESSES = "n-unique-addresses"
+_MOST_ADDRESSES = 1e12  # a larger figure is not from this chart
 
 
 class _Latest(Struct):
@@ -116,7 +118,7 @@ def parse_chart(body: bytes) -> tuple[float, float]:
     return float(newest.x), newest.y
 
 
-class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay):
+class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay, AddressCounter):
     """Whole blocks in one call, the number of transactions per day, and charts."""
 
     name = NAME
@@ -159,6 +161,13 @@ class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay):
     async def stats(self, ask: Ask) -> BitcoinStats:
         """Hash rate, difficulty and the transactions of 24 h. One call. Raises ProviderError."""
         return await ask(Request("/stats", parse_stats))
+
+    async def active_addresses(self, ask: Ask, chain: str) -> ActiveAddresses:
+        """See AddressCounter. Bitcoin only: the chart of unique addresses used."""
+        day, count = await self.chart(ask, _ADDRESSES)
+        if not 0 < count <= _MOST_ADDRESSES:
+            raise ProviderError(NAME, f"{_ADDRESSES}: newest point is {count:g}")
+        return ActiveAddresses(chain=chain, day=day, count=round(count), series=_ADDRESSES)
 
     async def chart(self, ask: Ask, name: str) -> tuple[float, float]:
         """The newest point of a chart (`n-unique-addresses`, `transaction-fees`, …), usually yesterday's.

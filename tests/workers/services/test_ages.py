@@ -106,7 +106,7 @@ RUNS = (
     Run("market_data", EXCHANGES),
     Run("explorers", EXPLORERS),
     Run("explorers", ("ethereum", "etherscan")),
-    Run("onchain", EXPLORERS[2:]),
+    Run("onchain", (*EXPLORERS[2:], "coinmetrics")),
     Run("onchain", ("ethereum", "defillama", "blockchain_com")),
     Run("sentiment", ("alternative_me", "coinmarketcap")),
     Run("sentiment", ("coingecko", "reddit")),

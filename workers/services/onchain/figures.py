@@ -13,13 +13,16 @@ ETHEREUM_DAY = Bound(
     "onchain ethereum day", 7200.0, part="Ethereum's"
 )  # figures over a day move by some percent in that time
 BITCOIN_DAY = Bound("onchain bitcoin day", 7200.0, part="Bitcoin's")
-ADDRESSES = Bound("onchain bitcoin addresses", 6 * 3600.0, POINT)  # charts are cached for 4 h
+ADDRESSES = {  # charts are cached for 4 h
+    chain: Bound(f"onchain {chain} addresses", 6 * 3600.0, POINT, part=f"{chain.title()}'s")
+    for chain in ("bitcoin", "ethereum")
+}
 BITCOIN_FEES = Bound("onchain bitcoin fees", 6 * 3600.0, POINT, part="Bitcoin's")
 LOCKED = Bound("onchain value", 3600.0)  # an hour of prices is a percent
 FEES = Bound("onchain fees", 7200.0)
 
 _EACH: Figures = {
-    "active_addresses": (ADDRESSES,),
+    "active_addresses": tuple(ADDRESSES.values()),
     "transaction_count": (BITCOIN_DAY, ETHEREUM_DAY),
     "total_fees": (BITCOIN_FEES, FEES),
     "gas_price": (GAS,),

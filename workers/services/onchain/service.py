@@ -6,7 +6,9 @@
     contract events                          Ethereum nodes                        every cycle
     transactions of 24 h on Ethereum         Blockscout, Blockchair                in 30 min
     transactions of 24 h on Bitcoin          blockchain.com, Blockchair            in 30 min
-    addresses, fees of Bitcoin's last day    blockchain.com's charts               in 60 min each
+    addresses of a day on Bitcoin            blockchain.com's chart, Coin Metrics  in 60 min
+    addresses of a day on Ethereum           Coin Metrics                          in 60 min
+    fees of Bitcoin's last day               blockchain.com's chart                in 60 min
     value locked, by chain                   DefiLlama                             in 10 min
     fees of 24 h, by chain                   DefiLlama                             in 30 min
 
@@ -14,8 +16,8 @@ Planned calls: a node 12 in 30 s at most, of its 300 a minute; blockchain.com 4 
 an hour of its 36. As a fallback, Blockchair 4 an hour: with explorers' 42 that is 46 of its 60. While all nodes are
 down, the other sources are asked more often (see workers/asking/parts.py), as far as these budgets go.
 
-There is no second keyless source for value locked, active addresses and fees of chains other than Bitcoin. They
- become null when DefiLlama's or blockchain.com's answer is too old. Bitcoin's fees are blockchain.com's, at the
+There is no second keyless source for value locked, Ethereum's addresses and fees of chains other than Bitcoin. They
+ become null when DefiLlama's or Coin Metrics' answer is too old. Bitcoin's fees are blockchain.com's, at the
 current price, or else DefiLlama's. A chain's fees are those that users paid for its transactions, without payments to
  applications on it. No source has the utilization of Bitcoin's blocks.
 
@@ -25,10 +27,9 @@ figure is known. Those are more chains than `chains` has: Bitcoin, Ethereum and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import fmean
-from typing import Any, Generic, TypeVar
-
-from msgspec import Struct
+from typing import Any
 
 from shared.errors import NoSourceError, ProviderError
 from shared.payloads import Onchain
@@ -47,6 +48,7 @@ from workers.providers.defillama import DefiLlama
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.services.market_data.prices import PriceBook
 from workers.services.onchain.contract_events import ContractEvents, Reading, newest_header
+from workers.services.onchain.days import Dated, addresses_of, check_day, time_of
 from workers.services.onchain.figures import (
     ADDRESSES,
     BITCOIN_DAY,
@@ -55,13 +57,10 @@ from workers.services.onchain.figures import (
     FEES,
     GAS,
     LOCKED,
-    POINT,
     USE,
 )
 from workers.services.rpc_nodes.nodes import ethereum_pool
 from workers.services.service import Service, ServiceContext
-
-T = TypeVar("T")
 
 BITCOIN, ETHEREUM = "bitcoin", "ethereum"
 _LARGEST = 10  # chains by value locked are in `chains`: they hold most of it; the rest is in the sums only
@@ -71,22 +70,9 @@ _USE_REFRESH = 50.0  # s: every other cycle, a few blocks
 _DAY_REFRESH = 1800.0  # s: figures over a day move by a percent in that time
 _CHART_REFRESH = 3600.0  # s: charts get a point per day
 _LOCKED_REFRESH = 600.0  # s: DefiLlama caches for ten minutes
-_MOST_ADDRESSES = 1e12  # and
 _MOST_BITCOIN = 21e6  # of fees: a larger figure is not from this chart
 _GWEI = 10**9  # wei
 _SHARE_DIGITS = 4  # digits of a mean of 25 blocks: a hundredth of a percent; further digits are rounding noise
-
-
-class _Dated(Struct, Generic[T], frozen=True):
-    """A figure, and its source's own time."""
-
-    figure: T
-    time: float | None
-    """Unix seconds; None if the source gives no time."""
-
-
-def _time_of(dated: _Dated[Any]) -> float | None:
-    return dated.time
 
 
 class OnchainService(Service):
@@ -109,29 +95,32 @@ class OnchainService(Service):
             _ask_ethereum_day,
             refresh=_DAY_REFRESH,
             keep=ETHEREUM_DAY.longest,
-            dated=_time_of,
+            dated=time_of,
         )
         self._bitcoin_day = Part(
             pool("bitcoin day", "blockchain_com", fallback=True),
             _ask_bitcoin_day,
             refresh=_DAY_REFRESH,
             keep=BITCOIN_DAY.longest,
-            dated=_time_of,
+            dated=time_of,
         )
-        self._addresses = Part(
-            pool("bitcoin addresses", "blockchain_com"),
-            self._ask_addresses,
-            refresh=_CHART_REFRESH,
-            keep=ADDRESSES.longest,
-            dated=_time_of,
-            oldest=ADDRESSES.day,
-        )
+        self._addresses = {
+            chain: Part(
+                pool(f"{chain} addresses", *names),
+                addresses_of(chain),
+                refresh=_CHART_REFRESH,
+                keep=ADDRESSES[chain].longest,
+                dated=time_of,
+                oldest=ADDRESSES[chain].day,
+            )
+            for chain, names in {BITCOIN: ("blockchain_com", "coinmetrics"), ETHEREUM: ("coinmetrics",)}.items()
+        }
         self._bitcoin_fees = Part(
             pool("bitcoin fees", "blockchain_com"),
             self._ask_bitcoin_fees,
             refresh=_CHART_REFRESH,
             keep=BITCOIN_FEES.longest,
-            dated=_time_of,
+            dated=time_of,
             oldest=BITCOIN_FEES.day,
         )
         self._locked = Part(pool("value", "defillama"), _ask_locked, refresh=_LOCKED_REFRESH, keep=LOCKED.longest)
@@ -150,7 +139,14 @@ class OnchainService(Service):
     def _parts(self) -> tuple[Part[Any, Any], ...]:
         # RPC_NODES without a node of Ethereum is not an outage.
         nodes = (self._gas, self._use) if self._gas.pool.sources else ()
-        others = (self._ethereum_day, self._bitcoin_day, self._addresses, self._bitcoin_fees, self._locked, self._fees)
+        others = (
+            self._ethereum_day,
+            self._bitcoin_day,
+            *self._addresses.values(),
+            self._bitcoin_fees,
+            self._locked,
+            self._fees,
+        )
         return (*nodes, *others)
 
     @property
@@ -189,11 +185,11 @@ class OnchainService(Service):
             if answer is None:
                 return None
             moments.note(answer.source, part.moment(now))
-            return answer.value.figure if isinstance(answer.value, _Dated) else answer.value
+            return answer.value.figure if isinstance(answer.value, Dated) else answer.value
 
         gas, use = said(self._gas), said(self._use)
         ethereum_day, bitcoin_day = said(self._ethereum_day), said(self._bitcoin_day)
-        addresses = said(self._addresses)
+        addresses = {chain: said(part) for chain, part in self._addresses.items()}
         coins = said(self._bitcoin_fees, used=price is not None)
         locked: dict[str, float] = said(self._locked) or {}
         fees: dict[str, float] = dict(said(self._fees) or {})
@@ -207,7 +203,7 @@ class OnchainService(Service):
         largest = sorted(locked, key=lambda chain: -locked[chain])[:_LARGEST]
         chains = {
             chain: ChainMetrics(
-                active_addresses=addresses if chain == BITCOIN else None,
+                active_addresses=addresses.get(chain),
                 transaction_count=counts.get(chain),
                 total_fees=fees.get(chain),
                 gas_price=gas if chain == ETHEREUM else None,
@@ -216,11 +212,10 @@ class OnchainService(Service):
             )
             for chain in dict.fromkeys((BITCOIN, ETHEREUM, *largest))
         }
-        known = [count for count in counts.values() if count is not None]
         return Onchain(
             timestamp=iso(now),
-            active_addresses=addresses,
-            transaction_count=sum(known) if known else None,
+            active_addresses=_sum(addresses),
+            transaction_count=_sum(counts),
             total_fees=round(sum(fees.values()), 2) if fees else None,
             gas_price=gas,
             network_utilization=use,
@@ -241,23 +236,23 @@ class OnchainService(Service):
         await newest_header(node, ask, now, self._verified)
         return round(fmean(await node.ratios(ask, _BLOCKS)), _SHARE_DIGITS)
 
-    async def _ask_addresses(self, provider: BlockchainCom, ask: Ask, now: float) -> _Dated[int]:
-        newest = await self._newest(provider, ask, now, "n-unique-addresses", _MOST_ADDRESSES)
-        return _Dated(round(newest.figure), newest.time)
-
-    async def _ask_bitcoin_fees(self, provider: BlockchainCom, ask: Ask, now: float) -> _Dated[float]:
+    async def _ask_bitcoin_fees(self, provider: BlockchainCom, ask: Ask, now: float) -> Dated[float]:
         """BTC."""
         return await self._newest(provider, ask, now, "transaction-fees", _MOST_BITCOIN)
 
-    async def _newest(self, provider: BlockchainCom, ask: Ask, now: float, chart: str, most: float) -> _Dated[float]:
+    async def _newest(self, provider: BlockchainCom, ask: Ask, now: float, chart: str, most: float) -> Dated[float]:
         """The newest point of a chart. Raises ProviderError if it is too old or implausible."""
         day, value = await provider.chart(ask, chart)
-        age = now - day
-        if not -86_400.0 <= age <= POINT:
-            raise ProviderError(provider.name, f"{chart}: newest point is {age / 86_400.0:.1f} days old", kind="stale")
+        check_day(provider.name, chart, day, now)
         if not 0 < value <= most:
             raise ProviderError(provider.name, f"{chart}: newest point is {value:g}")
-        return _Dated(value, day)
+        return Dated(value, day)
+
+
+def _sum(figures: Mapping[str, int | None]) -> int | None:
+    """Of all chains for which the figure is known."""
+    known = [figure for figure in figures.values() if figure is not None]
+    return sum(known) if known else None
 
 
 def _to_the_cent(figures: dict[str, float]) -> dict[str, float]:
@@ -273,15 +268,15 @@ async def _ask_fees(provider: DefiLlama, ask: Ask, now: float) -> dict[str, floa
     return await provider.fees(ask)
 
 
-async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask, now: float) -> _Dated[int]:
+async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask, now: float) -> Dated[int]:
     return _count(provider.name, await provider.day(ask))
 
 
-async def _ask_ethereum_day(provider: EthereumDay, ask: Ask, now: float) -> _Dated[int]:
+async def _ask_ethereum_day(provider: EthereumDay, ask: Ask, now: float) -> Dated[int]:
     return _count(provider.name, await provider.ethereum_day(ask))
 
 
-def _count(provider: str, stats: BitcoinStats | EthereumStats) -> _Dated[int]:
+def _count(provider: str, stats: BitcoinStats | EthereumStats) -> Dated[int]:
     if stats.transactions_count is None:
         raise ProviderError(provider, "no count of a day's transactions")
-    return _Dated(stats.transactions_count, stats.as_of)
+    return Dated(stats.transactions_count, stats.as_of)

@@ -21,11 +21,12 @@ from workers.services.rpc_nodes.nodes import DEFAULT_NODES
 from workers.services.service import Resuming
 
 LLAMA, CHAIR, SCOUT = "api.llama.fi", "api.blockchair.com", "eth.blockscout.com"
+METRICS = "community-api.coinmetrics.io"
 INFO = ("blockchain.info", "api.blockchain.info")
 PRICES = ("coins.llama.fi", "api.coingecko.com")
 NODES = tuple(str(urlsplit(node.url).hostname) for node in DEFAULT_NODES if node.chain == "ethereum")
 NODE_NAMES = [node.label for node in DEFAULT_NODES if node.chain == "ethereum"]
-EVERYBODY = (LLAMA, CHAIR, SCOUT, *INFO, *NODES, *PRICES)
+EVERYBODY = (LLAMA, CHAIR, SCOUT, METRICS, *INFO, *NODES, *PRICES)
 DEADLINE = 24.0
 """Of a cycle of 30 s."""
 
@@ -60,7 +61,7 @@ async def test_a_whole_update(stage: Stage, onchain: OnchainService) -> None:
     market, time = stage.simulator.market, stage.now // 600 * 600
     assert data.timestamp == iso(stage.now)
     assert nulls(data) == set()
-    assert sources(data) >= {NODE_NAMES[0], "blockscout", "blockchain_com", "defillama"}
+    assert sources(data) >= {NODE_NAMES[0], "blockscout", "blockchain_com", "coinmetrics", "defillama"}
     assert list(data.chains)[:2] == ["bitcoin", "ethereum"]
     assert {"solana", "bsc", "tron", "base", "arbitrum", "hyperliquid-l1"} <= set(data.chains)
     assert len(data.chains) == 10
@@ -78,7 +79,8 @@ async def test_ethereum(stage: Stage, onchain: OnchainService) -> None:
     data = await collect(stage)
     market, chain = stage.simulator.market, Ethereum(stage.simulator.market)
     ether, height = data.chains["ethereum"], chain.height(stage.now)
-    assert nulls(ether) == {"active_addresses"}
+    assert nulls(ether) == set()
+    assert ether.active_addresses == round(chain.transactions_24h(stage.now // 86_400 * 86_400) * 0.35)
     assert ether.gas_price == data.gas_price == pytest.approx(chain.gas_price(stage.now) / 1e9, rel=0.3)
     used = sum(chain.gas_used(number) for number in range(height - 24, height + 1)) / 25 / chain.network.gas_limit
     assert ether.network_utilization == data.network_utilization == pytest.approx(used, abs=0.05)
@@ -96,16 +98,17 @@ async def test_bitcoin(stage: Stage, onchain: OnchainService) -> None:
     bitcoin = data.chains["bitcoin"]
     assert nulls(bitcoin) == {"gas_price", "network_utilization"}
     assert bitcoin.transaction_count == pytest.approx(chain.transactions_24h(stage.now), rel=0.01)
-    assert bitcoin.active_addresses == data.active_addresses == round(chain.transactions_24h(day) * 1.7)
+    assert bitcoin.active_addresses == round(chain.transactions_24h(day) * 1.7)
     coins = chain.transactions_24h(day) * 400 * chain.fees(day).slow / 1e8
     assert bitcoin.total_fees == pytest.approx(coins * chain.price(stage.now), rel=0.01)
 
 
 async def test_sums(stage: Stage, onchain: OnchainService) -> None:
-    """Transactions are summed over both chains, fees over all that have any, also those not in `chains`."""
+    """Transactions and addresses are summed over both chains, fees over all that have any, in `chains` or not."""
     data = await collect(stage)
     bitcoin, ether = data.chains["bitcoin"], data.chains["ethereum"]
     assert data.transaction_count == (bitcoin.transaction_count or 0) + (ether.transaction_count or 0)
+    assert data.active_addresses == (bitcoin.active_addresses or 0) + (ether.active_addresses or 0)
     market, time = stage.simulator.market, stage.now // 600 * 600
     paid = {chain.name: defillama.fees(market, chain, time) or 0.0 for chain in defillama.CHAINS}
     expected = sum(paid.values()) - paid["Bitcoin"] + (bitcoin.total_fees or 0.0)
@@ -126,12 +129,13 @@ async def test_figures_are_without_the_noise_of_sums_and_products(stage: Stage, 
 
 @pytest.mark.slow
 async def test_sources_are_asked_as_seldom_as_their_figures_change(stage: Stage, onchain: OnchainService) -> None:
-    """In an hour: DefiLlama 8 calls, blockchain.com 4, Blockscout 2, Blockchair none, a node at most 12 a cycle."""
+    """In an hour: DefiLlama 8 calls, blockchain.com 4, Blockscout 2, Coin Metrics 1, a node at most 12 a cycle."""
     for _ in range(120):
         await collect(stage, 30)
     assert stage.asked["defillama"] == 6 + 2
     assert stage.asked["blockchain_com"] == 2 + 2
     assert stage.asked["blockscout"] == 2
+    assert stage.asked["coinmetrics"] == 1
     assert stage.asked["blockchair"] == 0
     assert 120 * 4 <= stage.asked[NODE_NAMES[0]] <= 120 * 12
     assert not set(NODE_NAMES[1:]) & set(stage.asked)
@@ -144,11 +148,12 @@ async def test_every_fault_of_the_primaries_fails_over_in_the_same_cycle(
     """Whatever is wrong with the first source of each figure, the update comes; null is what has no second source."""
     stage.spoil(LLAMA, SCOUT, *INFO, NODES[0], PRICES[0], fault=fault)
     data = await collect(stage)
-    assert sources(data) == {NODE_NAMES[1], "blockchair"}
+    assert sources(data) == {NODE_NAMES[1], "blockchair", "coinmetrics"}
     assert list(data.chains) == ["bitcoin", "ethereum"]
     ether, bitcoin = data.chains["ethereum"], data.chains["bitcoin"]
-    assert nulls(data) == {"active_addresses", "total_fees", "total_value_locked"}
-    assert nulls(ether) == {"active_addresses", "total_fees", "total_value_locked"}
+    assert nulls(data) == {"total_fees", "total_value_locked"}
+    assert nulls(ether) == {"total_fees", "total_value_locked"}
+    assert bitcoin.active_addresses is not None
     assert bitcoin.transaction_count is not None
     assert data.transaction_count == (bitcoin.transaction_count or 0) + (ether.transaction_count or 0)
 
@@ -157,12 +162,14 @@ async def test_every_fault_of_the_primaries_fails_over_in_the_same_cycle(
     ("host", "lost"),
     [
         ((LLAMA,), {"total_value_locked"}),
-        (INFO, {"active_addresses"}),
+        (INFO, set()),
+        ((METRICS,), set()),
+        ((*INFO, METRICS), {"active_addresses"}),
         ((SCOUT,), set()),
         (NODES[:3], set()),
         (NODES, {"gas_price", "network_utilization"}),
     ],
-    ids=["defillama", "blockchain.com", "blockscout", "three nodes", "nodes"],
+    ids=["defillama", "blockchain.com", "coinmetrics", "both of addresses", "blockscout", "three nodes", "nodes"],
 )
 async def test_who_is_down_takes_only_what_nobody_else_has(
     stage: Stage, onchain: OnchainService, host: tuple[str, ...], lost: set[str]
@@ -198,7 +205,7 @@ async def test_bitcoins_fees_need_a_price(stage: Stage, onchain: OnchainService)
 async def test_what_is_too_old_is_null(stage: Stage, onchain: OnchainService) -> None:
     """Gas counts for two minutes, use of blocks for five, value for an hour, day figures for two, charts for six."""
     await collect(stage)
-    stage.spoil(LLAMA, CHAIR, *INFO, *NODES)
+    stage.spoil(LLAMA, CHAIR, METRICS, *INFO, *NODES)
     assert nulls(await collect(stage, 110)) == set()
     assert nulls(await collect(stage, 30)) == {"gas_price"}
     assert nulls(await collect(stage, 180)) == {"gas_price", "network_utilization"}
@@ -249,7 +256,7 @@ async def test_from_the_start_nothing_is_invented(stage: Stage, onchain: Onchain
     with pytest.raises(NoSourceError) as caught:
         await collect(stage)
     names = {error.provider for error in caught.value.errors}
-    assert names == {"defillama", "blockscout", "blockchair", "blockchain_com", *NODE_NAMES}
+    assert names == {"defillama", "blockscout", "blockchair", "blockchain_com", "coinmetrics", *NODE_NAMES}
 
 
 async def test_without_a_node_of_ethereum(stage: Stage) -> None:

@@ -1,0 +1,82 @@
+"""Coin Metrics' community API: https://docs.coinmetrics.io/api-reference/api-conventions
+
+Keyless, and licensed CC BY-NC 4.0 (https://creativecommons.org/licenses/by-nc/4.0/): its data may not be used for
+commercial purposes.
+
+Numbers are strings, times have nine decimals. A metric that a day does not have yet is missing or null. `AdrActCnt` is
+the number of addresses that sent or received in a UTC day, each counted once:
+https://docs.coinmetrics.io/asset-metrics/addresses/adract30dcnt
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+from shared.budget import Budget
+from shared.errors import ProviderError
+from workers.answers import ActiveAddresses
+from workers.asking.ports import AddressCounter
+from workers.asking.provider import Amount, Ask, Moment, Parsers, Request, decode
+
+NAME = "coinmetrics"
+_ASSETS = {"bitcoin": "btc", "ethereum": "eth"}
+_METRIC = "AdrActCnt"
+_DAYS = "3"  # the newest may lack the metric until it is complete
+
+
+class _Day(Struct):
+    asset: str
+    time: Moment
+    AdrActCnt: Amount | None = None
+
+
+class _Answer(Struct):
+    data: list[_Day]
+
+
+def parse_days(body: bytes) -> tuple[ActiveAddresses, ...]:
+    """The newest day of each asset that has a count, from /timeseries/asset-metrics. Raises ProviderError."""
+    days: dict[str, _Day] = {}
+    for day in decode(NAME, body, _Answer, lax=True).data:
+        newest = days.get(day.asset)
+        if day.AdrActCnt and (newest is None or day.time > newest.time):
+            days[day.asset] = day
+    found = tuple(
+        ActiveAddresses(
+            chain=chain, day=days[asset].time.timestamp(), count=round(days[asset].AdrActCnt or 0), series=_METRIC
+        )
+        for chain, asset in _ASSETS.items()
+        if asset in days
+    )
+    if not found:
+        raise ProviderError(NAME, "no count of addresses in the answer", field="$.data")
+    return found
+
+
+class CoinMetrics(AddressCounter):
+    """Addresses per day of Bitcoin and Ethereum."""
+
+    name = NAME
+    base_url = "https://community-api.coinmetrics.io/v4"
+    # 10 requests in 6 s per address: https://docs.coinmetrics.io/cm-api-spec/rate-limits. Two an hour are planned.
+    budget = Budget(10, 60.0)
+    parsers: ClassVar[Parsers] = {"days": parse_days}
+
+    async def probe(self, ask: Ask) -> None:
+        """See Provider. Some days of Bitcoin."""
+        await self.active_addresses(ask, "bitcoin")
+
+    async def active_addresses(self, ask: Ask, chain: str) -> ActiveAddresses:
+        """See AddressCounter. Bitcoin and Ethereum."""
+        params = {
+            "assets": _ASSETS[chain],
+            "metrics": _METRIC,
+            "frequency": "1d",
+            "limit_per_asset": _DAYS,
+        }
+        for found in await ask(Request("/timeseries/asset-metrics", parse_days, params)):
+            if found.chain == chain:
+                return found
+        raise ProviderError(NAME, f"no count of {chain}'s addresses in the answer", field="$.data")
