@@ -21,6 +21,8 @@ class WhaleTransaction(Struct, frozen=True, kw_only=True):
     symbol: Annotated[str, Meta(examples=["ETH", "USDT"])]
     amount: Annotated[float, Meta(description="units of the symbol")]
     value_usd: Annotated[float, Meta(description="USD")]
+    from_label: Annotated[str | None, Meta(description="owner of the sender's address; null if unknown")]
+    to_label: Annotated[str | None, Meta(description="owner of the receiver's address; null if unknown")]
 
 
 class WhaleWallet(Struct, frozen=True, kw_only=True):

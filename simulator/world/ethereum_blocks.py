@@ -47,6 +47,10 @@ TOKENS = (
     Token("0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "usd-coin", 6),
     Token("0x6b175474e89094c44da98b954eedeac495271d0f", "dai", 18),
     Token("0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", "wrapped-bitcoin", 8),
+    Token("0xdc035d45d973e3ec169d2276ddab16f1e407384f", "usds", 18),
+    Token("0xcbb7c0000ab88b473b1f5afd9ef808440eed33bf", "coinbase-wrapped-btc", 8),
+    Token("0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", "weth", 18),
+    Token("0x7f39c581f595b53c5cb19bd0b3f8da6c935e2ca0", "wrapped-steth", 18),
 )
 PRICED = ("ethereum", *(token.coin for token in TOKENS))
 """Coins whose prices determine the amounts in a block."""
@@ -166,7 +170,7 @@ class _Filling:
         self._transfer(token, self._one(), self._one(), units)
 
     def _token_whale(self) -> None:
-        token = self._random.choices(TOKENS, (5, 5, 1, 2))[0]
+        token = self._random.choices(TOKENS, (5, 5, 2, 3, 2, 2, 3, 2))[0]
         self._transfer(token, *self._pair(), self._large(token.coin, token.decimals))
 
     def _transfer(self, token: Token, sender: str, to: str, units: int) -> None:

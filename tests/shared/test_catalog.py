@@ -132,6 +132,7 @@ def test_the_documents_partial_samples_are_parts_of_payloads(document: str) -> N
     empty: dict[str, Any] = {"market_caps": {}, "price_changes": {}}
     assert msgspec.convert(found["market_data"] | empty, MarketData).prices == {"bitcoin": 45000.0, "ethereum": 3200.0}
     added = {"chain": "ethereum", "symbol": "ETH", "amount": 1.0, "value_usd": 1e9}
+    added |= {"from_label": None, "to_label": "Binance 14"}
     whales = found["whale_tracking"] | {"whale_wallets": [], "sources": []}
     whales["large_transactions"] = [sample | added for sample in whales["large_transactions"]]
     transaction = msgspec.convert(whales, WhaleTracking).large_transactions[0]
@@ -178,5 +179,5 @@ def test_times_of_another_form_are_refused(wrong: object) -> None:
 def test_a_transaction_without_an_addressee_is_null_not_absent() -> None:
     """Figures that no source gave are `null`: the field itself is always there."""
     fields = {field.encode_name for field in msgspec.structs.fields(WhaleTransaction)}
-    assert {"from", "to", "chain", "symbol", "amount", "value_usd"} <= fields
+    assert {"from", "to", "chain", "symbol", "amount", "value_usd", "from_label", "to_label"} <= fields
     assert all(field.required for field in msgspec.structs.fields(WhaleTransaction))

@@ -41,6 +41,8 @@ class Alerted:
     found: tuple[Transfer, ...] = ()
     owners: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     """The owner of an address, by chain and address, if Whale Alert names one."""
+    parties: dict[bytes, tuple[str | None, str | None]] = dataclasses.field(default_factory=dict)
+    """The owners of sender and receiver, by the key of the transfer, as far as Whale Alert names them."""
     sources: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Names of the providers that answered, and the unix seconds of what they said."""
 
@@ -77,18 +79,20 @@ class AlertScan:
         announced = dict(seen.announced)
         found: list[Transfer] = []
         owners: dict[tuple[str, str], str] = {}
+        parties: dict[bytes, tuple[str | None, str | None]] = {}
         for row in rows:
             transfer = _transfer(row)
             if row.chain in (ETHEREUM, BITCOIN) or row.usd < self._threshold or transfer.key in announced:
                 continue  # coinwire scans these chains itself
             announced[transfer.key] = row.time
             found.append(transfer)
+            parties[transfer.key] = row.sender_owner, row.to_owner
             for address, owner in ((row.sender, row.sender_owner), (row.to, row.to_owner)):
                 if address is not None and owner is not None:
                     owners[row.chain, address] = owner
         since = max(since, _horizon(announced))
         announced = dict([(key, time) for key, time in announced.items() if time >= since][-_MOST_ANNOUNCED:])
-        return Alerted(Seen(since=since, announced=announced), tuple(found), owners, {source: now})
+        return Alerted(Seen(since=since, announced=announced), tuple(found), owners, parties, {source: now})
 
 
 def _horizon(announced: Mapping[bytes, float]) -> float:

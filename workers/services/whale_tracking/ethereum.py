@@ -41,7 +41,12 @@ STALLED = 600.0
 _TIME_SHARE = 0.5
 """Share of the deadline in which new blocks are begun; the rest is for the block under way and for another node."""
 PRICES = ("ethereum", *(token.coin_id for token in TOKENS))
-"""CoinGecko ids whose prices a scan needs; bitcoin's price can replace WBTC's."""
+"""CoinGecko ids whose prices a scan needs; some can be replaced, see Token."""
+_PATIENCE = 300.0
+"""Seconds that blocks wait for the price of a token: price sources fail together, and for minutes. Then the others'
+transfers are published without this token's, as after 20 min all of them would be skipped. Ether's price is always
+waited for.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +177,22 @@ class EthereumScan:
         self._threshold = threshold
         self._verified: set[str] = set()
         self._proof = LogProof()
+        self._unpriced: dict[str, float] = {}
+        """By CoinGecko id of a token without a price: since when, by the pool's clock."""
+        self._left_out: frozenset[str] = frozenset()
+        """Ids of those whose transfers are left out."""
         self._missing: int | None = None
         """The block that no node had, which was logged."""
 
     async def scan(self, trail: Trail | None, prices: Mapping[str, float], now: float, deadline: float) -> Scanned:
         """Large transfers in the blocks since `trail`, or in the newest block without one, within `deadline` s.
 
-        Without a price nothing is scanned; the blocks are scanned once there is one. Raises NoSourceError if no node
-        answers or a price is missing; other errors pass through.
+        Without a price nothing is scanned; the blocks are scanned once there is one. Only a token whose price is
+        unknown for five minutes is left out. Raises NoSourceError if no node answers or a price is missing; other
+        errors pass through.
         """
         prices = _complete(prices)
-        missing = [coin_id for coin_id in PRICES if coin_id not in prices]
+        missing = self._awaited(prices)
         if missing:
             raise NoSourceError(self.pool.name, [ProviderError("prices", f"unknown: {', '.join(missing)}")])
         end = _time() + deadline
@@ -200,6 +210,19 @@ class EthereumScan:
         self._report(work)
         return Scanned(work.trail, tuple(work.found), work.sources)
 
+    def _awaited(self, prices: Mapping[str, float]) -> list[str]:
+        """The ids whose prices the blocks wait for. Logs once which tokens are left out, and which no longer."""
+        now = self.pool.clock()
+        unknown = [coin_id for coin_id in PRICES if coin_id not in prices]
+        self._unpriced = {coin_id: self._unpriced.get(coin_id, now) for coin_id in unknown}
+        out = frozenset(
+            coin_id for coin_id, since in self._unpriced.items() if coin_id != ETHEREUM and now - since >= _PATIENCE
+        )
+        if out != self._left_out:
+            log.warning("tokens without a price are left out", coins=sorted(out), before=sorted(self._left_out))
+        self._left_out = out
+        return [coin_id for coin_id in unknown if coin_id not in out]
+
     def _report(self, work: _Work) -> None:
         """Log once that no node has the next block, though each has newer ones."""
         stands = work.trail.next if work.lacking and not work.blocks and work.trail is not None else None
@@ -209,9 +232,9 @@ class EthereumScan:
 
 
 def _complete(prices: Mapping[str, float]) -> dict[str, float]:
-    """The prices, with bitcoin's price for WBTC if it has none."""
-    bitcoin = {"wrapped-bitcoin": prices["bitcoin"]} if "bitcoin" in prices else {}
-    return {**bitcoin, **prices}
+    """The prices, with those of the coins that tokens redeem for where a token has none."""
+    redeemed = {token.coin_id: token.redeems for token in TOKENS if token.redeems is not None}
+    return {**{coin_id: prices[coin] for coin_id, coin in redeemed.items() if coin in prices}, **prices}
 
 
 def _time() -> float:

@@ -29,14 +29,22 @@ class Token:
     decimals: int
     coin_id: str
     """CoinGecko id, for its price."""
+    redeems: str | None = None
+    """The coin that one token is exchanged for one to one, whose price stands for one that is unknown."""
 
 
 TOKENS = (
     # Contract and decimals as etherscan.io/token/<contract> and CoinGecko (/coins/<id>, detail_platforms) have them.
+    # The issuers name the contracts: developers.skyeco.com (USDS), coinbase.com/cbbtc, weth.io, docs.lido.fi (wstETH).
     Token("0xdac17f958d2ee523a2206206994597c13d831ec7", "USDT", 6, "tether"),
     Token("0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "USDC", 6, "usd-coin"),
     Token("0x6b175474e89094c44da98b954eedeac495271d0f", "DAI", 18, "dai"),
-    Token("0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", "WBTC", 8, "wrapped-bitcoin"),
+    Token("0x2260fac5e5542a773aa44fbcfedf7c193bc2c599", "WBTC", 8, "wrapped-bitcoin", "bitcoin"),
+    Token("0xdc035d45d973e3ec169d2276ddab16f1e407384f", "USDS", 18, "usds"),
+    Token("0xcbb7c0000ab88b473b1f5afd9ef808440eed33bf", "cbBTC", 8, "coinbase-wrapped-btc", "bitcoin"),
+    Token("0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", "WETH", 18, "weth", "ethereum"),
+    # One wstETH is worth more ether every day (docs.lido.fi/contracts/wsteth): ether's price can't stand for its own.
+    Token("0x7f39c581f595b53c5cb19bd0b3f8da6c935e2ca0", "wstETH", 18, "wrapped-steth"),
 )
 """The tokens that are scanned: they move most of the value on Ethereum."""
 BY_CONTRACT = {token.contract: token for token in TOKENS}
@@ -67,15 +75,18 @@ def native_transfer(tx: EthTransaction, header: EthHeader, price: float) -> Tran
 def large_tokens(
     logs: Iterable[TokenTransfer], header: EthHeader, prices: Mapping[str, float], threshold: float
 ) -> tuple[Transfer, ...]:
-    """Token transfers among a block's `logs` worth `threshold` USD or more; `prices` in USD by CoinGecko id."""
+    """Token transfers among a block's `logs` worth `threshold` USD or more; `prices` in USD by CoinGecko id.
+
+    Transfers of tokens without a price are left out.
+    """
     seen: Counter[tuple[object, ...]] = Counter()
     found = []
     for log in sorted(logs, key=lambda log: log.index):
         token = BY_CONTRACT.get(log.contract)
-        if token is None or log.sender == log.to:
+        if token is None or log.sender == log.to or (price := prices.get(token.coin_id)) is None:
             continue
         amount = log.units / 10**token.decimals
-        usd = amount * prices[token.coin_id]
+        usd = amount * price
         if usd < threshold:
             continue
         # Not by the log's index, which changes when a reorg moves the transaction to another block.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -123,17 +123,15 @@ class WhaleTrackingService(Service):
             alerts=alerted.seen if alerted is not None else state.alerts,
         )
         found = [transfer for scan in scans if scan is not None for transfer in scan.found]
-        return self._payload(now, found, alerted.owners if alerted is not None else {}, moments)
+        return self._payload(now, found, _Labels(alerted), moments)
 
-    def _payload(
-        self, now: float, found: list[Transfer], owners: Mapping[tuple[str, str], str], moments: Moments
-    ) -> WhaleTracking:
+    def _payload(self, now: float, found: list[Transfer], labels: _Labels, moments: Moments) -> WhaleTracking:
         found = sorted(found, key=lambda transfer: (-transfer.time, -transfer.usd))
-        entries = [_entry(transfer) for transfer in found]
+        entries = [_entry(transfer, labels) for transfer in found]
         return WhaleTracking(
             timestamp=iso(now),
             large_transactions=entries,
-            whale_wallets=_wallets(found, owners),
+            whale_wallets=_wallets(found, labels),
             total_volume=round(sum((entry.value_usd for entry in entries), 0.0), 2),
             alert_threshold=self._threshold,
             sources=moments.sources,
@@ -151,7 +149,27 @@ def _answer(result: T | BaseException, errors: list[ProviderError]) -> T | None:
     return result
 
 
-def _entry(transfer: Transfer) -> WhaleTransaction:
+class _Labels:
+    """Owners of addresses: those of the table, and those that Whale Alert names."""
+
+    def __init__(self, alerted: alerts.Alerted | None) -> None:
+        self._owners = alerted.owners if alerted is not None else {}
+        self._parties = alerted.parties if alerted is not None else {}
+
+    def of(self, chain: str, address: str) -> str | None:
+        """The owner of an address; None if it is not known."""
+        return label_of(chain, address) or self._owners.get((chain, address))
+
+    def of_parties(self, transfer: Transfer) -> tuple[str | None, str | None]:
+        """The owners of sender and receiver. Whale Alert names some of several addresses that it does not name."""
+        named = self._parties.get(transfer.key, (None, None))
+        sender = self.of(transfer.chain, transfer.sender) if transfer.sender is not None else None
+        to = self.of(transfer.chain, transfer.to) if transfer.to is not None else None
+        return sender or named[0], to or named[1]
+
+
+def _entry(transfer: Transfer, labels: _Labels) -> WhaleTransaction:
+    from_label, to_label = labels.of_parties(transfer)
     return WhaleTransaction(
         hash=transfer.hash,
         value=round(transfer.usd, 2),
@@ -162,18 +180,18 @@ def _entry(transfer: Transfer) -> WhaleTransaction:
         symbol=transfer.symbol,
         amount=transfer.amount,
         value_usd=round(transfer.usd, 2),
+        from_label=from_label,
+        to_label=to_label,
     )
 
 
-def _wallets(found: Iterable[Transfer], owners: Mapping[tuple[str, str], str]) -> list[WhaleWallet]:
-    """The known wallets among senders and receivers, each once; `owners` are from Whale Alert."""
+def _wallets(found: Iterable[Transfer], labels: _Labels) -> list[WhaleWallet]:
+    """The known wallets among senders and receivers, each once."""
     wallets: dict[tuple[str, str], WhaleWallet] = {}
     for transfer in found:
         for address in (transfer.sender, transfer.to):
             if address is None:
                 continue
-            place = transfer.chain, address
-            label = label_of(*place) or owners.get(place)
-            if label is not None:
-                wallets[place] = WhaleWallet(address=address, label=label, chain=transfer.chain)
+            if (label := labels.of(transfer.chain, address)) is not None:
+                wallets[transfer.chain, address] = WhaleWallet(address=address, label=label, chain=transfer.chain)
     return list(wallets.values())
