@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from simulator.control import PREFIX, Tally, control
 from simulator.faults import FaultBook
 from simulator.host import Host, World, answer
-from simulator.hosts import open_hosts
+from simulator.hosts import HOSTS, open_hosts
 from simulator.wire import SPOIL, Exchange
-from simulator.world.clock import Clock
+from simulator.world.clock import Clock, HostClock
 from simulator.world.coins import load_coins
 from simulator.world.market import Market
 
@@ -33,7 +33,8 @@ class Simulator:
     ) -> None:
         self.clock = clock or Clock()
         self.market = Market(load_coins(), seed)
-        self.hosts = open_hosts(World(self.market, self.clock, coingecko_refresh, binance_weight))
+        self._clocks = {name: HostClock(self.clock) for name in HOSTS}
+        self.hosts = open_hosts(World(self.market, self.clock, coingecko_refresh, binance_weight), self._clocks)
         self.faults = FaultBook(self.hosts.keys())
         self.tally = Tally()
         self.stopping = asyncio.Event()
@@ -65,10 +66,15 @@ class Simulator:
             return
         self.tally.count(name, path)
         app = self._apps[name]
-        if (fault := self.faults.take(name)) is None:
+        clock = self._clocks[name]
+        fault = self.faults.take(name)
+        if fault is None or fault.fault != "stuck":
+            clock.go_on()
+        if fault is None:
             await app(scope, receive, send)
         else:
-            await SPOIL[fault.fault](Exchange(fault, self.hosts[name], app, scope, receive, send, self.stopping))
+            exchange = Exchange(fault, self.hosts[name], app, clock, scope, receive, send, self.stopping)
+            await SPOIL[fault.fault](exchange)
 
 
 def _application(host: Host) -> ASGIApp:

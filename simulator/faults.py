@@ -25,6 +25,8 @@ FaultName = Literal[
     "no_rows",
     "no_logs",
     "refuse",
+    "stuck",
+    "far_ahead",
 ]
 FAULT_NAMES: tuple[FaultName, ...] = get_args(FaultName)
 

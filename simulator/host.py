@@ -45,6 +45,8 @@ class Host:
     too_many: Any
     server_error: Any
     error_in_200: Any
+    heights: tuple[str, ...] = ()
+    """Keys of its block heights; the fault `far_ahead` raises them."""
     banned: Any = None
     """Body of a 418; that of `too_many` if the provider has no other."""
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.responses import HTMLResponse, Response
@@ -18,10 +18,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simulator.faults import Fault, FaultName
 from simulator.host import Host, answer
+from simulator.world.clock import HostClock
 
 TRANSPORT = "simulator.transport"
 """Extension of the ASGI scope that holds the connection's asyncio transport."""
 
+_FAR = 40_000_000
+"""Blocks by which `far_ahead` raises heights."""
+_HEIGHT_METHODS = frozenset({"eth_blockNumber", "getBlockHeight", "getSlot"})
+"""Methods of JSON-RPC whose whole result is a height."""
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
 
 _PORTAL = """<!DOCTYPE html>
@@ -39,6 +44,7 @@ class Exchange:
     fault: Fault
     host: Host
     app: ASGIApp
+    clock: HostClock
     scope: Scope
     receive: Receive
     send: Send
@@ -205,6 +211,26 @@ async def _refuse(exchange: Exchange) -> None:
     )  # the closest to a refused connection: all hosts share one listening port, so close before the first byte
 
 
+async def _stuck(exchange: Exchange) -> None:
+    exchange.clock.stop()
+    await exchange.app(exchange.scope, exchange.receive, exchange.send)
+
+
+async def _far_ahead(exchange: Exchange) -> None:
+    received = await exchange.request()
+
+    async def receive() -> Message:
+        return received.pop(0) if received else await exchange.receive()
+
+    body = b"".join(message.get("body", b"") for message in received)
+    method = json.loads(body).get("method") if body else None
+    keys = ("result",) if method in _HEIGHT_METHODS else exchange.host.heights
+    start, body = await replace(exchange, receive=receive).genuine()
+    if body.startswith((b"{", b"[")):  # else a page, or the text of an error
+        body = json.dumps(_raised(json.loads(body), keys)).encode()
+    await _resend(exchange, start, body)
+
+
 SPOIL: dict[FaultName, Callable[[Exchange], Awaitable[None]]] = {
     "429": _too_many,
     "429_no_retry_after": _too_many_without_pause,
@@ -223,6 +249,8 @@ SPOIL: dict[FaultName, Callable[[Exchange], Awaitable[None]]] = {
     "no_rows": _no_rows,
     "no_logs": _no_logs,
     "refuse": _refuse,
+    "stuck": _stuck,
+    "far_ahead": _far_ahead,
 }
 
 
@@ -273,6 +301,20 @@ def _zeroed(node: Any, figures: Collection[str]) -> Any:
     if isinstance(node, dict):
         return {key: _zero(value) if key in figures else _zeroed(value, figures) for key, value in node.items()}
     return [_zeroed(child, figures) for child in node] if isinstance(node, list) else node
+
+
+def _raised(node: Any, heights: Collection[str]) -> Any:
+    """`node` with every number of these keys raised by 40 million."""
+    if isinstance(node, dict):
+        return {key: _higher(value) if key in heights else _raised(value, heights) for key, value in node.items()}
+    return [_raised(child, heights) for child in node] if isinstance(node, list) else node
+
+
+def _higher(value: Any) -> Any:
+    """`value` raised by 40 million, if it is a number or a hexadecimal quantity."""
+    if isinstance(value, str) and value.startswith("0x"):
+        return hex(int(value, 16) + _FAR)
+    return value + _FAR if isinstance(value, int) else value
 
 
 def _zero(value: Any) -> Any:

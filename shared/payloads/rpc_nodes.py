@@ -12,12 +12,15 @@ class RpcNode(Struct, frozen=True, kw_only=True):
 
     name: str
     chain: str
-    status: Literal["active", "lagging", "down"]
+    status: Annotated[
+        Literal["active", "lagging", "down"],
+        Meta(description="`lagging`: behind its chain, or its newest block is old; `down`: no answer, or a wrong one"),
+    ]
     block_number: int | None
-    block_lag: Annotated[int | None, Meta(description="blocks behind the best node of its chain")]
+    block_lag: Annotated[int | None, Meta(description="blocks behind the head of its chain")]
     gas_price_gwei: float | None
     response_time_ms: float | None
-    error: Annotated[str | None, Meta(description="what went wrong, or null")]
+    error: Annotated[str | None, Meta(description="what went wrong, or why it is not believed")]
 
 
 class ChainEvent(Struct, frozen=True, kw_only=True):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 
 from simulator.host import Host, World
+from simulator.world.clock import Clock
 
 HOSTS: dict[str, str] = {
     "api.coingecko.com": "simulator.hosts.coingecko",
@@ -36,7 +39,7 @@ HOSTS: dict[str, str] = {
     "ethereum-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
     "eth.drpc.org": "simulator.hosts.ethereum_rpc",
     "rpc.mevblocker.io": "simulator.hosts.ethereum_rpc",
-    "eth.merkle.io": "simulator.hosts.ethereum_rpc",
+    "ethereum.reth.rs": "simulator.hosts.ethereum_rpc",
     "bsc-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
     "bsc-dataseed.binance.org": "simulator.hosts.ethereum_rpc",
     "polygon-bor-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
@@ -45,6 +48,8 @@ HOSTS: dict[str, str] = {
     "base-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
     "mainnet.optimism.io": "simulator.hosts.ethereum_rpc",
     "optimism-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
+    "arb1.arbitrum.io": "simulator.hosts.ethereum_rpc",
+    "arbitrum-one-rpc.publicnode.com": "simulator.hosts.ethereum_rpc",
     "api.mainnet-beta.solana.com": "simulator.hosts.solana_rpc",
     "solana-rpc.publicnode.com": "simulator.hosts.solana_rpc",
     "api.whale-alert.io": "simulator.hosts.whale_alert",
@@ -55,6 +60,12 @@ HOSTS: dict[str, str] = {
 """Host header → the module whose `host(world)` answers for it."""
 
 
-def open_hosts(world: World) -> dict[str, Host]:
-    """All hosts, each with its own state (two names of one provider do not share a rate limit)."""
-    return {name: import_module(module).host(world) for name, module in HOSTS.items()}
+def open_hosts(world: World, clocks: Mapping[str, Clock] | None = None) -> dict[str, Host]:
+    """All hosts, each with its own state (two names of one provider do not share a rate limit).
+
+    `clocks` has the clock of each host, if it is not the world's.
+    """
+    return {
+        name: import_module(module).host(world if clocks is None else replace(world, clock=clocks[name]))
+        for name, module in HOSTS.items()
+    }

@@ -106,6 +106,7 @@ def host(world: World) -> Host:
             Route("/charts/{name}", chart),
         ],
         figures=("hash_rate", "height", "y", "value", "last", "n_tx"),
+        heights=("height",),
         examples=(
             "/latestblock",
             "/stats",

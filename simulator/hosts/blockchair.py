@@ -35,6 +35,7 @@ def host(world: World) -> Host:
     return Host(
         routes=[Route("/stats", every), Route("/bitcoin/stats", bitcoin), Route("/ethereum/stats", ethereum)],
         figures=("best_block_height", "transactions_24h"),
+        heights=("best_block_height",),
         examples=("/bitcoin/stats",),
         not_found=_failed(404, "Unknown endpoint"),
         too_many=_failed(402, "Limit is reached: buy an API key, or wait"),

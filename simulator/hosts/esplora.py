@@ -45,6 +45,7 @@ def host(world: World) -> Host:
             Route("/api/fee-estimates", fee_estimates),
         ],
         figures=("height", "count", "1", "value"),
+        heights=("height",),
         examples=("/api/fee-estimates",),
         not_found="Resource not found",
         too_many=_NOTICE,

@@ -23,7 +23,7 @@ CHAIN_OF = {
     "ethereum-rpc.publicnode.com": "ethereum",
     "eth.drpc.org": "ethereum",
     "rpc.mevblocker.io": "ethereum",
-    "eth.merkle.io": "ethereum",
+    "ethereum.reth.rs": "ethereum",
     "bsc-rpc.publicnode.com": "bsc",
     "bsc-dataseed.binance.org": "bsc",
     "polygon-bor-rpc.publicnode.com": "polygon",
@@ -32,6 +32,8 @@ CHAIN_OF = {
     "base-rpc.publicnode.com": "base",
     "mainnet.optimism.io": "optimism",
     "optimism-rpc.publicnode.com": "optimism",
+    "arb1.arbitrum.io": "arbitrum",
+    "arbitrum-one-rpc.publicnode.com": "arbitrum",
 }
 """Host → chain."""
 _LATE = 12  # one in this many blocks reaches a node late
@@ -64,14 +66,15 @@ def host(world: World) -> Host:
 
 
 def rpc_host(methods: Callable[[str], Methods]) -> Host:
-    """A host that takes a POST of one JSON-RPC call on `/`; `methods` returns a node's methods by host name."""
+    """A host that takes a POST of one JSON-RPC call on `/` or `/rpc`; `methods` has a node's methods by host name."""
 
     async def serve(request: Request) -> Response:
         return answer(_answered(await request.body(), methods(request.url.hostname or "")))
 
     return Host(
-        routes=[Route("/", serve, methods=["POST"])],
+        routes=[Route(path, serve, methods=["POST"]) for path in ("/", "/rpc")],
         figures=("number", "result"),
+        heights=("number",),
         examples=(),
         not_found={"jsonrpc": "2.0", "id": None, "error": {"code": -32601, "message": "not found"}},
         too_many={"jsonrpc": "2.0", "id": 1, "error": {"code": -32005, "message": "rate limit exceeded"}},

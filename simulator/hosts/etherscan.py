@@ -25,15 +25,24 @@ def host(world: World) -> Host:
         if query.get("chainid") != "1":
             return answer(_error("Free API access is not supported for this chain."))
         time = clock.now()
-        figures = {"eth_blockNumber": chain.height(time), "eth_gasPrice": chain.gas_price(time)}
+        height = chain.height(time)
+        block = chain.block(height) if query.get("tag") == "latest" else None
+        if block is not None:
+            block = block | {"transactions": [transaction["hash"] for transaction in block["transactions"]]}
+        figures = {
+            "eth_blockNumber": hex(height),
+            "eth_gasPrice": hex(chain.gas_price(time)),
+            "eth_getBlockByNumber": block,
+        }
         if query.get("module") != "proxy" or query.get("action") not in figures:
             return answer(_error("Error! Missing Or invalid Action name"))
-        return answer({"jsonrpc": "2.0", "id": 83, "result": hex(figures[query["action"]])})
+        return answer({"jsonrpc": "2.0", "id": 83, "result": figures[query["action"]]})
 
     limit = _error("Max calls per sec rate limit reached (3/sec)")
     return Host(
         routes=[Route("/v2/api", api)],
-        figures=("result",),
+        figures=("number", "result"),
+        heights=("number",),
         examples=("/v2/api?chainid=1&module=proxy&action=eth_blockNumber&apikey=any",),
         not_found=_error("Error! Missing Or invalid Module name"),
         too_many=limit,

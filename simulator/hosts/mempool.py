@@ -102,6 +102,7 @@ def host(world: World) -> Host:
             Route("/api/v1/block/{hash}/summary", summary),
         ],
         figures=("fastestFee", "currentHashrate", "height", "count", "value"),
+        heights=("height",),
         examples=("/api/v1/fees/recommended",),
         not_found={"error": "Not Found"},
         too_many={"error": "Too Many Requests"},

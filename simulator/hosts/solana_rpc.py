@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from simulator.host import Host, World
-from simulator.hosts.ethereum_rpc import Methods, rpc_host
+from simulator.hosts.ethereum_rpc import Methods, Refusal, rpc_host
 
 _SLOT = 0.4
 """Seconds of one slot."""
@@ -22,10 +24,17 @@ def host(world: World) -> Host:
     def slot() -> int:
         return _SLOTS + math.floor((world.clock.now() - _SLOTS_AT) / _SLOT)
 
+    def time_of(params: Sequence[Any]) -> int:
+        wanted = int(params[0])
+        if wanted > slot():
+            raise Refusal(-32004, f"Block not available for slot {wanted}")
+        return math.floor(_SLOTS_AT + (wanted - _SLOTS) * _SLOT)
+
     methods: Methods = {
         "getHealth": lambda params: "ok",
         "getSlot": lambda params: slot(),
         "getBlockHeight": lambda params: slot() - _SKIPPED,
+        "getBlockTime": time_of,
         "getGenesisHash": lambda params: "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d",
         "getVersion": lambda params: {"feature-set": 0, "solana-core": "0.0.0 (simulated)"},
     }

@@ -47,9 +47,10 @@ NETWORKS = {
     "polygon": Network(137, 2.0, 35_057_569, 1_667_285_686.0, 45_000_000, 60.0, 30.0),
     "base": Network(8453, 2.0, 11_382_950, 1_709_555_247.0, 240_000_000, 0.005, 0.001),
     "optimism": Network(10, 2.0, 105_235_063, 1_686_068_903.0, 60_000_000, 0.001, 0.001),
+    "arbitrum": Network(42161, 0.25, 22_207_817, 1_661_956_342.0, 1 << 50, 0.01, 0.0),
 }
 """The chains of the default nodes. Numbers and times are from recorded blocks; Optimism's are those of its Bedrock
-block.
+block, Arbitrum's of the first Nitro block (2022-08-31).
 """
 
 

@@ -207,6 +207,44 @@ async def test_refuse(simulator: Simulator, ask: Ask) -> None:
     assert (await ask(GECKO, "/api/v3/ping")).status_code == 200
 
 
+async def test_stuck(simulator: Simulator, ask: Ask) -> None:
+    """`stuck` is a host that goes on telling what was true when the fault began; other hosts go on."""
+    before = (await spoilt(simulator, ask, "stuck", "mempool.space", "/api/v1/blocks")).json()
+    simulator.clock.advance(3600)
+    assert (await ask("mempool.space", "/api/v1/blocks")).json() == before
+    assert (await ask("blockstream.info", "/api/blocks")).json()[0]["height"] > before[0]["height"]
+    simulator.faults.clear()
+    assert (await ask("mempool.space", "/api/v1/blocks")).json()[0]["height"] > before[0]["height"]
+
+
+@pytest.mark.parametrize(
+    ("host", "example"),
+    [
+        ("mempool.space", "/api/v1/blocks"),
+        ("blockstream.info", "/api/blocks"),
+        ("blockchain.info", "/latestblock"),
+        ("api.blockchair.com", "/bitcoin/stats"),
+    ],
+)
+async def test_far_ahead(simulator: Simulator, ask: Ask, host: str, example: str) -> None:
+    """`far_ahead` is the real answer with its heights 40 million too high."""
+    simulator.faults.clear()
+    keys = {"height", "best_block_height"}
+
+    def heights(node: Any) -> list[int]:
+        if isinstance(node, list):
+            return [height for child in node for height in heights(child)]
+        found = [value for key, value in node.items() if key in keys] if isinstance(node, dict) else []
+        children = node.values() if isinstance(node, dict) else ()
+        return [*found, *(height for child in children for height in heights(child))]
+
+    real = heights((await ask(host, example)).json())
+    assert real
+    assert heights((await spoilt(simulator, ask, "far_ahead", host, example)).json()) == [
+        height + 40_000_000 for height in real
+    ]
+
+
 async def test_count(simulator: Simulator, ask: Ask) -> None:
     """A counted fault spoils so many requests and is gone."""
     simulator.faults.set(Fault(host=GECKO, fault="500", count=2))

@@ -8,6 +8,7 @@ means that the upstream did not give the figure; several of them use zero for un
 from workers.answers.bitcoin import BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
 from workers.answers.ethereum import (
     BlockReceipts,
+    ChainHead,
     EthBlock,
     EthereumStats,
     EthHeader,
@@ -30,6 +31,7 @@ __all__ = [
     "BtcHeader",
     "BtcOutput",
     "BtcTransaction",
+    "ChainHead",
     "ContractLog",
     "EthBlock",
     "EthHeader",

@@ -48,6 +48,8 @@ class BitcoinStats(Struct, frozen=True, kw_only=True):
 
     latest_block: int | None = None
     """Height."""
+    block_time: float | None = None
+    """Unix seconds of the newest block, as the miner set them."""
     hashrate: float | None = None
     """Hashes per second, estimated."""
     difficulty: float | None = None

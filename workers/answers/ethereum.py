@@ -24,6 +24,16 @@ class EthHeader(Struct, frozen=True, kw_only=True):
     """Its logsBloom, 2048 bits of hex (see workers/answers/blooms.py); None if the node does not give it."""
 
 
+class ChainHead(Struct, frozen=True, kw_only=True):
+    """The newest block of one node, of any chain."""
+
+    number: int
+    time: float | None
+    """Unix seconds; None if the node does not say."""
+    header: EthHeader | None = None
+    """The whole header, on chains whose nodes have it."""
+
+
 class EthTransaction(Struct, frozen=True, kw_only=True):
     """A transaction as its block holds it. Only its receipt has whether it succeeded."""
 

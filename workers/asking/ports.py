@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from workers.answers import (
     ActiveAddresses,
     BitcoinStats,
+    ChainHead,
     EthereumStats,
     EthHeader,
     FearAndGreed,
@@ -123,6 +124,10 @@ class EthereumHead(Provider, Protocol):
         """Number of the newest block. One call. Raises ProviderError."""
         ...
 
+    async def head(self, ask: Ask) -> ChainHead:
+        """Number and time of the newest block. One call if it is well. Raises ProviderError."""
+        ...
+
     async def gas_price(self, ask: Ask) -> int:
         """Wei for one unit of gas. One call. Raises ProviderError."""
         ...
@@ -140,6 +145,10 @@ class ChainNode(Provider, Protocol):
 
     async def height(self, ask: Ask) -> int:
         """Number of the newest block that it has. One call. Raises ProviderError."""
+        ...
+
+    async def head(self, ask: Ask) -> ChainHead:
+        """Number and time of the newest block that it has. Three calls at most. Raises ProviderError."""
         ...
 
     async def suggested_gas_price(self, ask: Ask) -> int | None:

@@ -139,8 +139,9 @@ class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay, AddressCounter):
         await self.stats(ask)
 
     async def tip(self, ask: Ask) -> BitcoinStats:
-        """See BitcoinTip. The height only."""
-        return BitcoinStats(latest_block=(await self.latest(ask)).height)
+        """See BitcoinTip. Height and time only."""
+        newest = await self.latest(ask)
+        return BitcoinStats(latest_block=newest.height, block_time=newest.time)
 
     async def mining(self, ask: Ask) -> BitcoinStats:
         """See BitcoinMining."""

@@ -39,6 +39,8 @@ _WITH_KEY = Budget(30, 60.0)
 
 class _Bitcoin(Struct):
     best_block_height: Count
+    best_block_time: str | None = None
+    """UTC, `2023-04-03 14:04:50`."""
     difficulty: Amount | None = None
     hashrate_24h: Amount | None = None
     mempool_transactions: Count | None = None
@@ -79,6 +81,7 @@ def parse_bitcoin(body: bytes) -> BitcoinStats:
     data = _data(whole)
     return BitcoinStats(
         latest_block=data.best_block_height,
+        block_time=_moment(data.best_block_time),
         hashrate=known(data.hashrate_24h),
         difficulty=known(data.difficulty),
         mempool_size=data.mempool_transactions,
@@ -151,9 +154,16 @@ class Blockchair(BitcoinTip, BitcoinMining, BitcoinDay, EthereumDay):
 def _since(context: _Context | None) -> float | None:
     """Unix seconds of the answer's figures; None if it does not say."""
     try:
-        since = msgspec.json.decode(context.cache if context is not None else b"", type=_Cache).since
-        return datetime.strptime(since, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+        return _moment(msgspec.json.decode(context.cache if context is not None else b"", type=_Cache).since)
     except (msgspec.DecodeError, ValueError):
+        return None
+
+
+def _moment(written: str | None) -> float | None:
+    """Unix seconds; None for a time that is missing or not written as Blockchair does."""
+    try:
+        return datetime.strptime(written or "", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
         return None
 
 

@@ -84,9 +84,9 @@ def parse_blocks(name: str, body: bytes) -> tuple[BtcHeader, ...]:
 
 
 def parse_tip(name: str, body: bytes) -> BitcoinStats:
-    """Height and difficulty from the newest row of /blocks. Raises ProviderError."""
+    """Height, time and difficulty from the newest row of /blocks. Raises ProviderError."""
     row = _blocks(name, body)[0]
-    return BitcoinStats(latest_block=row.height, difficulty=known(row.difficulty))
+    return BitcoinStats(latest_block=row.height, block_time=float(row.timestamp), difficulty=known(row.difficulty))
 
 
 def parse_mempool(name: str, body: bytes) -> BitcoinStats:

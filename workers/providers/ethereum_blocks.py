@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from shared.errors import ProviderError
-from workers.answers import EthBlock, EthHeader, EthTransaction
+from workers.answers import ChainHead, EthBlock, EthHeader, EthTransaction
 from workers.answers.blooms import Bloom
 from workers.asking.jsonrpc import Address, BigQuantity, Hash, Quantity, result_or_none, unhex
 
@@ -52,6 +52,11 @@ class _Header(Struct, kw_only=True):
         )
 
 
+class _Head(Struct):
+    number: Quantity
+    timestamp: Quantity | None = None
+
+
 class _Listed(_Header, kw_only=True):
     transactions: list[msgspec.Raw] | None = None
     """Hashes, or whole transactions."""
@@ -75,6 +80,19 @@ def parse_header(body: bytes, provider: str = NAME) -> EthHeader | None:
     if header is None:
         return None
     return header.answer(len(header.transactions) if header.transactions is not None else None)
+
+
+def parse_head(body: bytes, provider: str = NAME) -> ChainHead:
+    """Number and time of eth_getBlockByNumber for `latest`, and its header if that is whole. Raises ProviderError."""
+    head = result_or_none(provider, body, _Head)
+    if head is None:
+        raise ProviderError(provider, "no newest block")
+    try:
+        header = parse_header(body, provider)
+    except ProviderError:
+        header = None  # of a kind that is not known here; the number and the time are
+    time = float(unhex(head.timestamp)) if head.timestamp is not None else None
+    return ChainHead(number=unhex(head.number), time=time, header=header)
 
 
 def parse_block(body: bytes, provider: str = NAME) -> EthBlock | None:

@@ -14,11 +14,11 @@ from msgspec import Meta, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.answers import BlockReceipts, ContractLog, EthBlock, EthHeader, TokenTransfer
-from workers.asking.jsonrpc import BigQuantity, Quantity, call, result_of, unhex
+from workers.answers import BlockReceipts, ChainHead, ContractLog, EthBlock, EthHeader, TokenTransfer
+from workers.asking.jsonrpc import BigQuantity, Quantity, RpcError, call, result_of, unhex
 from workers.asking.ports import ChainNode, EthereumHead
 from workers.asking.provider import Ask, Parsers, ProbePlan
-from workers.providers.ethereum_blocks import NAME, parse_block, parse_header
+from workers.providers.ethereum_blocks import NAME, parse_block, parse_head, parse_header
 from workers.providers.ethereum_logs import TRANSFER, parse_logs, parse_receipts, parse_status, parse_transfers
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "TRANSFER",
     "EthereumRpc",
     "parse_block",
+    "parse_head",
     "parse_header",
     "parse_logs",
     "parse_quantity",
@@ -71,6 +72,7 @@ class EthereumRpc(ChainNode, EthereumHead):
         "quantity": parse_quantity,
         "wei": parse_wei,
         "header": parse_header,
+        "head": parse_head,
         "block": parse_block,
         "transfers": parse_transfers,
         "logs": parse_logs,
@@ -98,6 +100,15 @@ class EthereumRpc(ChainNode, EthereumHead):
     async def height(self, ask: Ask) -> int:
         """See ChainNode."""
         return await ask(call("eth_blockNumber", (), partial(parse_quantity, provider=self.name)))
+
+    async def head(self, ask: Ask) -> ChainHead:
+        """See ChainNode and EthereumHead. A node that refuses to give blocks is asked for its height only."""
+        try:
+            return await ask(call("eth_getBlockByNumber", ("latest", False), partial(parse_head, provider=self.name)))
+        except RpcError as error:
+            if error.limited:
+                raise
+            return ChainHead(number=await self.height(ask), time=None)
 
     async def gas_price(self, ask: Ask) -> int:
         """See EthereumHead. The node's suggestion."""

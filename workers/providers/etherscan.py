@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
+from workers.answers import ChainHead
 from workers.asking.jsonrpc import BigQuantity, Quantity, decode_result, refused, shortened, unhex
 from workers.asking.limits import limit_in, refusal
 from workers.asking.ports import EthereumHead
@@ -44,6 +45,17 @@ def parse_wei(body: bytes) -> int:
     return unhex(_proxied(body, BigQuantity))
 
 
+class _Head(Struct):
+    number: Quantity
+    timestamp: Quantity
+
+
+def parse_head(body: bytes) -> ChainHead:
+    """eth_getBlockByNumber: number and time. Raises ProviderError."""
+    head = _proxied(body, _Head)
+    return ChainHead(number=unhex(head.number), time=float(unhex(head.timestamp)))
+
+
 class Etherscan(EthereumHead):
     """Ethereum's head and gas price, from another operator than the public nodes."""
 
@@ -54,7 +66,7 @@ class Etherscan(EthereumHead):
     )  # two at once are below a free key's 3 per second; at one per second its 100,000 last the day
     key_settings = ("etherscan_key",)
     needs_key = True
-    parsers: ClassVar[Parsers] = {"height": parse_height, "wei": parse_wei}
+    parsers: ClassVar[Parsers] = {"height": parse_height, "head": parse_head, "wei": parse_wei}
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -67,12 +79,16 @@ class Etherscan(EthereumHead):
         """See EthereumHead."""
         return await ask(self._proxy("eth_blockNumber", parse_height))
 
+    async def head(self, ask: Ask) -> ChainHead:
+        """See EthereumHead."""
+        return await ask(self._proxy("eth_getBlockByNumber", parse_head, tag="latest", boolean="false"))
+
     async def gas_price(self, ask: Ask) -> int:
         """See EthereumHead. The suggestion of its node."""
         return await ask(self._proxy("eth_gasPrice", parse_wei))
 
-    def _proxy(self, action: str, parse: Callable[[bytes], T]) -> Request[T]:
-        params = {"chainid": _ETHEREUM, "module": "proxy", "action": action, "apikey": self._key}
+    def _proxy(self, action: str, parse: Callable[[bytes], T], **arguments: str) -> Request[T]:
+        params = {"chainid": _ETHEREUM, "module": "proxy", "action": action, **arguments, "apikey": self._key}
         return Request(_PATH, parse, params)
 
 

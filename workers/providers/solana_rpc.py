@@ -11,7 +11,9 @@ from typing import ClassVar
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.asking.jsonrpc import call, result_of
+from workers.answers import ChainHead
+from workers.asking.gathering import gather_all
+from workers.asking.jsonrpc import RpcError, call, result_of, result_or_none
 from workers.asking.ports import ChainNode
 from workers.asking.provider import Ask, Count, Parsers, ProbePlan
 
@@ -29,6 +31,17 @@ _COMMITMENT = {"commitment": "confirmed"}
 def parse_height(body: bytes, provider: str = NAME) -> int:
     """getBlockHeight. Raises ProviderError."""
     return result_of(provider, body, Count, LIMIT_CODES)
+
+
+def parse_slot(body: bytes, provider: str = NAME) -> int:
+    """getSlot. Raises ProviderError."""
+    return result_of(provider, body, Count)
+
+
+def parse_time(body: bytes, provider: str = NAME) -> float | None:
+    """getBlockTime: unix seconds, estimated from the votes of validators; None if unknown. Raises ProviderError."""
+    time = result_or_none(provider, body, Count)
+    return None if time is None else float(time)
 
 
 def parse_genesis(body: bytes, provider: str = NAME) -> str:
@@ -52,7 +65,13 @@ class SolanaRpc(ChainNode):
 
     budget = Budget(40, 10.0)  # the documented limit per method, applied to all methods together
     probe_plan = ProbePlan(30.0)  # rpc_nodes asks each every 20 s
-    parsers: ClassVar[Parsers] = {"height": parse_height, "genesis": parse_genesis, "health": parse_health}
+    parsers: ClassVar[Parsers] = {
+        "height": parse_height,
+        "slot": parse_slot,
+        "time": parse_time,
+        "genesis": parse_genesis,
+        "health": parse_health,
+    }
 
     def __init__(
         self, name: str = NAME, base_url: str = "https://api.mainnet-beta.solana.com", chain: str = "solana"
@@ -69,6 +88,19 @@ class SolanaRpc(ChainNode):
     async def height(self, ask: Ask) -> int:
         """See ChainNode. The newest confirmed block. Heights are lower than slots, as some slots have no block."""
         return await ask(call("getBlockHeight", (_COMMITMENT,), partial(parse_height, provider=self.name)))
+
+    async def head(self, ask: Ask) -> ChainHead:
+        """See ChainNode. Times are known by slot; the time is None if the backend that is asked lacks the slot."""
+        height, slot = await gather_all(
+            self.height(ask), ask(call("getSlot", (_COMMITMENT,), partial(parse_slot, provider=self.name)))
+        )
+        try:
+            time = await ask(call("getBlockTime", (slot,), partial(parse_time, provider=self.name)))
+        except RpcError as error:
+            if error.limited:
+                raise
+            time = None  # behind a load balancer, the next call may reach a node that has not got the slot yet
+        return ChainHead(number=height, time=time)
 
     async def suggested_gas_price(self, ask: Ask) -> None:
         """See ChainNode. Solana has none."""

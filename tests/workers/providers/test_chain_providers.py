@@ -104,9 +104,11 @@ def test_zero_is_unknown_where_it_can_not_be() -> None:
     """A hash rate, a day's transactions or a fee of zero is null; an empty mempool may be."""
     chair = recorded("blockchair", "bitcoin")
     chair["data"] |= {"hashrate_24h": "0", "transactions_24h": 0, "mempool_transactions": 0, "difficulty": 0}
-    assert parsed("blockchair", "bitcoin", chair) == BitcoinStats(latest_block=700002, mempool_size=0, fee_fast=21.0)
+    assert parsed("blockchair", "bitcoin", chair) == BitcoinStats(
+        latest_block=700002, block_time=1_680_530_690.0, mempool_size=0, fee_fast=21.0, as_of=1_761_050_991.0
+    )
     stats = recorded("blockchain_com", "stats") | {"n_tx": 0, "hash_rate": 0.0}
-    assert parsed("blockchain_com", "stats", stats) == BitcoinStats(difficulty=6702169884349.0)
+    assert parsed("blockchain_com", "stats", stats) == BitcoinStats(difficulty=6702169884349.0, as_of=1_557_646_525.0)
 
 
 def test_gigahashes_are_hashes() -> None:

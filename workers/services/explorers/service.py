@@ -15,7 +15,8 @@ and blockchain.com is for whale_tracking.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from shared.errors import ProviderError
@@ -30,41 +31,22 @@ from workers.asking.pool import SourcePool
 from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip, EthereumDay, EthereumHead
 from workers.asking.provider import Ask
 from workers.providers.blockchair import Blockchair
+from workers.providers.ethereum_rpc import EthereumRpc
 from workers.services.explorers.figures import BITCOIN, BITCOIN_DAY, ETHEREUM, ETHEREUM_DAY, HASHRATE
-from workers.services.rpc_nodes.nodes import ethereum_pool
+from workers.services.rpc_nodes import chains
+from workers.services.rpc_nodes.heights import Claim, HeightWatch
+from workers.services.rpc_nodes.nodes import ethereum_pool, verify_mainnet
 from workers.services.service import Service, ServiceContext
 
 _BITCOIN_REFRESH = 25.0  # s: every third cycle of 10 s, less half a cycle for jitter
 _ETHEREUM_REFRESH = 5.0  # s: every cycle; a block comes every 12 s
 _DAY_REFRESH = 600.0  # s: figures over a day or three move by less than a percent in that time
-_BITCOIN_LAG = 2  # blocks that a source may be behind what was published: explorers get a block at different times
-_ETHEREUM_LAG = 10  # blocks, two minutes
 _GWEI = 10**9  # wei
-_HEIGHT_MEMORY = (
-    600.0  # s until a height that no source confirms is forgotten: a wrong height must not block correct ones
-)
-
-
-class _Tip:
-    """The highest block of a chain seen so far, to reject sources that are far behind it."""
-
-    def __init__(self, lag: int, clock: Callable[[], float]) -> None:
-        self._lag = lag
-        self._clock = clock
-        self._height = 0
-        self._seen = 0.0
-
-    def check(self, provider: str, height: int) -> None:
-        """Raises ProviderError if `height` is too far behind."""
-        now = self._clock()
-        if now - self._seen > _HEIGHT_MEMORY or height >= self._height:
-            self._height, self._seen = height, now
-        elif height < self._height - self._lag:
-            raise ProviderError(provider, f"{self._height - height} blocks behind")
+_DEEPEST = 2  # blocks by which Ethereum's height may fall on the word of one node: reorganisations of one block occur
 
 
 class ExplorersService(Service):
-    """Five parts, each with its own sources; a figure without an answer is null."""
+    """Five parts, each with its own sources; figures without an answer, and heights that are not believed, are null."""
 
     def __init__(self, context: ServiceContext) -> None:
         """Nothing is asked yet."""
@@ -106,7 +88,10 @@ class ExplorersService(Service):
             keep=ETHEREUM_DAY.longest,
             dated=_time_of,
         )
-        self._bitcoin_tip, self._ethereum_tip = _Tip(_BITCOIN_LAG, context.clock), _Tip(_ETHEREUM_LAG, context.clock)
+        self._bitcoin_tip = HeightWatch(chains.BITCOIN)
+        self._ethereum_tip = HeightWatch(replace(chains.ETHEREUM, depth=_DEEPEST))
+        self._verified: set[str] = set()
+        """Nodes that were verified to be on Ethereum's mainnet."""
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
@@ -158,14 +143,17 @@ class ExplorersService(Service):
 
     async def _ask_bitcoin(self, provider: BitcoinTip, ask: Ask, now: float) -> BitcoinStats:
         stats = await provider.tip(ask)
-        if stats.latest_block is not None:
-            self._bitcoin_tip.check(provider.name, stats.latest_block)
+        if stats.latest_block is None:
+            raise ProviderError(provider.name, "no height")
+        self._bitcoin_tip.check(provider.name, Claim(stats.latest_block, stats.block_time), now)
         return stats
 
     async def _ask_ethereum(self, provider: EthereumHead, ask: Ask, now: float) -> EthereumStats:
-        height, price = await gather_all(provider.height(ask), provider.gas_price(ask))
-        self._ethereum_tip.check(provider.name, height)
-        return EthereumStats(latest_block=height, gas_price_gwei=price / _GWEI)
+        if isinstance(provider, EthereumRpc):
+            await verify_mainnet(provider, ask, self._verified)
+        head, price = await gather_all(provider.head(ask), provider.gas_price(ask))
+        self._ethereum_tip.check(provider.name, Claim(head.number, head.time), now)
+        return EthereumStats(latest_block=head.number, gas_price_gwei=price / _GWEI)
 
 
 def _time_of(stats: BitcoinStats | EthereumStats) -> float | None:

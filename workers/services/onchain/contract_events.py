@@ -17,6 +17,8 @@ from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
 from workers.providers.ethereum_rpc import TRANSFER, EthereumRpc
 from workers.services.onchain.contracts import ADDRESSES, NAMES, TOPICS
+from workers.services.rpc_nodes.chains import ETHEREUM
+from workers.services.rpc_nodes.heights import Claim, HeightWatch
 from workers.services.rpc_nodes.log_proof import LogProof
 from workers.services.rpc_nodes.nodes import verify_mainnet
 
@@ -26,7 +28,6 @@ _SETTLED = 2  # how far below the newest block to read: reorgs that replace more
 _RANGE = 10  # blocks per call, as some nodes allow no more; each cycle has two or three new ones
 _LOOK_BACK = 300  # blocks, an hour: after a longer absence, start at the newest block; the gap is not reported
 _MOST = 100  # events per update, 25 kB of message: ten blocks seldom have as many; the rest follows in the next update
-_LATE = 300.0  # s, oldest newest block: 25 slots without a block don't happen on mainnet, so such a node is stuck
 _ASKED = (*TOPICS, TRANSFER)
 """The topics of the events, and one that is in nearly every block: its logs prove that the node has the block."""
 
@@ -52,9 +53,13 @@ class Reading:
 class ContractEvents:
     """Continues where the last accepted reading ended."""
 
-    def __init__(self, pool: SourcePool[EthereumRpc], most: int = _MOST) -> None:
-        """`pool` has nodes of Ethereum and is not shared. At most `most` events are read per call."""
+    def __init__(self, pool: SourcePool[EthereumRpc], most: int = _MOST, watch: HeightWatch | None = None) -> None:
+        """`pool` has nodes of Ethereum and is not shared. At most `most` events are read per call.
+
+        `watch` knows the chain's height; None for one of its own.
+        """
         self.pool = pool
+        self._watch = watch or HeightWatch(ETHEREUM)
         self._most = most
         self._next: LogPosition | None = None
         self._verified: set[str] = set()
@@ -67,7 +72,7 @@ class ContractEvents:
         """
 
         async def question(node: EthereumRpc, ask: Ask) -> Reading:
-            head = await newest_header(node, ask, now, self._verified)
+            head = await newest_header(node, ask, now, self._verified, self._watch)
             return await self._read(node, ask, head.number - _SETTLED)
 
         return await self.pool.ask(question, deadline)
@@ -130,7 +135,7 @@ class ContractEvents:
         return logs
 
 
-async def newest_header(node: EthereumRpc, ask: Ask, now: float, verified: set[str]) -> EthHeader:
+async def newest_header(node: EthereumRpc, ask: Ask, now: float, verified: set[str], watch: HeightWatch) -> EthHeader:
     """The newest block of a node that is up to date with Ethereum's mainnet; `verified` has nodes on mainnet.
 
     Raises ProviderError.
@@ -139,6 +144,5 @@ async def newest_header(node: EthereumRpc, ask: Ask, now: float, verified: set[s
     header = await node.header(ask)
     if header is None:
         raise ProviderError(node.name, "no newest block")
-    if now - header.time > _LATE:
-        raise ProviderError(node.name, f"its newest block is {now - header.time:.0f} s old", kind="stale")
+    watch.check(node.name, Claim(header.number, header.time), now)
     return header

@@ -59,6 +59,8 @@ from workers.services.onchain.figures import (
     LOCKED,
     USE,
 )
+from workers.services.rpc_nodes import chains
+from workers.services.rpc_nodes.heights import HeightWatch
 from workers.services.rpc_nodes.nodes import ethereum_pool
 from workers.services.service import Service, ServiceContext
 
@@ -127,7 +129,8 @@ class OnchainService(Service):
         self._fees = Part(pool("fees", "defillama"), _ask_fees, refresh=_DAY_REFRESH, keep=FEES.longest)
         self._verified: set[str] = set()
         """Nodes that were verified to be on Ethereum's mainnet."""
-        self._events = ContractEvents(ethereum_pool(context, "onchain events"))
+        self._watch = HeightWatch(chains.ETHEREUM)
+        self._events = ContractEvents(ethereum_pool(context, "onchain events"), watch=self._watch)
         self._book = PriceBook(context, "onchain")
 
     @property
@@ -228,12 +231,12 @@ class OnchainService(Service):
 
     async def _ask_gas(self, node: EthereumRpc, ask: Ask, now: float) -> float:
         """Gwei."""
-        await newest_header(node, ask, now, self._verified)
+        await newest_header(node, ask, now, self._verified, self._watch)
         return await node.gas_price(ask) / _GWEI
 
     async def _ask_use(self, node: EthereumRpc, ask: Ask, now: float) -> float:
         """Used share of the newest blocks' gas limits."""
-        await newest_header(node, ask, now, self._verified)
+        await newest_header(node, ask, now, self._verified, self._watch)
         return round(fmean(await node.ratios(ask, _BLOCKS)), _SHARE_DIGITS)
 
     async def _ask_bitcoin_fees(self, provider: BlockchainCom, ask: Ask, now: float) -> Dated[float]:

@@ -16,12 +16,11 @@ from shared.errors import ProviderError
 from shared.payloads.rpc_nodes import ChainEvent
 from workers.answers import EthHeader
 from workers.asking.gathering import gather_all
+from workers.services.rpc_nodes.heights import Memory
 
 _REMEMBERED = 64
 """Blocks remembered per chain, hence the deepest reorganisation that is reported exactly: two epochs of Ethereum, after
 which its blocks are final. A deeper one is reported with this depth."""
-_FAR = 9_000
-"""If two heights are further apart (in blocks), one is wrong or old: an hour of Solana's slots of 0.4 s."""
 
 
 class Block(Struct, frozen=True, array_like=True):
@@ -39,6 +38,8 @@ class View(Struct, frozen=True, array_like=True):
     """The node that the head came from."""
     blocks: tuple[Block, ...]
     """Ascending, never empty."""
+    memory: Memory = Memory()
+    """What is known of the chain's height. Views of older versions, which cursors may hold, lack it."""
 
     @property
     def last(self) -> Block:
@@ -97,12 +98,10 @@ async def follow(
 def follow_heights(chain: str, view: View | None, heights: Mapping[str, int]) -> tuple[View, Sequence[ChainEvent]]:
     """As `follow` for a chain whose nodes report heights only: one event, without a hash, for all added blocks.
 
-    A height proves nothing, so nodes near what was published are preferred. If none is near, the highest is taken, even
-    if it is lower: a wrong height must not silence the chain until the chain reaches it.
+    `heights` are those that are believed: see workers/services/rpc_nodes/heights.py.
     """
-    near = {} if view is None else {name: of for name, of in heights.items() if abs(of - view.last.number) < _FAR}
-    node, height = max((near or heights).items(), key=lambda one: one[1])
-    if view is not None and near and height <= view.last.number:
+    node, height = max(heights.items(), key=lambda one: one[1])
+    if view is not None and height <= view.last.number:
         return view, ()
     block = Block(height, None)
     return View(node, (block,)), [_new(chain, block)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from math import ceil
 from urllib.parse import urlsplit
 
 from shared.errors import ProviderError, SettingsError
@@ -12,51 +11,12 @@ from shared.settings import Settings
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
 from workers.providers.ethereum_rpc import EthereumRpc
-from workers.providers.solana_rpc import GENESIS, SolanaRpc
+from workers.providers.solana_rpc import SolanaRpc
+from workers.services.rpc_nodes.chains import CHAINS
 from workers.services.service import ServiceContext
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 _MOST = 64  # most nodes: one worker asks each every 20 s; a longer setting is rejected as a mistake
-_LAG = 36.0  # s of blocks that a node may be behind: nodes behind one load balancer differ by a block or two
-_SLOW = 5.0  # s: chains with at least this block time publish every block; faster ones only the newest
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Constants of a chain."""
-
-    identity: int | str | None
-    """Chain id of EIP-155, or for Solana the hash of its first block; None if it is not checked."""
-    block_time: float
-    """Seconds between two blocks."""
-
-    @property
-    def lag_limit(self) -> int:
-        """Blocks behind the best node from which a node is lagging: 36 s of blocks, at least 2."""
-        return max(2, ceil(_LAG / self.block_time))
-
-    @property
-    def newest(self) -> int:
-        """Most blocks per update: the newest.
-
-        16 are enough for five minutes of Ethereum. Chains with a block time of 2 s or less have two, as each costs a
-        header with the hashes of all transactions.
-        """
-        return 16 if self.block_time >= _SLOW else 2
-
-
-CHAINS: dict[str, Chain] = {
-    "ethereum": Chain(1, 12.0),
-    "bsc": Chain(56, 0.45),
-    "polygon": Chain(137, 2.0),
-    "base": Chain(8453, 2.0),
-    "optimism": Chain(10, 2.0),
-    "arbitrum": Chain(42161, 0.25),
-    "solana": Chain(GENESIS, 0.4),
-}
-"""Chains by the name that RPC_NODES uses for them."""
-OTHER = Chain(None, 12.0)
-"""Any other name is an EVM chain whose id is not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +38,7 @@ DEFAULT_NODES: tuple[NodeAddress, ...] = (
     NodeAddress("ethereum", "publicnode", "https://ethereum-rpc.publicnode.com"),
     NodeAddress("ethereum", "drpc", "https://eth.drpc.org"),
     NodeAddress("ethereum", "mevblocker", "https://rpc.mevblocker.io"),
-    NodeAddress("ethereum", "merkle", "https://eth.merkle.io"),
+    NodeAddress("ethereum", "reth", "https://ethereum.reth.rs/rpc"),  # viem's default since 2026-07
     NodeAddress("bsc", "publicnode", "https://bsc-rpc.publicnode.com"),
     NodeAddress("bsc", "binance", "https://bsc-dataseed.binance.org"),
     NodeAddress("polygon", "publicnode", "https://polygon-bor-rpc.publicnode.com"),
@@ -87,15 +47,12 @@ DEFAULT_NODES: tuple[NodeAddress, ...] = (
     NodeAddress("base", "publicnode", "https://base-rpc.publicnode.com"),
     NodeAddress("optimism", "optimism", "https://mainnet.optimism.io"),
     NodeAddress("optimism", "publicnode", "https://optimism-rpc.publicnode.com"),
+    NodeAddress("arbitrum", "arbitrum", "https://arb1.arbitrum.io/rpc"),  # docs.arbitrum.io, node providers
+    NodeAddress("arbitrum", "publicnode", "https://arbitrum-one-rpc.publicnode.com"),
     NodeAddress("solana", "solana", "https://api.mainnet-beta.solana.com"),
     NodeAddress("solana", "publicnode", "https://solana-rpc.publicnode.com"),
 )
 """Public and keyless; per chain in order of preference."""
-
-
-def chain_of(name: str) -> Chain:
-    """The chain `name`."""
-    return CHAINS.get(name, OTHER)
 
 
 def nodes_of(settings: Settings) -> tuple[NodeAddress, ...]:

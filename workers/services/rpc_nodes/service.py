@@ -10,17 +10,21 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from shared.errors import ProviderError, RateBudgetError
 from shared.payloads import RpcNodes
 from shared.payloads.rpc_nodes import ChainEvent, RpcNode
 from shared.timestamps import iso
+from workers.answers import ChainHead, EthHeader
 from workers.asking.gathering import gather_all
 from workers.asking.pool import SourcePool
 from workers.asking.ports import ChainNode, HeaderSource
 from workers.asking.provider import Ask
-from workers.services.rpc_nodes.chain_view import View, candidates, follow, follow_heights
-from workers.services.rpc_nodes.nodes import NodeAddress, chain_of, nodes_of, open_node
+from workers.services.rpc_nodes.chain_view import Header, View, candidates, follow, follow_heights
+from workers.services.rpc_nodes.chains import chain_of
+from workers.services.rpc_nodes.heights import Claim, Memory, Verdict, judge
+from workers.services.rpc_nodes.nodes import NodeAddress, nodes_of, open_node
 from workers.services.service import Service, ServiceContext
 
 log = structlog.get_logger()
@@ -38,11 +42,16 @@ _LONGEST_ERROR = 200  # characters of a row's error: a sentence
 class NodeState:
     """A node's answers in one cycle."""
 
-    height: int
+    head: ChainHead
     gas_price: int | None
     """Wei."""
     milliseconds: float
-    """Time until it answered with its height, including the count of the call in Redis."""
+    """Time until it answered with its newest block, including the counts of the calls in Redis."""
+
+    @property
+    def claim(self) -> Claim:
+        """What it says about its height."""
+        return Claim(self.head.number, self.head.time)
 
 
 class RpcNodesService(Service):
@@ -58,6 +67,10 @@ class RpcNodesService(Service):
         self._verified: dict[str, float] = {}
         """By node, when its chain was verified last, by the context's clock."""
         self._views: dict[str, View] = {}
+        self._memories: dict[str, Memory] = {}
+        """What is known of each chain's height."""
+        self._doubted: set[str] = set()
+        """Nodes that were logged as set aside."""
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
@@ -67,17 +80,19 @@ class RpcNodesService(Service):
     @property
     def cursor(self) -> bytes:
         """See Resuming: the recent blocks of each chain."""
-        return msgspec.msgpack.encode(self._views)
+        views = {chain: replace(view, memory=self._memories[chain]) for chain, view in self._views.items()}
+        return msgspec.msgpack.encode(views)
 
     def resume(self, cursor: bytes | None) -> None:
         """See Resuming. Without a cursor each chain begins at its head."""
-        self._views = {}
+        self._views, self._memories = {}, {}
         if cursor is not None:
             try:
                 self._views = msgspec.msgpack.decode(cursor, type=dict[str, View])
             except msgspec.DecodeError:
                 # Written by another version: treat its blocks as published.
                 log.warning("the stored blocks can't be read, chains begin with their heads", service="rpc_nodes")
+        self._memories = {chain: view.memory for chain, view in self._views.items()}
 
     async def collect(self, now: float, deadline: float) -> RpcNodes:
         """See Service. Raises NoSourceError if no node answers."""
@@ -85,15 +100,17 @@ class RpcNodesService(Service):
         errors: dict[str, ProviderError] = {}
         question = partial(self._question, errors)
         answers = dict(await self.pool.ask_all(question, deadline * _ROWS_SHARE, cooling=True))
-        chains = dict.fromkeys(node.chain for node in self._nodes)
-        heights = {chain: _heights(self._nodes, chain, answers) for chain in chains}
-        news = await self._all_news(heights, max(end - self._timer(), 0.0))
+        verdicts, believed = self._judge(answers, now)
+        news = await self._all_news(believed, answers, max(end - self._timer(), 0.0))
         self._views = {**self._views, **{chain: view for chain, view, _ in news if view is not None}}
         for source in self.pool.sources:
             name = source.provider.name
             if isinstance(errors.get(name), RateBudgetError) and source.error is not None:
                 errors[name] = source.error  # report why the node has a pause, not that it has one
-        rows = [self._row(node, answers.get(node.label), errors.get(node.label), heights) for node in self._nodes]
+        rows = [
+            self._row(node, answers.get(node.label), errors.get(node.label), verdicts.get(node.label))
+            for node in self._nodes
+        ]
         return RpcNodes(
             timestamp=iso(now),
             nodes=rows,
@@ -109,9 +126,9 @@ class RpcNodesService(Service):
         try:
             await self._verify(provider, ask)
             began = self._timer()
-            height = await provider.height(ask)
+            head = await provider.head(ask)
             milliseconds = (self._timer() - began) * 1000
-            return NodeState(height, await _gas_price(provider, ask), milliseconds)
+            return NodeState(head, await _gas_price(provider, ask), milliseconds)
         except ProviderError as error:
             errors[provider.name] = error
             raise
@@ -126,18 +143,57 @@ class RpcNodesService(Service):
             raise ProviderError(provider.name, f"on chain {found} instead of {expected}")
         self._verified[provider.name] = now
 
-    async def _all_news(self, heights: Mapping[str, Mapping[str, int]], seconds: float) -> list[News]:
-        """The news of each chain with a node that answered; all are asked at once."""
-        asking = [self._news(chain, found, seconds) for chain, found in heights.items() if found]
+    def _judge(
+        self, answers: Mapping[str, NodeState], now: float
+    ) -> tuple[dict[str, Verdict], dict[str, dict[str, int]]]:
+        """The verdict on each node that answered, and by chain the heights of the nodes that are believed."""
+        verdicts: dict[str, Verdict] = {}
+        believed: dict[str, dict[str, int]] = {}
+        for name in dict.fromkeys(node.chain for node in self._nodes):
+            nodes = [node.label for node in self._nodes if node.chain == name and node.label in answers]
+            claims = {label: answers[label].claim for label in nodes}
+            judgement = judge(chain_of(name), claims, now, self._memories.get(name, Memory()))
+            self._memories[name] = judgement.memory
+            verdicts |= judgement.verdicts
+            if judgement.height is not None:
+                self._forget_wrong(name, judgement.height)
+                heights = {label: claims[label].height for label in nodes if verdicts[label].status == "active"}
+                believed[name] = heights
+        self._log(verdicts)
+        return verdicts, believed
+
+    def _forget_wrong(self, chain: str, height: int) -> None:
+        """Drop the published blocks of a chain if they are far above its head: they were never on it."""
+        view = self._views.get(chain)
+        if view is not None and view.last.number - height > max(chain_of(chain).depth, chain_of(chain).slack):
+            log.warning("published blocks were wrong", chain=chain, block=view.last.number, head=height)
+            del self._views[chain]
+
+    def _log(self, verdicts: Mapping[str, Verdict]) -> None:
+        """Log once that a node is not believed, and once that it is again."""
+        for label, verdict in verdicts.items():
+            if verdict.reason is not None and label not in self._doubted:
+                log.warning("node set aside", node=label, status=verdict.status, reason=verdict.reason)
+                self._doubted.add(label)
+            elif verdict.status == "active" and label in self._doubted:
+                log.info("node believed again", node=label)
+                self._doubted.discard(label)
+
+    async def _all_news(
+        self, heights: Mapping[str, Mapping[str, int]], answers: Mapping[str, NodeState], seconds: float
+    ) -> list[News]:
+        """The news of each chain with a node that is believed; all are asked at once."""
+        asking = [self._news(chain, found, answers, seconds) for chain, found in heights.items() if found]
         return await gather_all(*asking)
 
-    async def _news(self, chain: str, heights: Mapping[str, int], seconds: float) -> News:
+    async def _news(
+        self, chain: str, heights: Mapping[str, int], answers: Mapping[str, NodeState], seconds: float
+    ) -> News:
         view = self._views.get(chain)
         if not all(isinstance(self._providers[name], HeaderSource) for name in heights):
             return chain, *follow_heights(chain, view, heights)
         for name in candidates(view, heights)[:_TRIES]:
-            provider: Any = self._providers[name]
-            header = partial(provider.header, self._context.fetcher.asker(provider, seconds / _TRIES))
+            header = self._headers(name, answers[name].head, seconds / _TRIES)
             try:
                 return chain, *await follow(chain, view, name, header, chain_of(chain).newest)
             except ProviderError as error:
@@ -145,15 +201,25 @@ class RpcNodesService(Service):
                 log.debug("no headers", node=name, reason=error.reason)
         return chain, view, ()
 
+    def _headers(self, name: str, head: ChainHead, seconds: float) -> Header:
+        """Headers of one node. Its newest is the one that was judged: the next answer may be another backend's."""
+        provider: Any = self._providers[name]
+        ask = self._context.fetcher.asker(provider, seconds)
+
+        async def header(number: int | None) -> EthHeader | None:
+            return head.header if number is None else await provider.header(ask, number)
+
+        return header
+
     def _row(
         self,
         node: NodeAddress,
         state: NodeState | None,
         error: ProviderError | None,
-        heights: Mapping[str, Mapping[str, int]],
+        verdict: Verdict | None,
     ) -> RpcNode:
         name = self._context.label(node.label)
-        if state is None:
+        if state is None or verdict is None or verdict.status == "down":
             return RpcNode(
                 name=name,
                 chain=node.chain,
@@ -162,18 +228,17 @@ class RpcNodesService(Service):
                 block_lag=None,
                 gas_price_gwei=None,
                 response_time_ms=None,
-                error=_told(error),
+                error=_told(error) if verdict is None else verdict.reason,
             )
-        lag = max(heights[node.chain].values()) - state.height
         return RpcNode(
             name=name,
             chain=node.chain,
-            status="lagging" if lag >= chain_of(node.chain).lag_limit else "active",
-            block_number=state.height,
-            block_lag=lag,
+            status=verdict.status,
+            block_number=state.head.number,
+            block_lag=verdict.lag,
             gas_price_gwei=state.gas_price / 1e9 if state.gas_price is not None else None,
             response_time_ms=round(state.milliseconds, 1),
-            error=None,
+            error=verdict.reason,
         )
 
 
@@ -183,11 +248,6 @@ async def _gas_price(provider: ChainNode, ask: Ask) -> int | None:
         return await provider.suggested_gas_price(ask)
     except ProviderError:
         return None  # it returned its height, so it is not down
-
-
-def _heights(nodes: Sequence[NodeAddress], chain: str, answers: Mapping[str, NodeState]) -> dict[str, int]:
-    """Heights of the nodes of `chain` that answered, in their order."""
-    return {node.label: answers[node.label].height for node in nodes if node.chain == chain and node.label in answers}
 
 
 def _told(error: ProviderError | None) -> str:

@@ -123,8 +123,10 @@ def open_service(stage: Stage, anvil: Anvil, cursor: bytes | None = None) -> Rpc
     return service
 
 
-async def events(stage: Stage) -> list[ChainEvent]:
-    data = await stage.collect(later=20)
+async def events(stage: Stage, anvil: Anvil) -> list[ChainEvent]:
+    """What the next cycle publishes, when the node's newest block is as old as on a chain that is well."""
+    newest = int((await anvil.rpc("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
+    data = await stage.collect(later=max(20.0, newest + 5 - stage.now))
     assert isinstance(data, RpcNodes)
     return data.events
 
@@ -142,7 +144,8 @@ async def test_a_row_of_a_real_node(stage: Stage, anvil: Anvil) -> None:
     """The node's row is active and is not called simulated, although everything else here is."""
     open_service(stage, anvil)
     await anvil.mine(3)
-    data: RpcNodes = await stage.collect()
+    newest = int((await anvil.rpc("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
+    data: RpcNodes = await stage.collect(later=newest - stage.now)
     (row,) = data.nodes
     assert (row.name, row.chain, row.status, row.block_number) == ("ethereum/anvil", "ethereum", "active", 3)
     assert row.gas_price_gwei is not None
@@ -153,37 +156,37 @@ async def test_a_row_of_a_real_node(stage: Stage, anvil: Anvil) -> None:
 async def test_every_mined_block_is_an_event(stage: Stage, anvil: Anvil) -> None:
     """After the first head, each block is published once, in order, with its hash; then nothing."""
     open_service(stage, anvil)
-    assert await events(stage) == await new_blocks(anvil, 0, 0)
+    assert await events(stage, anvil) == await new_blocks(anvil, 0, 0)
     await anvil.mine(4)
-    assert await events(stage) == await new_blocks(anvil, 1, 4)
-    assert await events(stage) == []
+    assert await events(stage, anvil) == await new_blocks(anvil, 1, 4)
+    assert await events(stage, anvil) == []
 
 
 async def test_a_reorganisation(stage: Stage, anvil: Anvil) -> None:
     """anvil_reorg of two blocks is one reorg of depth 2, with the new hashes, and the new blocks as events."""
     open_service(stage, anvil)
     await anvil.mine(5)
-    await events(stage)
+    await events(stage, anvil)
     await anvil.mine(3)
-    before = await events(stage)
+    before = await events(stage, anvil)
     await anvil.reorganise(2)
-    reorg, *blocks = await events(stage)
+    reorg, *blocks = await events(stage, anvil)
     assert (reorg.type, reorg.block_number, reorg.depth) == ("reorg", 7, 2)
     assert blocks == await new_blocks(anvil, 7, 8)
     assert reorg.block_hash == blocks[0].block_hash
     assert not {event.block_hash for event in before} & {event.block_hash for event in blocks}
-    assert await events(stage) == []
+    assert await events(stage, anvil) == []
 
 
 async def test_a_reorganisation_with_new_blocks_on_top(stage: Stage, anvil: Anvil) -> None:
     """Blocks mined after a reorganisation come after those in place of the replaced ones."""
     open_service(stage, anvil)
-    await events(stage)
+    await events(stage, anvil)
     await anvil.mine(4)
-    await events(stage)
+    await events(stage, anvil)
     await anvil.reorganise(3)
     await anvil.mine(2)
-    reorg, *blocks = await events(stage)
+    reorg, *blocks = await events(stage, anvil)
     assert (reorg.type, reorg.block_number, reorg.depth) == ("reorg", 2, 3)
     assert blocks == await new_blocks(anvil, 2, 6)
 
@@ -192,34 +195,34 @@ async def test_a_snapshot_that_is_restored(stage: Stage, anvil: Anvil) -> None:
     """A shorter chain is no event by itself; what is mined on it in place of the blocks that are gone is a reorg."""
     open_service(stage, anvil)
     await anvil.mine(2)
-    await events(stage)
+    await events(stage, anvil)
     snapshot = await anvil.rpc("evm_snapshot")
     await anvil.mine(3)
-    await events(stage)
+    await events(stage, anvil)
     await anvil.rpc("evm_revert", snapshot)
-    assert await events(stage) == []
+    assert await events(stage, anvil) == []
     await anvil.send(value=1)
-    reorg, *blocks = await events(stage)
+    reorg, *blocks = await events(stage, anvil)
     assert (reorg.type, reorg.block_number, reorg.depth) == ("reorg", 3, 3)
     assert blocks == await new_blocks(anvil, 3, 3)
     await anvil.mine(4)
-    assert await events(stage) == await new_blocks(anvil, 4, 7)
+    assert await events(stage, anvil) == await new_blocks(anvil, 4, 7)
 
 
 async def test_a_restart(stage: Stage, anvil: Anvil) -> None:
     """From the last update's cursor a new worker publishes later events once, with a reorganisation among them."""
     first = open_service(stage, anvil)
     await anvil.mine(5)
-    await events(stage)
+    await events(stage, anvil)
     await anvil.mine(2)
-    await events(stage)
+    await events(stage, anvil)
     cursor = first.cursor
     open_service(stage, anvil, cursor)
-    assert await events(stage) == []
+    assert await events(stage, anvil) == []
     open_service(stage, anvil, cursor)
     await anvil.reorganise(1)
     await anvil.mine(1)
-    reorg, *blocks = await events(stage)
+    reorg, *blocks = await events(stage, anvil)
     assert (reorg.type, reorg.block_number, reorg.depth) == ("reorg", 7, 1)
     assert blocks == await new_blocks(anvil, 7, 8)
 
@@ -227,9 +230,9 @@ async def test_a_restart(stage: Stage, anvil: Anvil) -> None:
 async def test_an_update_that_was_not_published(stage: Stage, anvil: Anvil) -> None:
     """Events that were collected but not published are collected again from the stored cursor."""
     service = open_service(stage, anvil)
-    await events(stage)
+    await events(stage, anvil)
     cursor = service.cursor
     await anvil.mine(2)
-    lost = await events(stage)
+    lost = await events(stage, anvil)
     service.resume(cursor)
-    assert await events(stage) == lost
+    assert await events(stage, anvil) == lost

@@ -224,18 +224,6 @@ def test_a_chain_without_hashes() -> None:
     assert [event.block_number for event in events] == [60]
 
 
-def test_a_height_that_is_wrong_silences_no_chain() -> None:
-    """Far from what was told it is not believed beside one that is near; believed alone, it is forgotten again."""
-    view, _ = follow_heights("solana", None, {"a": 1000})
-    view, events = follow_heights("solana", view, {"a": 1010, "b": 10**12})
-    assert [event.block_number for event in events] == [1010]
-    view, events = follow_heights("solana", view, {"b": 10**12})
-    assert [event.block_number for event in events] == [10**12]
-    view, events = follow_heights("solana", view, {"a": 1050})
-    assert [event.block_number for event in events] == [1050]
-    assert follow_heights("solana", view, {"a": 1050}) == (view, ())
-
-
 ACTIONS = st.lists(
     st.tuples(st.sampled_from(("mine", "drop", "look", "look at b", "late")), st.integers(min_value=1, max_value=20)),
     max_size=40,

@@ -8,9 +8,11 @@ from pydantic import SecretStr
 from shared.errors import SettingsError
 from shared.settings import Settings
 from simulator.hosts import HOSTS
+from tests.workers.stage import host_of
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.providers.solana_rpc import SolanaRpc
-from workers.services.rpc_nodes.nodes import CHAINS, DEFAULT_NODES, OTHER, NodeAddress, chain_of, nodes_of, open_node
+from workers.services.rpc_nodes.chains import CHAINS, OTHER, chain_of
+from workers.services.rpc_nodes.nodes import DEFAULT_NODES, NodeAddress, nodes_of, open_node
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -24,9 +26,9 @@ def test_public_nodes_by_default() -> None:
     assert nodes(None) == DEFAULT_NODES
     labels = [node.label for node in DEFAULT_NODES]
     assert len(set(labels)) == len(labels)
-    for chain in ("ethereum", "bsc", "polygon", "base", "optimism", "solana"):
+    for chain in ("ethereum", "bsc", "polygon", "base", "optimism", "arbitrum", "solana"):
         assert sum(node.chain == chain for node in DEFAULT_NODES) >= 2
-    assert all(node.url.removeprefix("https://") in HOSTS for node in DEFAULT_NODES)
+    assert all(host_of(node.url) in HOSTS for node in DEFAULT_NODES)
 
 
 def test_the_operators_own() -> None:
@@ -83,5 +85,6 @@ def test_too_few_or_too_many(count: int) -> None:
 def test_lag_is_counted_in_seconds() -> None:
     """A node lags from 36 s of blocks on: 3 of Ethereum, 18 of a chain with a block every other second."""
     assert CHAINS["ethereum"].lag_limit == 3
-    assert CHAINS["polygon"].lag_limit == CHAINS["base"].lag_limit == 18
+    assert CHAINS["polygon"].lag_limit == CHAINS["optimism"].lag_limit == 18
+    assert CHAINS["base"].lag_limit == 180
     assert all(chain.lag_limit >= 2 for chain in CHAINS.values())

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from pydantic import SecretStr
@@ -16,12 +13,12 @@ from shared.payloads import RpcNodes
 from shared.payloads.rpc_nodes import ChainEvent, RpcNode
 from simulator.faults import Fault, FaultName
 from simulator.world.ethereum import Ethereum
-from tests.workers.stage import FAULTS, Stage
-from tests.workers.upstream import Upstream, reply
+from tests.workers.nodes import FakeNode, serving
+from tests.workers.stage import FAULTS, Stage, host_of
 from workers.services.rpc_nodes.nodes import DEFAULT_NODES
 
 PUBLICNODE, DRPC = "ethereum-rpc.publicnode.com", "eth.drpc.org"
-HOSTS = [node.url.removeprefix("https://") for node in DEFAULT_NODES]
+HOSTS = [host_of(node.url) for node in DEFAULT_NODES]
 TWO = f"ethereum/one=https://{PUBLICNODE},ethereum/two=https://{DRPC}"
 
 
@@ -31,15 +28,6 @@ async def collect(stage: Stage, later: float = 0.0, deadline: float = 10.0, node
         stage.open("rpc_nodes", **({"rpc_nodes": SecretStr(nodes)} if nodes is not None else {}))
     data: RpcNodes = await stage.collect(later, deadline)
     return data
-
-
-@asynccontextmanager
-async def saying(height: int) -> AsyncIterator[str]:
-    """Address of a node that says this number to everything."""
-    upstream = Upstream()
-    upstream.answers = [reply("200 OK", json.dumps({"jsonrpc": "2.0", "id": 1, "result": hex(height)}).encode())]
-    async with await asyncio.start_server(upstream.serve, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def row(data: RpcNodes, label: str) -> RpcNode:
@@ -207,7 +195,7 @@ async def test_a_node_on_another_chain_is_down(stage: Stage) -> None:
 
 
 async def test_the_chain_is_verified_once_an_hour(stage: Stage) -> None:
-    """Height and gas price are asked for in each cycle, the chain's id in the first and after an hour."""
+    """Newest block and gas price are asked for in each cycle, the chain's id in the first and after an hour."""
     one = f"ethereum/one=https://{PUBLICNODE}"
     stage.spoil(PUBLICNODE, fault="500")
     with pytest.raises(NoSourceError):
@@ -217,22 +205,22 @@ async def test_the_chain_is_verified_once_an_hour(stage: Stage) -> None:
     for later in (0, 1, 1, 3600, 1):
         stage.asked.clear()
         data = await collect(stage, later)
-        # Each new block costs a header, but for gaps; at least the head is asked for while nobody is ahead.
-        calls.append(stage.asked["ethereum/one"] - max(1, len(data.events)))
+        # Each new block but the newest, which is known, costs a header; but for gaps.
+        calls.append(stage.asked["ethereum/one"] - max(0, len(data.events) - 1))
     assert calls == [3, 2, 2, 3, 2]
 
 
-@pytest.mark.parametrize(("behind", "status"), [(0, "active"), (2, "active"), (3, "lagging"), (100, "lagging")])
+@pytest.mark.parametrize(("behind", "status"), [(0, "active"), (2, "active"), (3, "lagging"), (9, "lagging")])
 async def test_lagging(stage: Stage, behind: int, status: str) -> None:
     """A node that is 36 s of blocks behind the best of its chain is lagging and not active; the best never is."""
-    async with saying(500) as best, saying(500 - behind) as late:
-        data = await collect(stage, nodes=f"test/best={best},test/late={late},ethereum/one=https://{PUBLICNODE}")
-    assert [(row.name, row.status, row.block_number, row.block_lag) for row in data.nodes[:2]] == [
-        ("test/best", "active", 500, 0),
-        ("test/late", status, 500 - behind, behind),
+    best, late = FakeNode("test", 500, stage.now), FakeNode("test", 500 - behind, stage.now - 12 * behind)
+    async with serving(best, late) as nodes:
+        data = await collect(stage, nodes=nodes)
+    assert [(row.name, row.status, row.block_number, row.block_lag) for row in data.nodes] == [
+        ("test/n0", "active", 500, 0),
+        ("test/n1", status, 500 - behind, behind),
     ]
-    assert data.active_nodes == (3 if status == "active" else 2)
-    assert not of(data, "test")  # they have no headers, which is no reason to call them down
+    assert data.active_nodes == (2 if status == "active" else 1)
 
 
 async def test_a_restart_neither_loses_nor_doubles(stage: Stage) -> None:
@@ -260,10 +248,10 @@ async def test_a_key_is_told_nowhere(stage: Stage) -> None:
     """A node's path and query are sent with each call, and are in no row, error or log line."""
     key = "0123456789abcdef0123456789abcdef"
     with capture_logs() as logs:
-        data = await collect(stage, nodes=f"{TWO},ethereum/mine=https://eth.merkle.io/v3/{key}?token={key}")
-        stage.spoil("eth.merkle.io")
+        data = await collect(stage, nodes=f"{TWO},ethereum/mine=https://rpc.mevblocker.io/v3/{key}?token={key}")
+        stage.spoil("rpc.mevblocker.io")
         await collect(stage, 20)
-    assert stage.simulator.tally.by_host()["eth.merkle.io"] == {f"/v3/{key}": 2}
+    assert stage.simulator.tally.by_host()["rpc.mevblocker.io"] == {f"/v3/{key}": 2}
     mine = row(data, "ethereum/mine")
     assert (mine.status, mine.error) == ("down", "HTTP 404")
     assert key not in json.dumps([str(data), str(logs), stage.service.cursor.hex()])  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from workers.services.service import Resuming
 from workers.services.whale_tracking.ethereum import CONFIRMATIONS, MAX_CATCH_UP
 from workers.services.whale_tracking.service import WhaleTrackingService
 
-NODES = ("ethereum-rpc.publicnode.com", "eth.drpc.org", "rpc.mevblocker.io", "eth.merkle.io")
+NODES = ("ethereum-rpc.publicnode.com", "eth.drpc.org", "rpc.mevblocker.io", "ethereum.reth.rs")
 EXPLORERS = ("mempool.space", "blockstream.info", "blockchain.info", "api.blockchain.info")
 PRICES = ("coins.llama.fi", "api.coingecko.com")
 DEADLINE = 12.0
