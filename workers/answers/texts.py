@@ -21,6 +21,10 @@ _MAX_LINK = 2048
 _HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r'<[/!?]?[A-Za-z](?:[^<>"]|"[^"]*+(?:"|\Z))*+(?:>|\Z)')
 _INLINE = re.compile(r"</?(?:a|abbr|b|code|em|i|mark|s|small|span|strong|sub|sup|u)\b", re.IGNORECASE)
+_C1 = {code: char for code in range(0x80, 0xA0) if (char := bytes((code,)).decode("cp1252", "ignore"))}
+"""Control characters that are quotes and dashes of Windows 1252, written as they are or as `&#146;`. Browsers read the
+latter so: https://html.spec.whatwg.org/multipage/parsing.html#numeric-character-reference-end-state
+"""
 _KEPT_FORMAT = "\u200c\u200d"  # joiners: some scripts need them for spelling, some emoji are joined by them
 
 _TRACKING = frozenset(
@@ -42,7 +46,7 @@ def plain(text: str, most: int) -> str:
         text = _TAG.sub(_gap, _HIDDEN.sub(" ", html.unescape(text)))
         if text == before:
             break
-    folded = " ".join(text.split())
+    folded = " ".join(text.translate(_C1).split())
     # Format characters can reverse the reading direction or hide within words. Unassigned and private ones have no
     # meaning.
     kept = "".join(char for char in folded if char in _KEPT_FORMAT or unicodedata.category(char)[0] != "C")

@@ -17,6 +17,7 @@ from workers.answers.texts import canonical_link, link_key, plain, title_key
         ("Bitcoin  slips\n 2.1% ", "Bitcoin slips 2.1%"),
         ("It&#039;s &amp;amp; &quot;on&quot;", 'It\'s & "on"'),
         ("It&amp;#039;s escaped twice", "It's escaped twice"),
+        ("It\x92s &#147;on&#148; \x96 now\x85", "It’s “on” – now…"),
         ("<p>One</p><p>Two</p>", "One Two"),
         ("Acme<em>Coin</em>, <b>up</b>", "AcmeCoin, up"),
         ("&lt;script&gt;alert(1)&lt;/script&gt;Safe", "Safe"),
