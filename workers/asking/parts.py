@@ -104,7 +104,7 @@ class Part(Generic[P, T]):
         async def question(provider: P, ask: Ask) -> T:
             value = await self._question(provider, ask, now)
             if is_ahead(self._dated(value), now):
-                raise ProviderError(provider.name, "its figures are of the future")
+                raise ProviderError(provider.name, "its figures are of the future", kind="stale")
             if (age := now - believed(self._dated(value), now)) > self._oldest:
                 raise ProviderError(provider.name, f"its figures are of {_span(age)} ago", kind="stale")
             return value
