@@ -120,8 +120,12 @@ class WorkerMetrics:
             registry=registry,
         )
         self.calls = counter("calls", "Calls of providers", "provider", "outcome")
-        self.refusals = _counters(registry, "provider")(
-            "refusals", "Answers of providers that were not used", "provider", "kind"
+        of_provider = _counters(registry, "provider")
+        self.refusals = of_provider("refusals", "Answers of providers that were not used", "provider", "kind")
+        self.rows_read = of_provider("rows_read", "Rows of lists in answers", "provider")
+        self.rows_left_out = of_provider("rows_left_out", "Rows of answers that did not fit", "provider", "field")
+        self.figures_left_out = of_provider(
+            "figures_left_out", "Figures of answers that did not fit and became null", "provider", "field"
         )
         self.figure_age = Gauge(
             "coinwire_figure_age_seconds",

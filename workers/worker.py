@@ -27,6 +27,7 @@ from shared.timestamps import iso
 from workers.asking.client import open_client
 from workers.asking.fetch import Fetcher
 from workers.asking.jsonrpc import is_limited
+from workers.asking.left_out import LeftOut
 from workers.asking.outages import Outages
 from workers.collector import Collector
 from workers.jobs import Jobs
@@ -82,7 +83,9 @@ class Worker:
         self._services: list[Service] = []
         self._residents = Residents(lambda: bool(self.lease.fence))
         self._status = Status(self._registry, self._unready)
-        fetcher = Fetcher(self._client, Budgets(self._redis, channels), self._clock, self._called)
+        fetcher = Fetcher(
+            self._client, Budgets(self._redis, channels), self._clock, self._called, LeftOut(self._metrics)
+        )
         for service in of_category(name):
             self.add(service, load_service(service, self._context(service, fetcher)))
 

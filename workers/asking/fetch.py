@@ -19,11 +19,15 @@ from workers.asking.jsonrpc import RpcError
 from workers.asking.limits import LONGEST_ELSE, LimitError, limit_in, pause_of
 from workers.asking.pages import is_page
 from workers.asking.provider import Ask, Provider, Request, StatusError
+from workers.asking.rows import Misfits, noting
 
 T = TypeVar("T")
 
 OnCall = Callable[[str, float | None, ProviderError | None], None]
 """Called after every call as (provider, seconds, error); `seconds` until the answer, None without one."""
+
+OnMisfits = Callable[[str, Misfits], None]
+"""Called after every answer as (provider, what did not fit in its lists)."""
 
 _USER_AGENT = "coinwire/2.0 (cryptocurrency data relay; one fetcher per provider and cluster)"
 _ACCEPT = "application/json, text/plain;q=0.9, */*;q=0.1"
@@ -41,6 +45,7 @@ class _Remembered:
 
     validators: Mapping[str, str]
     answer: Any
+    misfits: Misfits
 
 
 class Fetcher:
@@ -52,12 +57,14 @@ class Fetcher:
         budgets: Budgets,
         clock: Callable[[], float] = time.time,
         on_call: OnCall = lambda provider, seconds, error: None,
+        on_misfits: OnMisfits = lambda provider, misfits: None,
     ) -> None:
         """`clock` gives unix seconds, to turn a moment into a delay where an answer has no date itself."""
         self._client = client
         self._budgets = budgets
         self._clock = clock
         self._on_call = on_call
+        self._on_misfits = on_misfits
         self._remembered: OrderedDict[Hashable, _Remembered] = OrderedDict()
 
     def asker(self, provider: Provider, seconds: float, *, reserve: int = 0) -> Ask:
@@ -100,14 +107,19 @@ class Fetcher:
         async with self._got(provider, request, before.validators if before else {}) as response:
             if before is not None and response.status_code == 304:
                 self._remembered.move_to_end(key)
+                self._on_misfits(provider.name, before.misfits)  # they are left out of this answer too
                 known: T = before.answer
                 return known
-            answer = await self._parsed(provider, request, response)
+            with noting() as misfits:
+                try:
+                    answer = await self._parsed(provider, request, response)
+                finally:
+                    self._on_misfits(provider.name, misfits)
             if request.complete is not None:
                 answer = request.complete(answer, response.headers)
             validators = _validators(response.headers)
         if request.conditional and validators:
-            self._remembered[key] = _Remembered(validators, answer)
+            self._remembered[key] = _Remembered(validators, answer, misfits)
             self._remembered.move_to_end(key)
             if len(self._remembered) > _REMEMBERED:
                 self._remembered.popitem(last=False)

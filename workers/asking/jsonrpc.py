@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from shared.errors import ProviderError
 from workers.asking.limits import limit_in, pause_field, pause_in, says_limited, says_too_large
 from workers.asking.limits import shortened as shortened
-from workers.asking.provider import MAX_BODY, Request, decode, misfit
+from workers.asking.provider import MAX_BODY, Request, decode
 
 T = TypeVar("T")
 
@@ -97,12 +97,7 @@ def result_or_none(provider: str, body: bytes, kind: type[T]) -> T | None:
 
 def decode_result(provider: str, result: bytes, kind: type[T]) -> T:
     """The `result` member of an answer as `kind`. Raises ProviderError with the path of the field."""
-    try:
-        return msgspec.json.decode(result, type=kind)
-    except msgspec.ValidationError as fault:
-        raise limit_in(provider, result) or misfit(provider, fault, "$.result") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise ProviderError(provider, f"not JSON: {type(fault).__name__}", field="$.result", kind="not_json") from None
+    return decode(provider, result, kind, root="$.result")
 
 
 def unhex(quantity: str) -> int:
@@ -127,7 +122,7 @@ def _result(provider: str, body: bytes, codes: frozenset[int] = LIMIT_CODES) -> 
 def refused(provider: str, error: bytes, codes: frozenset[int] = LIMIT_CODES) -> ProviderError:
     """The exception for an `error` member."""
     try:
-        fault = msgspec.json.decode(error, type=_Error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return limit_in(provider, error) or ProviderError(provider, "an error without a code", field="$.error")
+        fault = decode(provider, error, _Error)
+    except ProviderError as other:
+        return other if other.limited else ProviderError(provider, "an error without a code", field="$.error")
     return RpcError(provider, fault.code, fault.message, codes=codes, retry_after=pause_field(error))

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from shared.budget import Budget
 from shared.errors import ProviderError
+from workers.asking.json_text import with_whole_texts
 from workers.asking.limits import LIMIT_STATUSES, Limits, limit_in
 
 T = TypeVar("T")
@@ -134,35 +135,27 @@ class StatusError(ProviderError):
         super().__init__(provider, f"HTTP {status}", retry_after=retry_after, kind="status")
 
 
-def decode(provider: str, body: bytes, kind: type[T], *, lax: bool = False) -> T:
-    """JSON `body` as `kind`; with `lax`, numbers also from strings.
+def decode(provider: str, body: bytes, kind: type[T], *, lax: bool = False, root: str = "$") -> T:
+    """JSON `body` as `kind`; with `lax`, numbers also from strings. `root` is the path of `body` within its answer.
 
-    Raises ProviderError naming the field that does not fit; LimitError if the body is a notice of a limit.
+    Half an emoji in a text is read as U+FFFD. Raises ProviderError naming the field that does not fit; LimitError if
+    the body is a notice of a limit.
     """
     try:
-        return msgspec.json.decode(body, type=kind, strict=not lax)
-    except msgspec.ValidationError as error:
-        raise limit_in(provider, body) or misfit(provider, error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = f"not JSON: {_reason(error)}"
-        raise limit_in(provider, body) or ProviderError(provider, reason, kind="not_json") from None
-
-
-def decode_map(provider: str, rows: Mapping[str, msgspec.Raw], kind: type[T], path: str) -> dict[str, T]:
-    """Every row of a JSON object as `kind`, numbers also from strings.
-
-    Raises ProviderError naming the field with the row's own key, for which msgspec alone would write `[...]`.
-    """
-    decoder = msgspec.json.Decoder(kind, strict=False)
-    result: dict[str, T] = {}
-    for key, raw in rows.items():
         try:
-            result[key] = decoder.decode(raw)
-        except msgspec.ValidationError as error:
-            raise misfit(provider, error, f"{path}.{key}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ProviderError(provider, f"not JSON: {_reason(error)}", field=f"{path}.{key}") from None
-    return result
+            return msgspec.json.decode(body, type=kind, strict=not lax)
+        except msgspec.ValidationError:
+            raise
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            if (mended := with_whole_texts(body)) == body:
+                raise
+            return msgspec.json.decode(mended, type=kind, strict=not lax)
+    except msgspec.ValidationError as error:
+        raise limit_in(provider, body) or misfit(provider, error, root) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        at = None if root == "$" else root
+        fault = ProviderError(provider, f"not JSON: {error}", field=at, kind="not_json")
+        raise limit_in(provider, body) or fault from None
 
 
 def misfit(provider: str, error: msgspec.ValidationError, root: str = "$") -> ProviderError:
@@ -174,7 +167,3 @@ def misfit(provider: str, error: msgspec.ValidationError, root: str = "$") -> Pr
 def known(value: float | None) -> float | None:
     """`value`, or None for zero: several upstreams send zero for an unknown figure."""
     return value or None
-
-
-def _reason(error: Exception) -> str:
-    return "bytes that are not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
