@@ -33,7 +33,7 @@ are left out only: half of two rows shows no change of the format.
 _MOST_NULLED = 16  # values of one row that are tried as null: more than any row's optional figures
 _MOST_REASON = 100  # characters of msgspec's reason, which may quote the upstream
 
-Text = Annotated[str, Meta(pattern=r"\S", max_length=300)]
+Label = Annotated[str, Meta(pattern=r"\S", max_length=300)]
 """A text that identifies something: not empty, and shorter than any real id or name."""
 
 _WHOLE_ROW = "row"

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ActiveAddresses, BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
 from workers.asking.ports import AddressCounter, BitcoinDay, BitcoinMining, BitcoinTip
 from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, Seconds, decode, known
+from workers.asking.rows import decode_outside, decode_rows
 from workers.providers.esplora import Hash, Sats
 
 NAME = "blockchain_com"
@@ -74,7 +75,7 @@ class _Point(Struct):
 
 class _Chart(Struct):
     status: str
-    values: list[_Point]
+    values: list[Raw]
 
 
 def parse_latest(body: bytes) -> BtcHeader:
@@ -111,10 +112,10 @@ def parse_stats(body: bytes) -> BitcoinStats:
 
 def parse_chart(body: bytes) -> tuple[float, float]:
     """The newest point of /charts/{name}: unix seconds, value. Raises ProviderError."""
-    chart = decode(NAME, body, _Chart)
+    chart = decode_outside(NAME, body, _Chart)
     if chart.status != "ok" or not chart.values:
         raise ProviderError(NAME, "no point in the chart", field="$.values")
-    newest = max(chart.values, key=lambda point: point.x)
+    newest = max(decode_rows(NAME, chart.values, _Point, "$.values"), key=lambda point: point.x)
     return float(newest.x), newest.y
 
 

@@ -1,7 +1,8 @@
 """CoinGecko v3: https://docs.coingecko.com/v3.0.1/reference/coins-markets
 
 Works without a key; the limit per address is unpublished. Answers are cached for 60 s. Unknown ids are absent from the
-answer. Numbers are JSON numbers; any may be null.
+answer. Numbers are JSON numbers; any may be null. A figure that does not fit is null; a row with another id, name,
+price or time is left out, and so is the second row of an id.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
@@ -17,6 +18,7 @@ from workers.answers import ListedCoin
 from workers.asking.limits import limit_in
 from workers.asking.ports import Aggregator, PriceList
 from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, ProbePlan, Request, decode, known
+from workers.asking.rows import Label, decode_list, decode_outside, decode_row_map, decode_rows, distinct
 
 NAME = "coingecko"
 _PAGE = 250  # rows an answer may have at most; the settings ask for no more
@@ -29,9 +31,9 @@ _WITH_KEY = Budget(30, 60.0)  # the demo plan's older limit; newer pages have 10
 
 
 class _Row(Struct):
-    id: str
-    symbol: str
-    name: str
+    id: Label
+    symbol: Label
+    name: Label
     current_price: Amount | None = None
     market_cap: Amount | None = None
     total_volume: Amount | None = None
@@ -42,7 +44,7 @@ class _Row(Struct):
 
 def parse_markets(body: bytes) -> tuple[ListedCoin, ...]:
     """The rows of /coins/markets. Raises ProviderError."""
-    rows = decode(NAME, body, list[_Row])
+    rows = decode_list(NAME, body, _Row, vital=("current_price", "last_updated"))
     if not rows:
         raise ProviderError(NAME, "no coin in the answer")
     return tuple(
@@ -57,7 +59,7 @@ def parse_markets(body: bytes) -> tuple[ListedCoin, ...]:
             change=row.price_change_percentage_24h,
             as_of=row.last_updated.timestamp() if row.last_updated else None,
         )
-        for row in rows
+        for row in distinct(rows, lambda row: row.id, "id")
     )
 
 
@@ -67,7 +69,8 @@ class _Price(Struct):
 
 def parse_simple_price(body: bytes) -> dict[str, float]:
     """USD by id, from /simple/price; an id without a price is left out. Raises ProviderError."""
-    rows = decode(NAME, body, dict[str, _Price])
+    found = decode_outside(NAME, body, dict[str, Raw])
+    rows = decode_row_map(NAME, found, _Price, vital=("usd",))
     prices = {coin_id: row.usd for coin_id, row in rows.items() if row.usd}
     if not prices:
         raise limit_in(NAME, body) or ProviderError(NAME, "no price in the answer")
@@ -84,7 +87,7 @@ def parse_ping(body: bytes) -> str:
 
 
 class _Found(Struct):
-    name: str | None = None
+    name: Label
 
 
 class _Searched(Struct):
@@ -92,13 +95,13 @@ class _Searched(Struct):
 
 
 class _Trending(Struct):
-    coins: list[_Searched]
+    coins: list[Raw]
 
 
 def parse_trending(body: bytes) -> tuple[str, ...]:
     """Names of the coins of /search/trending, the most searched first: 7 in 2022, 15 later. Raises ProviderError."""
-    rows = decode(NAME, body, _Trending).coins
-    names = tuple(dict.fromkeys(name for row in rows if (name := (row.item.name or "").strip())))
+    rows = decode_rows(NAME, decode_outside(NAME, body, _Trending).coins, _Searched, "$.coins")
+    names = tuple(dict.fromkeys(row.item.name.strip() for row in rows))
     if not names:
         raise ProviderError(NAME, "no coin in the answer", field="$.coins")
     return names

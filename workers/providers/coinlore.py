@@ -1,20 +1,22 @@
 """CoinLore: https://www.coinlore.com/cryptocurrency-data-api
 
 Most figures are strings, some are numbers, which differs between its paths. Unknown figures are `""` or zero. Figures
-have no time.
+have no time. A figure that does not fit is null; a row with another name or price is left out.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import ClassVar, Literal
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
 from workers.asking.ports import Aggregator
-from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, known
+from workers.asking.rows import Label, decode_outside, decode_rows
 
 NAME = "coinlore"
 _PAGE = 100  # rows an answer has at most
@@ -22,9 +24,9 @@ _MOST_PAGES = 3  # enough for any number of coins that the settings allow
 
 
 class _Row(Struct):
-    symbol: str
-    name: str
-    rank: Count
+    symbol: Label
+    name: Label
+    rank: Count | Literal[""] | None = None
     price_usd: Amount | Literal[""] | None = None
     percent_change_24h: Change | Literal[""] | None = None
     market_cap_usd: Amount | Literal[""] | None = None
@@ -33,15 +35,16 @@ class _Row(Struct):
 
 
 class _Page(Struct):
-    data: list[_Row]
+    data: list[Raw]
 
 
 def parse_tickers(body: bytes) -> tuple[ListedCoin, ...]:
     """One page of /tickers/. Raises ProviderError."""
-    rows = decode(NAME, body, _Page, lax=True).data
+    data = decode_outside(NAME, body, _Page).data
+    rows = decode_rows(NAME, data, _Row, "$.data", lax=True, vital=("price_usd",))
     if not rows:
         raise ProviderError(NAME, "no coin in the answer", field="$.data")
-    return tuple(_coin(row) for row in sorted(rows, key=lambda row: row.rank))
+    return tuple(_coin(row) for row in sorted(rows, key=lambda row: row.rank or inf))
 
 
 def _coin(row: _Row) -> ListedCoin:

@@ -3,8 +3,9 @@ and #operation/getFearandGreedLatest
 
 Without a key the same paths are below /public-api:
 https://coinmarketcap.com/api/documentation/pro-api-reference/keyless-public-api.md
-`status.error_code` is a number or a string, and decides regardless of the HTTP status. Its fear and greed index is not
-that of alternative.me.
+`status.error_code` is a number or a string, and decides regardless of the HTTP status. In the list a figure that does
+not fit is null; a row with another name, price or time is left out. Its fear and greed index is not that of
+alternative.me.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Raw, Struct, field
 
 from shared.budget import Budget
 from shared.errors import ProviderError
@@ -20,6 +21,7 @@ from workers.answers import FearAndGreed, ListedCoin
 from workers.asking.limits import LimitError, Limits, refusal
 from workers.asking.ports import Aggregator, FearAndGreedSource
 from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, ProbePlan, Request, decode, known
+from workers.asking.rows import Label, decode_outside, decode_rows
 
 NAME = "coinmarketcap"
 _PATH = "/v3/fear-and-greed/latest"
@@ -65,20 +67,21 @@ class _Dollars(Struct):
 
 
 class _Coin(Struct):
-    name: str
-    symbol: str
+    name: Label
+    symbol: Label
     quote: _Dollars
     circulating_supply: Amount | None = None
 
 
 class _Coins(Struct):
-    data: list[_Coin]
+    data: list[Raw]
 
 
 def parse_listings(body: bytes) -> tuple[ListedCoin, ...]:
     """The rows of /v1/cryptocurrency/listings/latest. Raises ProviderError."""
     _check(body)
-    rows = decode(NAME, body, _Coins).data
+    data = decode_outside(NAME, body, _Coins).data
+    rows = decode_rows(NAME, data, _Coin, "$.data", vital=("quote.USD.price", "quote.USD.last_updated"))
     if not rows:
         raise ProviderError(NAME, "no coin in the answer")
     return tuple(
@@ -108,7 +111,7 @@ def parse_fear_and_greed(body: bytes) -> FearAndGreed:
 
 def _check(body: bytes) -> None:
     """Raise the error in `status`, if any, before `data` is read: with an error the form of `data` is undefined."""
-    status = decode(NAME, body, _Failure).status
+    status = decode_outside(NAME, body, _Failure).status
     if str(status.error_code).strip() not in ("0", ""):
         code, message = str(status.error_code).strip(), status.error_message or "no message"
         said, field = f"error {code[:10]} in the answer: {message[:80]}", "$.status.error_code"

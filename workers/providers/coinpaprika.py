@@ -1,10 +1,12 @@
 """CoinPaprika v1: https://docs.coinpaprika.com/api-reference/tickers
 
-One call lists all coins, unsorted, some 3 MB. Zero stands for an unknown figure.
+One call lists all coins, unsorted, some 3 MB. Zero stands for an unknown figure. A figure that does not fit is null; a
+row with another name, price or time is left out.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import ClassVar
 
 from msgspec import Struct
@@ -15,6 +17,7 @@ from workers.answers import ListedCoin
 from workers.asking.limits import Limits
 from workers.asking.ports import Aggregator
 from workers.asking.provider import Amount, Ask, Change, Count, Moment, Parsers, Request, decode, known
+from workers.asking.rows import Label, decode_list
 
 NAME = "coinpaprika"
 
@@ -31,20 +34,20 @@ class _Quotes(Struct):
 
 
 class _Row(Struct):
-    name: str
-    symbol: str
-    rank: Count
+    name: Label
+    symbol: Label
     quotes: _Quotes
+    rank: Count | None = None
     circulating_supply: Amount | None = None
     last_updated: Moment | None = None
 
 
 def parse_tickers(body: bytes) -> tuple[ListedCoin, ...]:
     """The rows of /tickers, best rank first. Raises ProviderError."""
-    rows = decode(NAME, body, list[_Row])
+    rows = decode_list(NAME, body, _Row, vital=("quotes.USD.price", "last_updated"))
     if not rows:
         raise ProviderError(NAME, "no coin in the answer")
-    rows.sort(key=lambda row: (row.rank == 0, row.rank))  # rank 0 means no rank
+    rows.sort(key=lambda row: row.rank or inf)  # rank 0 means no rank
     return tuple(_coin(row, row.quotes.USD) for row in rows)
 
 

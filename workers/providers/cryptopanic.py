@@ -2,21 +2,23 @@
 
 Needs a key (`auth_token`), which is in the query. An answer of v1 (2022) and the error without a token are recorded.
 The fields of v2, which replaced v1, are taken from programs that read it (`original_url`, `instruments` instead of
-`currencies`), so fields that differ are optional here. Without a token it answers 400 and `{"status":"Incomplete"}`.
+`currencies`), so fields that differ are optional here. A post without
+a title and a time that fit is left out. Without a token it answers 400 and `{"status":"Incomplete"}`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Headline
 from workers.answers.texts import canonical_link, plain
 from workers.asking.ports import NewsSource
-from workers.asking.provider import Ask, Count, Moment, Parsers, Request, decode
+from workers.asking.provider import Ask, Count, Moment, Parsers, Request
+from workers.asking.rows import decode_outside, decode_rows
 
 NAME = "cryptopanic"
 OUTLET = "CryptoPanic"
@@ -33,19 +35,20 @@ class _Outlet(Struct):
 class _Post(Struct):
     title: str
     published_at: Moment
-    id: Count
+    id: Count | None = None
     url: str | None = None
     original_url: str | None = None
     source: _Outlet | None = None
 
 
 class _Answer(Struct):
-    results: Annotated[list[_Post], Meta(max_length=_MAX_ROWS)]
+    results: Annotated[list[Raw], Meta(max_length=_MAX_ROWS)]
 
 
 def parse_posts(body: bytes) -> tuple[Headline, ...]:
     """The articles of one page; one without a link is left out. Raises ProviderError."""
-    headlines = tuple(headline for post in decode(NAME, body, _Answer).results if (headline := _headline(post)))
+    posts = decode_rows(NAME, decode_outside(NAME, body, _Answer).results, _Post, "$.results")
+    headlines = tuple(headline for post in posts if (headline := _headline(post)))
     if not headlines:
         raise ProviderError(NAME, "no post with title and link", field="$.results")
     return headlines
@@ -62,7 +65,7 @@ def _headline(post: _Post) -> Headline | None:
         url=url,
         outlet=plain(named or "", _MAX_NAME) or OUTLET,
         published=post.published_at.timestamp(),
-        guid=str(post.id),
+        guid="" if post.id is None else str(post.id),
         categories=(),  # it lists coins, but no categories
         relayed=True,
     )

@@ -3,7 +3,7 @@
 Keyless. No limit is published, and answers are cached for ten minutes. /v2/chains excludes holdings of centralised
 exchanges. /overview/fees lists applications and chains. Rows with the `protocolType` "chain" have the fees that users
 paid to a chain for transactions ("Gas fees paid by users" in the methodology of such a row). Other rows have payments
-to applications and are not read.
+to applications and are not read. A row that does not fit is left out.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ import re
 from typing import Annotated, ClassVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.asking.provider import Ask, Parsers, Provider, Request, decode
+from workers.asking.provider import Ask, Parsers, Provider, Request
+from workers.asking.rows import decode_list, decode_outside, decode_rows
 
 NAME = "defillama"
 _MOST_USD = 1e15  # more than all money: the sum of such figures stays finite
 _CHAINS_LIMIT = 4 << 20  # bytes: some 450 chains of 140 bytes are 64 kB; this is about fifty times that
 _FEES_LIMIT = 32 << 20  # bytes: a row has up to 5 kB of text and breakdowns, and there are some two thousand
 _CHAIN = "chain"
+_VITAL = ("total24h", "chains", "protocolType", "latestFetchIsOk")
+"""Fields of a row of fees that say whose they are, and whether they are."""
 _IDS = {"op-mainnet": "optimism", "binance": "bsc", "xdai": "gnosis"}
 """DefiLlama renames chains: a chain with several of its names has one id here. Other chains keep its name."""
 
@@ -44,7 +47,7 @@ class _Fees(Struct, rename="camel"):
 
 
 class _Overview(Struct):
-    protocols: list[_Fees]
+    protocols: list[Raw]
     total: Usd | None = msgspec.field(name="total24h", default=None)
     """Total of all rows, applications included: only its type is checked, to reject a broken answer."""
 
@@ -57,7 +60,7 @@ def chain_id(name: str) -> str:
 
 def parse_chains(body: bytes) -> dict[str, float]:
     """/v2/chains: USD locked by chain; chains with zero are left out. Raises ProviderError."""
-    rows = decode(NAME, body, list[_Chain])
+    rows = decode_list(NAME, body, _Chain, vital=("tvl",))
     locked = {chain: row.tvl for row in rows if row.tvl and (chain := chain_id(row.name))}
     if not locked:
         raise ProviderError(NAME, "no chain with a value")
@@ -67,7 +70,8 @@ def parse_chains(body: bytes) -> dict[str, float]:
 def parse_fees(body: bytes) -> dict[str, float]:
     """/overview/fees: USD that users paid for transactions in 24 h, by chain. Raises ProviderError."""
     fees: dict[str, float] = {}
-    for row in decode(NAME, body, _Overview).protocols:
+    protocols = decode_outside(NAME, body, _Overview).protocols
+    for row in decode_rows(NAME, protocols, _Fees, "$.protocols", vital=_VITAL):
         if row.protocol_type != _CHAIN or row.latest_fetch_is_ok is False or len(row.chains or ()) != 1:
             continue
         chain = chain_id((row.chains or [""])[0])

@@ -1,18 +1,20 @@
 """DefiLlama's coin prices: https://api-docs.defillama.com/#tag/coins
 
-Keyless. Ids are CoinGecko's with a prefix. Unknown coins are absent from the answer.
+Keyless. Ids are CoinGecko's with a prefix. Unknown coins are absent from the answer. A price
+that does not fit is left out.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.asking.ports import PriceList
-from workers.asking.provider import Amount, Ask, Parsers, Request, decode
+from workers.asking.provider import Amount, Ask, Parsers, Request
+from workers.asking.rows import decode_outside, decode_row_map
 
 NAME = "defillama_coins"
 _PREFIX = "coingecko:"
@@ -23,12 +25,12 @@ class _Price(Struct):
 
 
 class _Answer(Struct):
-    coins: dict[str, _Price]
+    coins: dict[str, Raw]
 
 
 def parse_current(body: bytes) -> dict[str, float]:
     """USD by CoinGecko id, from /prices/current. Raises ProviderError."""
-    rows = decode(NAME, body, _Answer).coins
+    rows = decode_row_map(NAME, decode_outside(NAME, body, _Answer).coins, _Price, "$.coins")
     prices = {
         key.removeprefix(_PREFIX): row.price for key, row in rows.items() if key.startswith(_PREFIX) and row.price
     }

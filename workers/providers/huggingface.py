@@ -3,7 +3,8 @@
 Limits are counted in windows of five minutes: 500 calls per address, 1,000 per free account
 (https://huggingface.co/docs/hub/rate-limits); a 429 has the time until the next window in `RateLimit`. `search` finds
 parts of ids. The header `Link` has the address of the next page, if there is one. `expand` reduces a row of some
-two kilobytes to the figures asked for; its names are those of huggingface_hub's list_models and list_datasets.
+two kilobytes to the figures asked for; its names are those of huggingface_hub's list_models and list_datasets. A row
+whose id, downloads or privacy does not fit is left out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from msgspec import Meta, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Repo, RepoPage
-from workers.asking.provider import Ask, Count, Parsers, Provider, Request, decode
+from workers.asking.provider import Ask, Count, Parsers, Provider, Request
+from workers.asking.rows import decode_list
 
 NAME = "huggingface"
 MODELS, DATASETS = "/api/models", "/api/datasets"
@@ -31,8 +33,8 @@ _MOST_PAGES = 5
 _MAX_LINK = 4096  # characters of the next page's address, many times a cursor's length; a longer one fails the call
 _NEXT = re.compile(r"<([^<>]*)>\s*;[^<]*?\brel=\"?next\b")
 
-# Owner and name have at most 96 characters each; the oldest models have no owner.
-_RepoId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?\Z", max_length=200)]
+# As validate_repo_id in huggingface_hub: at most 96 characters each, `_` also first. The oldest models have no owner.
+_RepoId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?\Z", max_length=200)]
 
 
 class _Row(Struct):
@@ -127,7 +129,7 @@ def _first(path: str, term: str, limit: int) -> str:
 
 def _parse_rows(body: bytes) -> RepoPage | None:
     """The public rows: with a token the hub also lists the owner's private ones. None without rows."""
-    rows = decode(NAME, body, list[_Row])
+    rows = decode_list(NAME, body, _Row)
     if not rows:
         return None
     return RepoPage(repos=tuple(Repo(row.id, row.downloads) for row in rows if not row.private))

@@ -1,53 +1,54 @@
 """Kraken, public market data: https://docs.kraken.com/api/docs/rest-api/get-ticker-information
 
-Errors come with HTTP 200; those of a limit are `EAPI:Rate limit exceeded`, `EGeneral:Too many requests`,
-`EGeneral:Temporary lockout` and `EService:Throttled: <unix seconds>`
+Errors come with HTTP 200, in a list. Each begins with its severity: `E` for an error, `W` for a warning, which comes
+beside a result (https://docs.kraken.com/api/docs/guides/spot-rest-intro). Those of a limit are `EAPI:Rate limit
+exceeded`, `EGeneral:Too many requests`, `EGeneral:Temporary lockout` and `EService:Throttled: <unix seconds>`
 (https://docs.kraken.com/exchange/guides/general/errors). Numbers are strings; a pair without trades has a last price of
-zero. `o` is today's open, so it gives no 24 h change.
+zero. `o` is today's open, so it gives no 24 h change. A dollar pair that does not fit is left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Ticker
 from workers.asking.limits import refusal
 from workers.asking.ports import Exchange
-from workers.asking.provider import Amount, Ask, Parsers, Request, decode, decode_map
+from workers.asking.provider import Amount, Ask, Parsers, Request, decode
+from workers.asking.rows import decode_outside, decode_row_map
 
 NAME = "kraken"
 _QUOTE = "USD"
+_WARNING = "W"
 _ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
 """Kraken's own spelling → the usual one."""
 
 
 class _Pair(Struct):
-    c: tuple[Amount, Amount]
-    """Last trade: price, volume."""
+    c: tuple[Amount, Raw]
+    """Last trade: price, volume. The volume is not read."""
 
 
 class _Answer(Struct):
     error: list[str]
-    result: dict[str, msgspec.Raw] = {}
+    result: dict[str, Raw] | None = None
 
 
 def parse_ticker(body: bytes) -> tuple[Ticker, ...]:
     """The USD pairs of /Ticker with `assetVersion=1`. Raises ProviderError."""
-    answer = decode(NAME, body, _Answer)
-    if answer.error:
-        raise refusal(NAME, f"error in the answer: {answer.error[0][:80]}", "; ".join(answer.error))
-    pairs = decode_map(NAME, answer.result, _Pair, "$.result")
+    answer = decode_outside(NAME, body, _Answer)
+    _check(answer.error)
+    found = {key: raw for key, raw in (answer.result or {}).items() if key.partition("/")[2] == _QUOTE}
     tickers = []
-    for key, pair in pairs.items():
-        base, _, quote = key.partition("/")
-        price = pair.c[0]
-        if quote == _QUOTE and price:
-            tickers.append(Ticker(base=_ALIASES.get(base, base), quote=quote, price=price, change=None, as_of=None))
+    for key, pair in decode_row_map(NAME, found, _Pair, "$.result", lax=True).items():
+        base, price = key.partition("/")[0], pair.c[0]
+        if base and price:
+            tickers.append(Ticker(base=_ALIASES.get(base, base), quote=_QUOTE, price=price, change=None, as_of=None))
     if not tickers:
         raise ProviderError(NAME, f"no {_QUOTE} pair in the answer", field="$.result")
     return tuple(tickers)
@@ -65,13 +66,19 @@ class _StatusAnswer(Struct):
 def parse_status(body: bytes) -> str:
     """/SystemStatus: `online`, or how trading is limited. Raises ProviderError, also while Kraken is offline."""
     answer = decode(NAME, body, _StatusAnswer)
-    if answer.error:
-        raise refusal(NAME, f"error in the answer: {answer.error[0][:80]}", "; ".join(answer.error))
+    _check(answer.error)
     if answer.result is None:
         raise ProviderError(NAME, "no status in the answer", field="$.result")
     if answer.result.status == "maintenance":
         raise ProviderError(NAME, "offline for maintenance", field="$.result.status")
     return answer.result.status
+
+
+def _check(messages: Sequence[str]) -> None:
+    """Raise the first of an answer's messages that is not a warning. Raises ProviderError, LimitError for a limit."""
+    errors = [message for message in messages if not message.startswith(_WARNING)]
+    if errors:
+        raise refusal(NAME, f"error in the answer: {errors[0][:80]}", "; ".join(errors))
 
 
 class Kraken(Exchange):

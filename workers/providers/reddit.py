@@ -1,8 +1,8 @@
 """Reddit by OAuth: https://github.com/reddit-archive/reddit/wiki/OAuth2, https://www.reddit.com/dev/api#GET_new
 
 The public `.json` pages have answered 403 since May 2026; an app (https://www.reddit.com/prefs/apps) may still read. A
-list has at most 100 posts per page, besides pinned ones, and ends after 1,000. Text is HTML-escaped unless
-`raw_json=1`.
+list has at most 100 posts per page, besides pinned ones, and ends after 1,000. Label is HTML-escaped unless
+`raw_json=1`. A post that does not fit is left out.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Post, PostPage
 from workers.asking.limits import limit_in
 from workers.asking.provider import Amount, Ask, Parsers, Provider, Request, StatusError, decode
+from workers.asking.rows import Label, decode_outside, decode_rows
 
 NAME = "reddit"
 _SUBREDDIT = "CryptoCurrency"
@@ -44,7 +45,7 @@ class _Granted(Struct):
 
 
 class _Link(Struct):
-    id: str
+    id: Label
     title: str
     created_utc: Amount
 
@@ -54,7 +55,7 @@ class _Child(Struct):
 
 
 class _Page(Struct):
-    children: list[_Child]
+    children: list[Raw]
     after: str | None = None
 
 
@@ -75,10 +76,10 @@ def parse_token(body: bytes) -> Token:
 
 def parse_listing(body: bytes) -> PostPage:
     """One page of /r/…/new. Raises ProviderError."""
-    listing = decode(NAME, body, _Listing)
+    listing = decode_outside(NAME, body, _Listing)
     if listing.kind != "Listing":
         raise ProviderError(NAME, "not a list", field="$.kind")
-    links = [child.data for child in listing.data.children]
+    links = [child.data for child in decode_rows(NAME, listing.data.children, _Child, "$.data.children")]
     posts = tuple(Post(post_id=link.id, title=link.title, created=link.created_utc) for link in links)
     return PostPage(posts=posts, after=listing.data.after or None)
 

@@ -5,6 +5,10 @@ or more, and looks back an hour. A wrong key gets 401 and JSON labelled `text/pl
 come without `0x`. If there are many senders or receivers, words replace the address (in an answer
 of 2019: github.com/oklove40/soulsurfer, WhaleAlert/transactions.py). An answer holds up to 100 transfers, the oldest
 first, and a cursor for the rest.
+
+Its transfers are reports, each for itself, and no one promises that they are all. So one that does not fit is left out;
+refusing its page would lose the others, which are asked for only as long as they are younger than ten minutes. If Whale
+Alert completes the row within that time (its value in USD, say), it is read then.
 """
 
 from __future__ import annotations
@@ -13,13 +17,14 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ReportedTransfer, TransferPage
 from workers.asking.limits import limit_in
-from workers.asking.provider import Amount, Ask, Parsers, Provider, Request, Seconds, decode
+from workers.asking.provider import Amount, Ask, Parsers, Provider, Request, Seconds
+from workers.asking.rows import Label, decode_outside, decode_rows
 
 NAME = "whale_alert"
 PAGE = 100
@@ -31,19 +36,19 @@ _SEVERAL = "multiple addresses"
 
 
 class _Party(Struct):
-    address: str = ""
-    owner: str = ""
+    address: str | None = None
+    owner: str | None = None
 
 
 class _Row(Struct):
-    blockchain: str
-    symbol: str
-    hash: str
+    blockchain: Label
+    symbol: Label
+    hash: Label
     timestamp: Seconds
     amount: Amount
     amount_usd: Amount
-    sender: _Party = msgspec.field(name="from", default_factory=_Party)
-    to: _Party = msgspec.field(default_factory=_Party)
+    sender: _Party | None = msgspec.field(name="from", default=None)
+    to: _Party | None = None
 
 
 class _Answer(Struct):
@@ -51,38 +56,40 @@ class _Answer(Struct):
     count: int
     message: str = ""
     cursor: str | None = None
-    transactions: list[_Row] = []
+    transactions: list[Raw] = []
     """Absent where there are none."""
 
 
 def parse_transactions(body: bytes) -> TransferPage:
     """/transactions. Raises ProviderError."""
-    answer = decode(NAME, body, _Answer)
+    answer = decode_outside(NAME, body, _Answer)
     if answer.result != "success":
         raise limit_in(NAME, body) or ProviderError(NAME, "an error in the answer", field="$.result")
     if answer.count != len(answer.transactions):
         raise ProviderError(NAME, "fewer transfers than it says", field="$.count")
-    return TransferPage(transfers=tuple(_transfer(row) for row in answer.transactions), cursor=answer.cursor or None)
+    rows = decode_rows(NAME, answer.transactions, _Row, "$.transactions")
+    return TransferPage(transfers=tuple(map(_transfer, rows)), cursor=answer.cursor or None)
 
 
 class _Chain(Struct):
-    name: str
+    name: Label
     status: str
 
 
 class _Status(Struct):
     result: str
-    blockchains: list[_Chain] = []
+    blockchains: list[Raw] = []
 
 
 def parse_status(body: bytes) -> dict[str, str]:
     """/status: whether it is `connected`, by chain. Raises ProviderError."""
-    answer = decode(NAME, body, _Status)
+    answer = decode_outside(NAME, body, _Status)
     if answer.result != "success":
         raise limit_in(NAME, body) or ProviderError(NAME, "an error in the answer", field="$.result")
     if not answer.blockchains:
         raise ProviderError(NAME, "no chain in the answer", field="$.blockchains")
-    return {chain.name: chain.status for chain in answer.blockchains}
+    chains = decode_rows(NAME, answer.blockchains, _Chain, "$.blockchains")
+    return {chain.name: chain.status for chain in chains}
 
 
 class WhaleAlert(Provider):
@@ -132,9 +139,9 @@ def _transfer(row: _Row) -> ReportedTransfer:
     )
 
 
-def _address(party: _Party) -> str | None:
-    return party.address if party.address and party.address.lower() != _SEVERAL else None
+def _address(party: _Party | None) -> str | None:
+    return party.address if party and party.address and party.address.lower() != _SEVERAL else None
 
 
-def _owner(party: _Party) -> str | None:
-    return party.owner if party.owner and party.owner != "unknown" else None
+def _owner(party: _Party | None) -> str | None:
+    return party.owner if party and party.owner and party.owner != "unknown" else None

@@ -15,7 +15,7 @@ from workers.asking.fetch import Fetcher
 from workers.asking.json_text import with_nulls, with_whole_texts
 from workers.asking.left_out import LeftOut
 from workers.asking.provider import Amount, Request, decode
-from workers.asking.rows import FEW, Misfits, Text, decode_list, decode_row_map, decode_rows, distinct, noting
+from workers.asking.rows import FEW, Label, Misfits, decode_list, decode_row_map, decode_rows, distinct, noting
 
 
 class Deep(Struct):
@@ -24,7 +24,7 @@ class Deep(Struct):
 
 
 class Row(Struct):
-    id: Text
+    id: Label
     price: Amount | None = None
     deep: Deep | None = None
     tags: list[str] | None = None

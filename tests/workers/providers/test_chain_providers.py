@@ -53,7 +53,6 @@ class Answers:
         ("esplora", "mempool", ("count",), 1.5, "$.count"),
         ("blockchain_com", "stats", ("n_tx",), {}, "$.n_tx"),
         ("blockchain_com", "block", ("tx", 1, "out", 0, "value"), -1, "$.tx[1].out[0].value"),
-        ("blockchain_com", "chart", ("values", 2, "y"), None, "$.values[2].y"),
         ("blockchair", "bitcoin", ("data", "hashrate_24h"), "nan", "$.data.hashrate_24h"),
         ("blockchair", "ethereum", ("data", "best_block_height"), -1, "$.data.best_block_height"),
         ("blockscout", "stats", ("transactions_today",), "many", "$.transactions_today"),

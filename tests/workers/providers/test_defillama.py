@@ -73,27 +73,18 @@ def test_chains_without_a_value_are_no_answer() -> None:
         parse_chains(json.dumps([{"name": "Ethereum", "tvl": 0}, {"name": "Base", "tvl": None}]).encode())
 
 
-@pytest.mark.parametrize(
-    ("parser", "at", "value", "field"),
-    [
-        ("chains", (1, "tvl"), "641696587", "$[1].tvl"),
-        ("chains", (0, "tvl"), -1, "$[0].tvl"),
-        ("chains", (0, "tvl"), 1e300, "$[0].tvl"),
-        ("chains", (2, "name"), None, "$[2].name"),
-        ("fees", ("protocols", 1, "total24h"), {}, "$.protocols[1].total24h"),
-        ("fees", ("protocols", 0, "chains"), "Ethereum", "$.protocols[0].chains"),
-        ("fees", ("total24h",), "much", "$.total24h"),
-    ],
-)
-def test_an_error_names_the_field(parser: str, at: tuple[Any, ...], value: Any, field: str) -> None:
-    """A wrong field fails the whole answer, and the error holds its path."""
-    body = node = recorded(parser)
-    for key in at[:-1]:
-        node = node[key]
-    node[at[-1]] = value
+def test_a_total_that_is_no_number_is_no_overview() -> None:
+    """Outside of its rows, an answer of another form is refused with the path of what does not fit."""
     with pytest.raises(ProviderError) as caught:
-        {"chains": parse_chains, "fees": parse_fees}[parser](json.dumps(body).encode())
-    assert caught.value.field == field
+        parse_fees(json.dumps(recorded("fees") | {"total24h": "much"}).encode())
+    assert caught.value.field == "$.total24h"
+
+
+@pytest.mark.parametrize("fields", [{"latestFetchIsOk": "no"}, {"latestFetchIsOk": 0}, {"protocolType": ["chain"]}])
+def test_a_row_that_does_not_say_whether_it_counts_does_not(fields: dict[str, Any]) -> None:
+    """A flag that can't be read is never read as a good one."""
+    body = json.dumps({"protocols": [row(**fields), row(name="Base", chains=["Base"])]}).encode()
+    assert parse_fees(body) == {"base": 5.0}
 
 
 def test_the_real_row_of_a_chain() -> None:

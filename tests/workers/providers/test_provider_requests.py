@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from shared.errors import ProviderError
 from tests.places import RECORDED
-from workers.asking.provider import Request, StatusError
+from workers.asking.provider import Request
 from workers.providers import load_provider
 from workers.providers.binance import Binance
 from workers.providers.coingecko import CoinGecko
@@ -24,14 +23,11 @@ class Upstream:
 
     def __init__(self, provider: str, answers: dict[str, str]) -> None:
         self.asked: list[Request[Any]] = []
-        self.refuse: ProviderError | None = None
         self._provider = provider
         self._answers = answers
 
     async def __call__(self, request: Request[T]) -> T:
         self.asked.append(request)
-        if self.refuse is not None:
-            raise self.refuse
         return request.parse((RECORDED / self._provider / self._answers[request.path]).read_bytes())
 
     @property
@@ -95,19 +91,6 @@ async def test_binance_reads_its_symbols_once_an_hour() -> None:
     now[0] = 3600.0
     await provider.tickers(upstream, ("BTC",))
     assert upstream.paths.count("/api/v3/ticker/price") == 2
-
-
-async def test_binance_forgets_its_symbols_after_a_400() -> None:
-    """A delisted symbol fails the call with HTTP 400; the next one reads the list again first."""
-    provider, upstream = Binance(), binance()
-    await provider.tickers(upstream, ("BTC",))
-    upstream.refuse = StatusError("binance", 400)
-    with pytest.raises(StatusError):
-        await provider.tickers(upstream, ("BTC",))
-    upstream.refuse = None
-    upstream.asked.clear()
-    await provider.tickers(upstream, ("BTC",))
-    assert upstream.paths == ["/api/v3/ticker/price", "/api/v3/ticker/24hr"]
 
 
 async def test_binance_with_nothing_to_ask_asks_nothing() -> None:

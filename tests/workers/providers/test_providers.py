@@ -203,36 +203,6 @@ def spoil_markup(body: bytes, data: st.DataObject) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "parser", "at", "value", "field"),
-    [
-        ("coingecko", "markets", (1, "current_price"), {}, "$[1].current_price"),
-        ("coingecko", "markets", (1, "current_price"), "1.5", "$[1].current_price"),
-        ("coingecko", "markets", (0, "last_updated"), "yesterday", "$[0].last_updated"),
-        ("coingecko", "markets", (0, "total_volume"), -1, "$[0].total_volume"),
-        ("coinpaprika", "tickers", (2, "quotes", "USD", "price"), [], "$[2].quotes.USD.price"),
-        ("coinlore", "tickers", ("data", 1, "price_usd"), "nan", "$.data[1].price_usd"),
-        ("coinlore", "tickers", ("data", 1, "csupply"), "inf", "$.data[1].csupply"),
-        ("binance", "prices", (1, "price"), None, "$[1].price"),
-        ("binance", "day", (0, "lastPrice"), "-1", "$[0].lastPrice"),
-        ("binance", "day", (1, "closeTime"), {}, "$[1].closeTime"),
-        ("kraken", "ticker", ("result", "BTC/EUR", "c", 0), "inf", "$.result.BTC/EUR.c[0]"),
-        ("kraken", "ticker", ("result", "BTC/USD", "c"), {}, "$.result.BTC/USD.c"),
-    ],
-)
-def test_an_error_names_the_field(name: str, parser: str, at: tuple[Any, ...], value: Any, field: str) -> None:
-    """A wrong field in any row fails the whole answer, and the error holds the field's path, row and all."""
-    body = json.loads((RECORDED / name / f"{parser}.json").read_bytes())
-    node = body
-    for key in at[:-1]:
-        node = node[key]
-    node[at[-1]] = value
-    with pytest.raises(ProviderError) as caught:
-        load(name).parsers[parser](json.dumps(body).encode())
-    assert caught.value.field == field
-    assert field in str(caught.value)
-
-
-@pytest.mark.parametrize(
     ("name", "parser", "file", "rows"),
     [
         ("coingecko", "markets", "coins_markets_250_2022-02.json", 250),
