@@ -19,6 +19,7 @@ FaultName = Literal[
     "truncated",
     "truncated_json",
     "wrong_types",
+    "odd_row",
     "zeros",
     "empty",
     "error_in_200",

@@ -169,7 +169,14 @@ async def _wrong_types(exchange: Exchange) -> None:
     if body.startswith(b"<"):
         body = _spoilt_markup(body, exchange.host.figures)
     elif body:  # a redirect has no body
-        body = json.dumps(_spoilt(json.loads(body), exchange.host.figures)).encode()
+        body = json.dumps(_spoilt(json.loads(body), exchange.host.figures, _replace)).encode()
+    await _resend(exchange, start, body)
+
+
+async def _odd_row(exchange: Exchange) -> None:
+    start, body = await exchange.genuine()
+    if body and not body.startswith(b"<"):
+        body = json.dumps(_spoilt(json.loads(body), exchange.host.figures, _replace_one)).encode()
     await _resend(exchange, start, body)
 
 
@@ -243,6 +250,7 @@ SPOIL: dict[FaultName, Callable[[Exchange], Awaitable[None]]] = {
     "truncated": _truncated,
     "truncated_json": _truncated_json,
     "wrong_types": _wrong_types,
+    "odd_row": _odd_row,
     "zeros": _zeros,
     "empty": _empty,
     "error_in_200": _error_in_200,
@@ -272,21 +280,28 @@ def _spoilt_markup(body: bytes, figures: Collection[str]) -> bytes:
     return body
 
 
-def _spoilt(body: Any, figures: Collection[str]) -> Any:
-    """`body` with the first figure replaced by an object. Without a figure the whole body becomes a string."""
-    for figure in figures:
-        if _replace(body, figure):
-            return body
-    return json.dumps(body)
+def _spoilt(body: Any, figures: Collection[str], replace: Callable[[Any, str], bool]) -> Any:
+    """`body` with the first figure that it has replaced by an object. Without one the whole body becomes a string."""
+    return body if any(replace(body, figure) for figure in figures) else json.dumps(body)
 
 
 def _replace(node: Any, key: str) -> bool:
-    if isinstance(node, dict):
-        if key in node:
-            node[key] = {"value": node[key]}
-            return True
-        return any(_replace(child, key) for child in node.values())
-    return isinstance(node, list) and any(_replace(child, key) for child in node)
+    """Replace it everywhere: one odd row of a list can be left out."""
+    if isinstance(node, dict) and key in node:
+        node[key] = {"value": node[key]}
+        return True
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    replaced = [_replace(child, key) for child in children]  # all of them, not only up to the first that has it
+    return any(replaced)
+
+
+def _replace_one(node: Any, key: str) -> bool:
+    """Replace the first."""
+    if isinstance(node, dict) and key in node:
+        node[key] = {"value": node[key]}
+        return True
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return any(_replace_one(child, key) for child in children)
 
 
 def _emptied(node: Any) -> Any:

@@ -152,6 +152,15 @@ async def test_every_fault_fails_over_in_the_same_cycle(stage: Stage, fault: Fau
     }
 
 
+async def test_an_odd_row_of_the_primaries_is_no_fault(stage: Stage) -> None:
+    """One coin's price that is an object costs that row alone: nobody fails over."""
+    stage.spoil(HOSTS["coingecko"], HOSTS["binance"], fault="odd_row")
+    data = await collect(stage)
+    assert sources(data) == ["coingecko", "binance"]
+    assert known(data.prices) >= len(data.prices) - 1
+    assert stage.failovers == []
+
+
 async def test_a_hanging_primary_leaves_time_for_the_fallback(stage: Stage) -> None:
     """A source that never answers costs part of the cycle, not the cycle."""
     stage.spoil(HOSTS["coingecko"], HOSTS["binance"], fault="hang")
