@@ -70,7 +70,10 @@ class _Price(Struct):
 def parse_simple_price(body: bytes) -> dict[str, float]:
     """USD by id, from /simple/price; an id without a price is left out. Raises ProviderError."""
     found = decode_outside(NAME, body, dict[str, Raw])
-    rows = decode_row_map(NAME, found, _Price, vital=("usd",))
+    try:
+        rows = decode_row_map(NAME, found, _Price, vital=("usd",))
+    except ProviderError as error:  # an object of texts is no list of prices, but may be a notice
+        raise limit_in(NAME, body) or error from None
     prices = {coin_id: row.usd for coin_id, row in rows.items() if row.usd}
     if not prices:
         raise limit_in(NAME, body) or ProviderError(NAME, "no price in the answer")

@@ -50,6 +50,8 @@ def fits(rows: ListOfRows, path: Path, value: Any) -> bool:
     """Whether a value of BAD_VALUES is good in this field after all."""
     if isinstance(value, str):
         return path[-1] in TEXTS and not value.startswith("bare")
+    if value is True:
+        return path[-1] in ("private", "latestFetchIsOk")
     if isinstance(value, float):
         return path[-1] == "y"
     return value == {} and path[-1] in ("from", "to", "USD")
