@@ -103,7 +103,8 @@ def figures_of(service: str) -> Figures:
 
 def sources_of(service: str) -> dict[str, list[str]]:
     """The sources of each pool of a service in their order, with every key set."""
-    keys = {setting: "k/k" for name in PROVIDERS for setting in provider_class(name).key_settings}
+    wanted = (setting for name in PROVIDERS for setting in provider_class(name).key_settings)
+    keys = {setting: "k/k" for setting in wanted if Settings.model_fields[setting].default is None}
     settings = Settings(_env_file=None, **keys, redis_url="redis://127.0.0.1:1/0")
     context = ServiceContext(
         settings=settings,

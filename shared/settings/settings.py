@@ -174,18 +174,29 @@ class Settings(BaseSettings):
         "chain/name=https://... per JSON-RPC node, separated by commas; default: public nodes",
     )
 
-    coingecko_demo_key: SecretStr | None = _setting(None, Group.PROVIDERS, "free CoinGecko key: raises its limit")
+    coingecko_demo_key: SecretStr | None = _setting(
+        None, Group.PROVIDERS, "CoinGecko key: a limit of its own, whoever shares the address; see COINGECKO_PLAN"
+    )
+    coingecko_plan: Literal["demo", "pro"] = _setting(
+        "demo", Group.PROVIDERS, "plan of the CoinGecko key: demo (free), or pro for any paid one"
+    )
     coinmarketcap_key: SecretStr | None = _setting(
         None, Group.PROVIDERS, "CoinMarketCap key: raises its limit and adds its list"
     )
     etherscan_key: SecretStr | None = _setting(
         None, Group.PROVIDERS, "Etherscan V2 key: adds it as a source for Ethereum"
     )
+    blockscout_key: SecretStr | None = _setting(
+        None, Group.PROVIDERS, "Blockscout PRO key (a free one will do): asks its host for keys instead"
+    )
     blockchair_key: SecretStr | None = _setting(None, Group.PROVIDERS, "Blockchair key: raises its limit")
     whale_alert_key: SecretStr | None = _setting(
         None, Group.PROVIDERS, "Whale Alert key: adds transfers on other chains"
     )
     cryptopanic_key: SecretStr | None = _setting(None, Group.PROVIDERS, "CryptoPanic auth_token: adds its news")
+    cryptopanic_plan: Literal["growth", "enterprise"] = _setting(
+        "growth", Group.PROVIDERS, "plan of the CryptoPanic key; its free plan has ended"
+    )
     reddit_client_id: str | None = _setting(
         None, Group.PROVIDERS, "client id of a Reddit app: adds the tone of its posts"
     )

@@ -16,7 +16,7 @@ _HEADERS = {"x-ratelimit-limit": "180", "x-ratelimit-remaining": "179", "x-ratel
 
 
 def host(world: World) -> Host:
-    """eth.blockscout.com."""
+    """eth.blockscout.com, and api.blockscout.com, which has the number of the chain in its paths."""
     market, clock = world.market, world.clock
     chain, coin = Ethereum(market), market.by_id["ethereum"]
 
@@ -42,7 +42,7 @@ def host(world: World) -> Host:
         return answer(body, headers=_HEADERS)
 
     return Host(
-        routes=[Route("/api/v2/stats", stats)],
+        routes=[Route("/api/v2/stats", stats), Route("/1/api/v2/stats", stats)],
         figures=("transactions_today",),
         examples=("/api/v2/stats",),
         not_found={"message": "Not found"},

@@ -31,9 +31,9 @@ def host(world: World) -> Host:
         return answer({"next": None, "previous": None, "results": [_post(*pair) for pair in posts[:_PAGE]]})
 
     return Host(
-        routes=[Route("/api/developer/v2/posts/", posts)],
+        routes=[Route(f"/api/{plan}/v2/posts/", posts) for plan in ("growth", "enterprise")],
         figures=("published_at",),
-        examples=("/api/developer/v2/posts/?auth_token=any",),
+        examples=("/api/growth/v2/posts/?auth_token=any",),
         not_found={"status": "api_error", "info": "Not found"},
         too_many={"status": "api_error", "info": "Rate limit exceeded"},
         server_error="<h1>Server Error (500)</h1>",

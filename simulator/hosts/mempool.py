@@ -27,10 +27,12 @@ def host(world: World) -> Host:
     async def fees(request: Request) -> Response:
         rates = chain.fees(clock.now())
         fast, half, hour = (max(1, round(rate)) for rate in (rates.fast, rates.medium, rates.slow))
-        economy = max(1, hour // 2)
-        return answer(
-            {"fastestFee": fast, "halfHourFee": half, "hourFee": hour, "economyFee": economy, "minimumFee": 1}
-        )
+        return answer(_fees(fast, half, hour, max(1, hour // 2), 1))
+
+    async def precise_fees(request: Request) -> Response:
+        rates = chain.fees(clock.now())
+        fast, half, hour = (round(rate, 3) for rate in (rates.fast, rates.medium, rates.slow))
+        return answer(_fees(fast, half, hour, round(hour / 2, 3), 0.1))
 
     async def blocks(request: Request) -> Response:
         newest = min(request.path_params.get("height", 10**9), chain.height(clock.now()))
@@ -94,6 +96,7 @@ def host(world: World) -> Host:
         routes=[
             *core(world, "/api"),
             Route("/api/v1/fees/recommended", fees),
+            Route("/api/v1/fees/precise", precise_fees),
             Route("/api/v1/blocks", blocks),
             Route("/api/v1/blocks/{height:int}", blocks),
             Route("/api/v1/difficulty-adjustment", adjustment),
@@ -103,7 +106,7 @@ def host(world: World) -> Host:
         ],
         figures=("fastestFee", "currentHashrate", "height", "count", "value"),
         heights=("height",),
-        examples=("/api/v1/fees/recommended",),
+        examples=("/api/v1/fees/precise", "/api/v1/fees/recommended"),
         not_found={"error": "Not Found"},
         too_many={"error": "Too Many Requests"},
         server_error={"error": "Internal Server Error"},
@@ -136,3 +139,8 @@ def _block(block: Block) -> dict[str, Any]:
         "firstSeen": None,
     }
     return {**block_row(block), "stale": False, "extras": extras}
+
+
+def _fees(fast: float, half: float, hour: float, economy: float, minimum: float) -> dict[str, float]:
+    """Rates in sat/vB."""
+    return {"fastestFee": fast, "halfHourFee": half, "hourFee": hour, "economyFee": economy, "minimumFee": minimum}

@@ -23,7 +23,12 @@ PAGE = (ROOT / "docs" / "reference" / "services.md").read_text()
 NOT_NULL = "never"
 KEYS = Settings(
     _env_file=None,
-    **{setting: f"{'k' * 10}/{'k' * 10}" for name in PROVIDERS for setting in provider_class(name).key_settings},
+    **{
+        setting: f"{'k' * 10}/{'k' * 10}"
+        for name in PROVIDERS
+        for setting in provider_class(name).key_settings
+        if Settings.model_fields[setting].default is None  # plans have one
+    },
     redis_url="redis://127.0.0.1:1/0",
 )
 """Every provider with a key."""

@@ -27,7 +27,7 @@ FEEDS = {
     "decrypt": ("decrypt.co", "/feed"),
     "theblock": ("www.theblock.co", "/rss.xml"),
 }
-PANIC = ("cryptopanic.com", "/api/developer/v2/posts/")
+PANIC = ("cryptopanic.com", "/api/growth/v2/posts/")
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ KEYS = {
     setting.upper(): f"{setting.replace('_', '-')}-kept-to-itself"
     for name in PROVIDERS
     for setting in provider_class(name).key_settings
-    if setting not in ("huggingface_model", "reddit_client_id")  # no secrets
+    # A plan or a model has a default and is no secret.
+    if Settings.model_fields[setting].default is None and setting != "reddit_client_id"
 } | {"REDDIT_CLIENT_ID": "reddit-app-id"}
 PATH_KEY, QUERY_KEY = "v3/node-key-kept-to-itself", "other-node-key-kept-to-itself"
 NODES = (

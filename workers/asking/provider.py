@@ -107,7 +107,7 @@ class Provider(Protocol):
     """Whether every request needs a key."""
     limits: ClassVar[Limits] = Limits()
     """What its refusals because of a limit look like, beyond what is common to all."""
-    probe_plan: ClassVar[ProbePlan | None] = None
+    probe_plan: ProbePlan | None = None
     """When it is probed; None to derive that from its budget."""
 
     def headers(self) -> Mapping[str, str]:

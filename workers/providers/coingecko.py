@@ -27,7 +27,11 @@ _ONLY_VOTES = dict.fromkeys(("localization", "tickers", "market_data", "develope
 # Five per minute on average: CoinGecko publishes no number, users report 5 to 15, depending on its load. Counted over
 # five minutes, as sentiment asks three at once every ten minutes; the busiest minute has eight planned calls.
 _KEYLESS = Budget(25, 300.0)
-_WITH_KEY = Budget(30, 60.0)  # the demo plan's older limit; newer pages have 100
+# The calls of a key are counted per month, which these spread evenly: no 31 days have more. The demo plan has
+# 10,000 (https://docs.coingecko.com/docs/errors-and-rate-limits: and 100 per minute), the smallest paid plan 100,000.
+_DEMO = Budget(320, 86_400.0)
+_PRO = Budget(3200, 86_400.0)
+_PRO_HOST = "https://pro-api.coingecko.com/api/v3"
 
 
 class _Row(Struct):
@@ -131,12 +135,13 @@ class CoinGecko(Aggregator, PriceList):
 
     name = NAME
     base_url = "https://api.coingecko.com/api/v3"
+    other_urls = (_PRO_HOST,)
     refresh = 60.0
-    key_settings = ("coingecko_demo_key",)
+    key_settings = ("coingecko_plan", "coingecko_demo_key")
     # Of 25 calls in five minutes, market_data needs 5 and sentiment at most 3. Probes may use the rest, so that an
     # outage of the primary list is detected soon. A probe leaves the four calls that collectors may need at once. If
     # collectors have just used these, a probe need leave only one, as waiting would delay the detection.
-    probe_plan = ProbePlan(14.0, 4, insists=19.0)
+    probe_plan: ProbePlan | None = ProbePlan(14.0, 4, insists=19.0)
     parsers: ClassVar[Parsers] = {
         "markets": parse_markets,
         "simple_price": parse_simple_price,
@@ -146,12 +151,21 @@ class CoinGecko(Aggregator, PriceList):
     }
 
     def __init__(self, key: str | None = None) -> None:
-        """`key` is a demo key, with a larger budget."""
-        self.budget = _WITH_KEY if key else _KEYLESS
-        self._headers = {"x-cg-demo-api-key": key} if key else {}
+        """`key` is `plan:key`, or a demo key alone. Demo keys have their own header, and paid ones their own host."""
+        plan, _, key = (key or "").rpartition(":")
+        self.budget = _KEYLESS
+        self._headers: dict[str, str] = {}
+        if not key:
+            return
+        self.probe_plan = None  # it depends on the budget, and while services ask none is due
+        if plan == "pro":
+            self.base_url, self.budget, self._headers = _PRO_HOST, _PRO, {"x-cg-pro-api-key": key}
+        else:
+            # 144 lists a day leave 176 of the 320 calls to sentiment, which asks that much less often.
+            self.budget, self.refresh, self._headers = _DEMO, 600.0, {"x-cg-demo-api-key": key}
 
     def headers(self) -> Mapping[str, str]:
-        """The demo key, where there is one: without a key the header must be absent."""
+        """The key, where there is one: without a key the header must be absent."""
         return self._headers
 
     async def probe(self, ask: Ask) -> None:

@@ -22,6 +22,10 @@ from workers.asking.rows import decode_outside, decode_rows
 
 NAME = "cryptopanic"
 OUTLET = "CryptoPanic"
+_LOWEST = "growth"
+"""The lowest plan since the free one, `developer`, ended on 2026-04-01; its path now answers 404 with a page. The other
+plan is `enterprise`.
+"""
 _MAX_TITLE = 300  # characters, as for feeds
 _MAX_NAME = 60  # characters of an outlet's name; the rest is cut off
 _MAX_ROWS = 500  # a page has 20 or 50; larger answers are refused
@@ -76,16 +80,17 @@ class CryptoPanic(NewsSource):
 
     name = NAME
     outlet = OUTLET
-    key_settings = ("cryptopanic_key",)
+    key_settings = ("cryptopanic_plan", "cryptopanic_key")
     needs_key = True
-    base_url = "https://cryptopanic.com/api/developer/v2"
-    budget = Budget(3, 86_400.0)  # reported limit of the free plan: 100 calls per month
-    refresh = 28_800.0
+    base_url = f"https://cryptopanic.com/api/{_LOWEST}/v2"
+    budget = Budget(96, 86_400.0)  # reported limit of the growth plan: 3,000 calls per month
+    refresh = 1800.0
     parsers: ClassVar[Parsers] = {"posts": parse_posts}
 
     def __init__(self, key: str) -> None:
-        """`key` is the operator's auth_token."""
-        self._key = key
+        """`key` is `plan:token`, the plan and auth_token of the operator; without a plan it is the lowest."""
+        plan, _, self._key = key.rpartition(":")
+        self.base_url = f"https://cryptopanic.com/api/{plan or _LOWEST}/v2"
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. The only request of this provider."""

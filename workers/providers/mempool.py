@@ -49,7 +49,7 @@ class _Row(Struct):
 
 
 def parse_fees(body: bytes) -> BitcoinStats:
-    """/v1/fees/recommended, in sat/vB. Raises ProviderError."""
+    """/v1/fees/precise, in sat/vB with three decimals: rates below 1 are common. Raises ProviderError."""
     fees = decode(NAME, body, _Fees)
     return BitcoinStats(
         fee_fast=known(fees.fastestFee), fee_medium=known(fees.halfHourFee), fee_slow=known(fees.hourFee)
@@ -91,14 +91,14 @@ class Mempool(BitcoinTip, BitcoinMining):
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. The fees: its smallest answer in which truncation is detected."""
-        await ask(Request("/v1/fees/recommended", parse_fees))
+        await ask(Request("/v1/fees/precise", parse_fees))
 
     async def tip(self, ask: Ask) -> BitcoinStats:
         """See BitcoinTip. Three calls at once."""
         requests = (
             Request("/v1/blocks", self.parsers["tip"]),
             Request("/mempool", self.parsers["mempool"]),
-            Request("/v1/fees/recommended", parse_fees),
+            Request("/v1/fees/precise", parse_fees),
         )
         return await all_of(ask, requests)
 

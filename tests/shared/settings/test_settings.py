@@ -52,10 +52,12 @@ GOOD: dict[str, tuple[str, Any]] = {
         name: (SECRET, SecretStr(SECRET))
         for name in (
             *("coingecko_demo_key", "coinmarketcap_key", "etherscan_key", "blockchair_key", "whale_alert_key"),
-            *("cryptopanic_key", "reddit_client_secret"),
+            *("cryptopanic_key", "reddit_client_secret", "blockscout_key"),
         )
     },
     "reddit_client_id": ("app", "app"),
+    "coingecko_plan": ("pro", "pro"),
+    "cryptopanic_plan": ("enterprise", "enterprise"),
     "database_url": (f"postgresql://me:{SECRET}@db/name", SecretStr(f"postgresql://me:{SECRET}@db/name")),
     "retention_days": ("2,news=90", Retention(2.0, {"news": 90.0})),
     "huggingface_token": (SECRET, SecretStr(SECRET)),

@@ -146,7 +146,7 @@ def test_a_chart_gives_its_newest_point() -> None:
 @pytest.mark.parametrize(
     ("provider", "paths"),
     [
-        ("mempool", {"/v1/blocks": "tip", "/mempool": "mempool", "/v1/fees/recommended": "fees"}),
+        ("mempool", {"/v1/blocks": "tip", "/mempool": "mempool", "/v1/fees/precise": "fees"}),
         ("esplora", {"/blocks": "tip", "/mempool": "mempool", "/fee-estimates": "estimates"}),
     ],
 )

@@ -4,7 +4,8 @@ Figures change at different speeds, and CoinGecko's keyless budget (25 calls in 
 with market_data, which needs one a minute, with probes and with prices. Planned calls, with everything well:
 
     alternative.me   1 in 15 min, and as many to CoinMarketCap instead while it is down
-    CoinGecko        1 (trending) in 5 min and 2 (votes of two coins) in 10 min: 0.4 a minute, 3 in the worst minute
+    CoinGecko        1 (trending) in 5 min and 2 (votes of two coins) in 10 min: 0.4 a minute, 3 in the worst minute;
+                     with a demo key in 20 and 30 min
     Reddit           with a key, 1 to 10 (100 posts each) in 10 min
 """
 
@@ -37,6 +38,10 @@ _VOTED = ("bitcoin", "ethereum")
 _INDEX_REFRESH = 900.0  # s: it changes once a day; a quarter of an hour late is early enough
 _TRENDING_REFRESH = 300.0  # s: the list covers the last 24 h; it changes within an hour
 _VOTES_REFRESH = 600.0  # s: a day's votes move slowly
+_TRENDING_PACE, _VOTES_PACE = 2.0, 3.0
+"""Refreshes of market_data's list after which CoinGecko is asked for these at the earliest: with a demo key it has 320
+calls per day, of which the list takes 144 then, trending 72 and votes 96.
+"""
 _POSTS_REFRESH = 600.0  # s: a hundredth of the counted day
 _WELL = 120.0
 """Seconds after an answer during which that source counts as healthy. With fewer, the failure of one part would cause
@@ -58,16 +63,18 @@ class SentimentService(Service):
             keep=INDEX.longest,
             dated=lambda index: index.as_of,
         )
+        searched: SourcePool[CoinGecko] = context.pool("sentiment trending", ("coingecko",))
+        pace = max((source.provider.refresh for source in searched.sources), default=0.0)
         self._trending: Part[CoinGecko, tuple[str, ...]] = Part(
-            context.pool("sentiment trending", ("coingecko",)),
+            searched,
             _ask_trending,
-            refresh=_TRENDING_REFRESH,
+            refresh=max(_TRENDING_REFRESH, _TRENDING_PACE * pace),
             keep=TRENDING.longest,
         )
         self._votes: Part[CoinGecko, float] = Part(
             context.pool("sentiment votes", ("coingecko",)),
             _ask_votes,
-            refresh=_VOTES_REFRESH,
+            refresh=max(_VOTES_REFRESH, _VOTES_PACE * pace),
             keep=VOTES.longest,
         )
         posts: SourcePool[Reddit] = context.pool("sentiment posts", ("reddit",))
