@@ -185,6 +185,8 @@ def _spent(row: _Transaction) -> list[BtcOutput]:
 
 
 def _whole(row: _Transaction) -> BtcTransaction:
+    if not row.inputs or not row.out:
+        raise ProviderError(NAME, "a transaction without inputs or outputs", field="$.tx")
     spent = _spent(row)
     if len(spent) < len(row.inputs):
         raise ProviderError(NAME, "an input that does not say what it spends", field="$.tx.inputs.prev_out")

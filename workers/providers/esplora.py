@@ -203,6 +203,8 @@ def _blocks(name: str, body: bytes) -> list[_Block]:
 
 
 def _transaction(name: str, row: _Transaction) -> BtcTransaction:
+    if not row.vin or not row.vout:
+        raise ProviderError(name, "a transaction without inputs or outputs", field="vin" if not row.vin else "vout")
     spent = [source.prevout for source in row.vin if not source.is_coinbase]
     inputs = tuple(_output(output) for output in spent if output is not None)
     if len(inputs) < len(spent):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,70 @@ def test_an_empty_text_is_as_good_as_absent(path: Path) -> None:
         absent = answer(path, body)
         node[key] = text
         assert empty in (absent, null, REFUSED), f"{key}: an empty text is believed"
+
+
+BELIEVED = {
+    "blockchain_com/latest": "the numbers of a block's transactions are not read",
+    "blockchair/ethereum": "its lists are not read",
+    "coingecko/coin": "its lists are not read",
+    "coingecko/coin-unvoted": "its lists are not read",
+    "esplora/mempool": "the histogram of fees is not read",
+    "ethereum_rpc/header": "whether a block has transactions is not said by its header",
+    "ethereum_rpc/header-old": "as above",
+    "ethereum_rpc/logs": "see LogProof",
+    "ethereum_rpc/receipts": "see LogProof",
+    "ethereum_rpc/transfers": "see LogProof",
+    "mempool/hashrate": "the history is not read",
+    "mempool/mempool": "the histogram of fees is not read",
+    "reddit/listing": "a subreddit may have no new posts; those of others count, and nothing is told twice or lost",
+}
+"""Recordings that parse with their lists empty, and why."""
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=label)
+def test_an_empty_list_is_no_answer(path: Path) -> None:
+    """An answer whose lists are empty is refused, except where the list is not read or proven elsewhere."""
+    body = path.read_bytes()
+    if path.suffix == ".xml":
+        emptied = re.sub(rb"<(item|entry)\b.*?</\1>", b"", body, flags=re.DOTALL)
+    else:
+        emptied = json.dumps(without_rows(json.loads(body))).encode()
+        if json.loads(emptied) == json.loads(body):
+            return
+    if label(path) in BELIEVED:
+        parser_of(path)(emptied)
+        return
+    with pytest.raises(ProviderError):
+        parser_of(path)(emptied)
+
+
+def without_rows(value: Any) -> Any:
+    """A JSON value with every list empty."""
+    if isinstance(value, dict):
+        return {key: without_rows(child) for key, child in value.items()}
+    return [] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    ("path", "at"),
+    [
+        ("esplora/transaction", ("vin",)),
+        ("mempool/transaction", ("vout",)),
+        ("esplora/page", (1, "vin")),
+        ("mempool/page", (1, "vout")),
+        ("blockchain_com/block", ("tx", 1, "inputs")),
+        ("blockchain_com/block", ("tx", 1, "out")),
+    ],
+)
+def test_a_transaction_has_inputs_and_outputs(path: str, at: tuple[Any, ...]) -> None:
+    """One without inputs would count as a coinbase, and hide what it moves."""
+    file = RECORDED / f"{path}.json"
+    body = node = json.loads(file.read_bytes())
+    for key in at[:-1]:
+        node = node[key]
+    node[at[-1]] = []
+    with pytest.raises(ProviderError, match="without inputs or outputs"):
+        parser_of(file)(json.dumps(body).encode())
 
 
 def rpc(result: Any) -> bytes:

@@ -177,7 +177,7 @@ class BitcoinScan:
 
         async def question(provider: Any, ask: Ask) -> tuple[BtcTransaction, ...]:
             found = tuple(await gather_all(*(provider.transaction(ask, txid) for txid in batch)))
-            if tuple(tx.txid for tx in found) != batch:
+            if tuple(tx.txid for tx in found if tx.inputs) != batch:  # a coinbase was not asked for
                 raise ProviderError(provider.name, "another transaction than the one asked for")
             return found
 
