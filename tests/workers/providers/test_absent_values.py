@@ -70,6 +70,22 @@ def test_an_empty_text_is_as_good_as_absent(path: Path) -> None:
         assert empty in (absent, null, REFUSED), f"{key}: an empty text is believed"
 
 
+@pytest.mark.parametrize("tag", [b"title", b"link", b"guid", b"pubDate", b"description"])
+@pytest.mark.parametrize("path", [path for path in RECORDINGS if path.suffix == ".xml"], ids=label)
+def test_an_empty_tag_is_as_good_as_absent(path: Path, tag: bytes) -> None:
+    """The articles of a feed are the same, whether a tag of one is empty or left out."""
+    head, item, rest = re.split(rb"(<item\b.*?</item>)", path.read_bytes(), maxsplit=1, flags=re.DOTALL)
+    whole = re.compile(rb"<%b(\s[^>]*)?>.*?</%b>" % (tag, tag), re.DOTALL)
+
+    def articles(to: bytes) -> Any:
+        try:
+            return plain(parser_of(path)(head + whole.sub(to, item) + rest))
+        except ProviderError:
+            return REFUSED
+
+    assert articles(b"<%b></%b>" % (tag, tag)) == articles(b"<%b> </%b>" % (tag, tag)) == articles(b"")
+
+
 BELIEVED = {
     "blockchain_com/latest": "the numbers of a block's transactions are not read",
     "blockchair/ethereum": "its lists are not read",

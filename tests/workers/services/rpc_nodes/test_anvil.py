@@ -13,6 +13,7 @@ from shared.payloads import RpcNodes
 from shared.payloads.rpc_nodes import ChainEvent
 from tests.anvil import ALICE, BOB, Anvil, running_anvil
 from tests.workers.stage import Stage
+from workers.answers.blooms import Bloom
 from workers.asking.fetch import Fetcher
 from workers.asking.provider import Ask
 from workers.providers.ethereum_rpc import TRANSFER, EthereumRpc
@@ -95,6 +96,23 @@ async def test_transfers_of_a_token(anvil: Anvil, node: EthereumRpc, ask: Ask) -
     assert (transfer.units, transfer.index) == (2_000_000 * 10**6, 0)
     assert await node.transfers(ask, (tokens[0],), 2, 2) == ()
     assert await node.transfers(ask, (FROM,), 0, 2) == ()
+
+
+async def test_receipts_and_blooms(anvil: Anvil, node: EthereumRpc, ask: Ask) -> None:
+    """A block's receipts have its logs, its bloom holds them and hardly anything else; a block to come has none."""
+    sent = await anvil.emit((TRANSFER, word(FROM), word(TO)), hex(7))
+    token = (await anvil.receipt(sent))["contractAddress"]
+    header, receipts = await node.header(ask, 1), await node.receipts(ask, 1)
+    assert header is not None
+    assert receipts is not None
+    assert (receipts.count, header.count, receipts.block_hashes) == (1, 1, {header.hash})
+    topics = (TRANSFER, word(FROM), word(TO))
+    assert [(log.contract, log.topics, log.index) for log in receipts.logs] == [(token, topics, 0)]
+    assert header.bloom is not None
+    bloom = Bloom(header.bloom)
+    assert all(map(bloom.may_hold, (token, *topics)))
+    assert not bloom.may_hold_log((TO, "0x" + "77" * 20), (TRANSFER,))
+    assert await node.receipts(ask, 9) is None
 
 
 async def test_a_failed_transaction(anvil: Anvil, node: EthereumRpc, ask: Ask) -> None:
