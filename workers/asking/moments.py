@@ -41,6 +41,10 @@ class Moments:
         name = self._label(source)
         self._moments[name] = min(moment, self._moments.get(name, moment))
 
+    def note_dated(self, source: str, own: float | None, received: float) -> None:
+        """As `note`, of the source's `own` time if that is plausible, else that of the receipt."""
+        self.note(source, believed(own, received))
+
     @property
     def sources(self) -> list[str]:
         """The `sources` of the payload."""

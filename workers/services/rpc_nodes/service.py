@@ -18,6 +18,7 @@ from shared.payloads.rpc_nodes import ChainEvent, RpcNode
 from shared.timestamps import iso
 from workers.answers import ChainHead, EthHeader
 from workers.asking.gathering import gather_all
+from workers.asking.moments import Moments
 from workers.asking.pool import SourcePool
 from workers.asking.ports import ChainNode, HeaderSource
 from workers.asking.provider import Ask
@@ -111,6 +112,10 @@ class RpcNodesService(Service):
             self._row(node, answers.get(node.label), errors.get(node.label), verdicts.get(node.label))
             for node in self._nodes
         ]
+        moments = Moments(self._context.label)
+        for node, row in zip(self._nodes, rows, strict=True):
+            if row.status != "down":
+                moments.note_dated(node.label, answers[node.label].head.time, now)
         return RpcNodes(
             timestamp=iso(now),
             nodes=rows,
@@ -118,7 +123,7 @@ class RpcNodesService(Service):
             total_nodes=len(rows),
             average_latency=round(sum(state.milliseconds for state in answers.values()) / len(answers), 1),
             events=[event for _, _, events in news for event in events],
-            as_of={self._context.label(name): iso(now) for name in answers},
+            as_of=moments.as_of,
         )
 
     async def _question(self, errors: dict[str, ProviderError], provider: ChainNode, ask: Ask) -> NodeState:
