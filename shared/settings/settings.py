@@ -159,6 +159,11 @@ class Settings(BaseSettings):
     coins: Annotated[int | tuple[str, ...], NoDecode] = _setting(
         100, Group.WORKER, "number of coins by market value, or CoinGecko ids separated by commas", unit="coins"
     )
+    disabled_sources: Annotated[tuple[str, ...], NoDecode] = _setting(
+        (),
+        Group.WORKER,
+        "providers that are never asked, by their names in the reference, separated by commas",
+    )
     simulator_url: str | None = _setting(
         None,
         Group.WORKER,
@@ -233,6 +238,13 @@ class Settings(BaseSettings):
     @classmethod
     def _days_by_service(cls, value: object) -> object:
         return Retention.parse(value) if isinstance(value, str) else value
+
+    @field_validator("disabled_sources", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
     @field_validator("coins", mode="before")
     @classmethod

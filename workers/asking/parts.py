@@ -135,12 +135,14 @@ async def refresh_parts(
 ) -> None:
     """Ask every part that is due at `now` (unix seconds). Afterwards the parts' answers may be published.
 
-    If all due parts failed, the others are asked early, so that old answers are not published again while no source
-    answers. `stands`: the service has other data to publish, even if no source answers. Raises NoSourceError with each
-    source's error if nothing may be published; other errors pass through.
+    A part whose pool has no source is not due. If all due parts failed, the others are asked early, so that old
+    answers are not published again while no source answers. `stands`: the service has other data to publish, even
+    if no source answers. Raises NoSourceError with each source's error if nothing may be published; other errors
+    pass through.
     """
     clock = asyncio.get_running_loop().time
     end = clock() + deadline
+    parts = [part for part in parts if part.pool.sources]  # the operator may have disabled them: no outage
     due = [part for part in parts if part.is_due]
     answered, errors = await _ask(due, now, deadline)
     if stands or answered or (errors is None and len(due) < len(parts)):

@@ -1,7 +1,7 @@
 """Coin Metrics' community API: https://docs.coinmetrics.io/api-reference/api-conventions
 
 Keyless, and licensed CC BY-NC 4.0 (https://creativecommons.org/licenses/by-nc/4.0/): its data may not be used for
-commercial purposes.
+commercial purposes. DISABLED_SOURCES=coinmetrics turns it off.
 
 Numbers are strings, times have nine decimals. A metric that a day does not have yet is missing or null. `AdrActCnt` is
 the number of addresses that sent or received in a UTC day, each counted once:
@@ -17,6 +17,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ActiveAddresses
+from workers.asking.limits import Limits
 from workers.asking.ports import AddressCounter
 from workers.asking.provider import Amount, Ask, Moment, Parsers, Request, decode
 
@@ -62,6 +63,7 @@ class CoinMetrics(AddressCounter):
     base_url = "https://community-api.coinmetrics.io/v4"
     # 10 requests in 6 s per address: https://docs.coinmetrics.io/cm-api-spec/rate-limits. Two an hour are planned.
     budget = Budget(10, 60.0)
+    limits = Limits(statuses=frozenset({429}))  # 403 is a metric that the community has not, or no longer
     parsers: ClassVar[Parsers] = {"days": parse_days}
 
     async def probe(self, ask: Ask) -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from shared.bus import Bus
 from shared.bus.reports import Reports
+from shared.errors import SettingsError
 from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload
 from shared.settings import Settings
@@ -19,8 +20,9 @@ from workers.asking.client import source_label
 from workers.asking.keys import key_of
 from workers.asking.outages import Outages
 from workers.asking.pool import Asking, SourcePool
+from workers.asking.ports import ChainNode
 from workers.asking.provider import Provider
-from workers.providers import load_provider, provider_class
+from workers.providers import PROVIDERS, load_provider, provider_class
 
 log = structlog.get_logger()
 
@@ -56,6 +58,14 @@ class ServiceContext:
     logs_unused: bool = True
     """Whether to log unused sources; not when services are made only to list their sources."""
 
+    def __post_init__(self) -> None:
+        """Raises SettingsError if DISABLED_SOURCES has a name that is no provider's, or a node's."""
+        for name in self.settings.disabled_sources:
+            if name not in PROVIDERS:
+                raise SettingsError(f"DISABLED_SOURCES: there is no provider {name!r}")
+            if hasattr(provider_class(name), ChainNode.identity.__name__):
+                raise SettingsError(f"DISABLED_SOURCES: {name} is of nodes, which RPC_NODES chooses")
+
     def key_of(self, name: str) -> str | None:
         """The operator's key of provider `name`, None where there is none. LookupError for a name not in PROVIDERS."""
         return key_of(provider_class(name), self.settings)
@@ -73,10 +83,10 @@ class ServiceContext:
         return self.pool_of(name, [self.provider(other) for other in providers if other not in unused])
 
     def pool_of(self, name: str, members: Sequence[Provider]) -> SourcePool[Any]:
-        """A pool of existing providers."""
+        """A pool of existing providers, without those that the operator has disabled."""
         return SourcePool(
             name,
-            members,
+            [member for member in members if member.name not in self.settings.disabled_sources],
             self.fetcher,
             on_failover=self.on_failover,
             clock=self.clock,

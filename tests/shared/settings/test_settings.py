@@ -42,6 +42,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "lease_seconds": ("300", 300.0),
     "worker_metrics_port": ("9100", 9100),
     "coins": ("bitcoin,ethereum", ("bitcoin", "ethereum")),
+    "disabled_sources": ("coinmetrics, kraken", ("coinmetrics", "kraken")),
     "simulator_url": ("http://127.0.0.1:1", "http://127.0.0.1:1"),
     "whale_threshold_usd": ("5e6", 5e6),
     "rpc_nodes": (

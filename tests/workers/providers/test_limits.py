@@ -100,6 +100,8 @@ OWN: tuple[tuple[str, str, Any, float | None], ...] = (
     ("alternative_me", "fng", {"data": [], "metadata": {"error": "Rate limit exceeded, retry after 12 s"}}, 12.0),
     ("coingecko", "simple_price", {"status": {"error_code": 429, "error_message": "exceeded the Rate Limit"}}, None),
     ("binance", "day", {"code": -1003, "msg": "Too much request weight used; IP banned until 1795800000000."}, None),
+    ("coinbase", "products", {"message": "Public rate limit exceeded"}, None),
+    ("coinmetrics", "days", {"error": {"type": "too_many_requests", "message": "Rate limit exceeded"}}, None),
     ("whale_alert", "transactions", {"result": "error", "message": "usage limit reached"}, None),
     ("whale_alert", "status", {"result": "error", "message": "usage limit reached"}, None),
     ("reddit", "token", {"message": "Too Many Requests", "error": 429}, None),
