@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from shared.bus.histories import START, Histories, Page, after
 from shared.bus.listening import Listening, SharedOutage, routes
-from shared.bus.position import Gap, Position
+from shared.bus.position import Gap, Position, began
 from shared.bus.role import Role
 from shared.channels import Channels
 from shared.envelope import Envelope
@@ -73,6 +73,10 @@ class Subscription:
         self._positions: dict[str, Position] = {}
         self._ended: dict[str, dict[str, int]] = {}
         """By service, its earlier epochs and the last seq of each. A stale answer of Redis may still name them."""
+        self._heard_until: dict[str, str] = {}
+        """When the newest update of each service that was delivered had been published."""
+        self._older: dict[str, tuple[int, str]] = {}
+        """By service whose Redis went back to an earlier epoch: how far that goes, and what was heard meanwhile."""
         self._epoch_at = float("-inf")
         """When an epoch last began."""
         outage = SharedOutage(Outage("redis lost: reconnecting until it is back", "redis back", clock=clock))
@@ -202,7 +206,7 @@ class Subscription:
             return self._start(service)  # a fill beside this one has followed an epoch: this page began anywhere in it
         if page.position is not None and known is not None and page.position.epoch != known.epoch:
             if known == asked_from:  # else the answer may be older than what was heard since
-                self._begin_epoch(service, page.position.epoch)
+                self._begin_epoch(service, page.position)
             return self._start(service)
         for raw in page.messages:
             envelope = self._unpack(service, raw)
@@ -213,10 +217,17 @@ class Subscription:
             self._positions[service] = page.position  # a stream that has been emptied
         return page.next
 
-    def _begin_epoch(self, service: str, epoch: str) -> None:
-        """Follow another epoch, from its start or from where it was left."""
-        known = self._positions[service]
+    def _begin_epoch(self, service: str, stands: Position) -> None:
+        """Follow another epoch, from its start or from where it was left.
+
+        A second failover may lead to a server that never had the epoch that we followed. Then that which it has of the
+        one before is older than what was heard.
+        """
+        known, epoch = self._positions[service], stands.epoch
         ended = self._ended.setdefault(service, {})
+        self._older.pop(service, None)
+        if epoch in ended or (began(epoch) or 0) < (began(known.epoch) or 0):
+            self._older[service] = (stands.seq, self._heard_until.get(service, ""))
         ended[known.epoch] = known.seq
         while len(ended) > _EPOCHS_KEPT:
             del ended[next(iter(ended))]
@@ -251,12 +262,17 @@ class Subscription:
             if envelope.seq <= known.seq:
                 self._metrics.duplicates.labels(service).inc()
                 return
+            seq, heard_until = self._older.get(service, (0, ""))
+            if envelope.seq <= seq and envelope.timestamp <= heard_until:
+                self._positions[service] = Position(envelope.epoch, envelope.seq)
+                return
             missing = envelope.seq - known.seq - 1
             if missing:
                 gap = Gap(known.seq + 1, envelope.seq - 1)
                 self._metrics.unfilled.labels(service).inc(missing)
                 log.warning("history too short to fill a gap", service=service, missing=missing)
         self._positions[service] = Position(envelope.epoch, envelope.seq)
+        self._heard_until[service] = envelope.timestamp
         self._metrics.received.labels(service).inc()
         self._deliver(envelope, raw, gap)
 

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from shared.bus import Bus, Gap
 from shared.channels import Channels
 from shared.envelope import Envelope
+from tests.shared.bus.test_epochs import Keys
 from tests.shared.listening import SERVICE, Listener
 from tests.shared.outage import Clock
 from tests.waiting import until
@@ -267,6 +268,54 @@ async def test_an_old_answer_of_redis_brings_nothing_twice(redis: Redis, bus: Bu
         await listener.hears(1, 2, 3, 4)
     assert listener.seqs == [1, 2, 1, 2]
     assert all(gap is None for gap in listener.gaps)
+
+
+async def test_an_epoch_that_comes_back_brings_nothing_older_than_what_was_heard(
+    redis: Redis, bus: Bus, channels: Channels
+) -> None:
+    """After a second failover, the primary may be a replica that never heard of the epoch since the first one.
+
+    What it has of the epoch before is older than what was heard, also what was not heard then. What is published there
+    from now on is delivered.
+    """
+    keys = Keys(redis, channels, SERVICE)
+    async with Listener(redis, channels) as listener:
+        await listener.proven()
+        await publish(bus, 1, 2)
+        await listener.hears(1, 2)
+        await listener.stop()
+        await publish(bus, 3)
+        await keys.keep()
+        await redis.delete(channels.meta(SERVICE))
+        await publish(Bus(redis, channels, 100), 4)
+        listener.start()
+        await listener.hears(1, 2, 4)
+        await keys.set_back()
+        async with asyncio.timeout(5):
+            await listener.subscription.prove()
+        await publish(bus, 5)
+        await listener.hears(1, 2, 4, 5)
+    assert listener.seqs == [1, 2, 1, 4]
+    assert not any(listener.gaps)
+
+
+async def test_an_earlier_epoch_that_was_never_heard_brings_nothing_older(redis: Redis, channels: Channels) -> None:
+    """Nor does it to a subscriber that began to listen after the first failover."""
+    keys, first, second = Keys(redis, channels, SERVICE), Bus(redis, channels, 100), Bus(redis, channels, 100)
+    await publish(first, 1, 2)
+    await keys.keep()
+    await redis.delete(channels.meta(SERVICE))
+    await publish(second, 3)
+    async with Listener(redis, channels) as listener:
+        await listener.proven()
+        await listener.hears(3)
+        await keys.set_back()
+        async with asyncio.timeout(5):
+            await listener.subscription.prove()
+        await keys.move("run_id")
+        await publish(second, 4)
+        await listener.hears(3, 4)
+    assert listener.seqs == [1, 1]
 
 
 async def test_a_new_epoch_is_delivered_from_its_first_entry(redis: Redis, bus: Bus, channels: Channels) -> None:
