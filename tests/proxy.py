@@ -23,6 +23,9 @@ class Proxy:
         self.held = False
         self.refusing = False
         self.links: set[Link] = set()
+        self.ends: dict[End, asyncio.Future[None]] = {}
+        """Every socket that is open."""
+        self.openings: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Proxy:
         return await self.start()
@@ -40,10 +43,13 @@ class Proxy:
         return self
 
     async def stop(self) -> None:
-        """Stop listening, and cut every connection."""
+        """Stop listening, and cut every connection, also those that the loop has yet to tell of."""
         self._server.close()
-        self.cut()
-        await asyncio.sleep(0)  # the loop tells both ends of it
+        self.cut(refuse=True)
+        for _ in range(3):  # the turns from a connection that was accepted to its end here
+            await asyncio.sleep(0)
+        while waiting := [*self.ends.values(), *self.openings]:
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     def before(self, url: str) -> str:
         """The address of a server, with this proxy's port instead of its own."""
@@ -109,16 +115,16 @@ class Link:
 
     def joined(self, end: End) -> None:
         """Take an end: the client's first, then that of the target."""
-        if self.near is not None:
+        if self.near is None:
+            self.near = end
+            if not self.proxy.refusing:
+                self.proxy.links.add(self)
+        else:
             self.far = end
+        if self in self.proxy.links:
             self.review()
-            return
-        self.near = end
-        if self.proxy.refusing:
+        else:  # refused, or cut since it began to open
             end.transport.abort()
-            return
-        self.proxy.links.add(self)
-        self.review()
 
     async def _open(self) -> None:
         try:
@@ -135,6 +141,8 @@ class Link:
         shut = self.dead or self.proxy.held
         if not shut and self.near is not None and self.far is None and self.opening is None:
             self.opening = asyncio.ensure_future(self._open())
+            self.proxy.openings.add(self.opening)
+            self.opening.add_done_callback(self.proxy.openings.discard)
         for end in (self.near, self.far):
             if end is None or end.transport.is_closing():
                 continue
@@ -177,6 +185,7 @@ class End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.link.proxy.ends[self] = asyncio.get_running_loop().create_future()
         self.link.joined(self)
 
     def data_received(self, data: bytes) -> None:
@@ -222,6 +231,7 @@ class End(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.link.proxy.ends.pop(self).set_result(None)
         other = self.link.other(self)
         if other is None or exc is not None or not other._late:
             self.link.cut()
