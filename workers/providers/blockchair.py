@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import ClassVar, Generic, TypeVar
 
 import msgspec
@@ -17,6 +16,7 @@ from msgspec import Struct
 
 from shared.budget import Budget
 from workers.answers import BitcoinStats, EthereumStats
+from workers.answers.dates import iso_time
 from workers.asking.limits import LIMIT_STATUSES, Limits, limit, refusal
 from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip, EthereumDay
 from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
@@ -155,16 +155,13 @@ def _since(context: _Context | None) -> float | None:
     """Unix seconds of the answer's figures; None if it does not say."""
     try:
         return _moment(msgspec.json.decode(context.cache if context is not None else b"", type=_Cache).since)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
 def _moment(written: str | None) -> float | None:
-    """Unix seconds; None for a time that is missing or not written as Blockchair does."""
-    try:
-        return datetime.strptime(written or "", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return None
+    """Unix seconds; None for a time that is missing or not whole."""
+    return iso_time(written or "", utc=True)
 
 
 def _data(answer: _Answer[T]) -> T:
