@@ -7,7 +7,7 @@ is missing. ADR 34 compares them.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _LONGEST = 200
 """Characters of a date; the longest known form, JavaScript's with the zone's name, has 70."""
@@ -79,6 +79,17 @@ def iso_time(text: str, *, utc: bool = False) -> float | None:
     `utc` is for formats whose specification says that times without a zone are in UTC; otherwise they are none.
     """
     return _read(text, _OF_ISO, utc=utc)
+
+
+def unix_seconds(moment: datetime | None) -> float | None:
+    """Unix seconds of a time that msgspec has read, for a field typed as `Moment`; None for None.
+
+    msgspec refuses what it can't read to the end, but takes offsets of up to a day: with one of a zone that does not
+    exist it is None.
+    """
+    if moment is None or abs((moment.utcoffset() or timedelta()).total_seconds()) > _FURTHEST:
+        return None
+    return moment.timestamp()
 
 
 def _read(text: str, forms: tuple[re.Pattern[str], ...], *, utc: bool = False) -> float | None:

@@ -53,7 +53,7 @@ class Misfits:
     figures: Counter[str] = field(default_factory=Counter)
     """Values that became null, by field."""
     reasons: dict[str, str] = field(default_factory=dict)
-    """By field, msgspec's reason for the first."""
+    """By field, the reason for the first: msgspec's, or the parser's own."""
 
 
 @dataclass(slots=True)
@@ -172,14 +172,24 @@ def fit_rows(
     return found
 
 
+def note_read(rows: int) -> None:
+    """Note that a list of `rows` was read by a parser that decodes them itself."""
+    (_notes.get() or Misfits()).read += rows
+
+
+def note_left_out(label: str, reason: str, rows: int = 1) -> None:
+    """Note that a parser leaves out `rows` by a rule of its own, for the field `label`."""
+    notes = _notes.get() or Misfits()
+    notes.rows[label] += rows
+    notes.reasons.setdefault(label, reason)
+
+
 def distinct(rows: Iterable[T], key: Callable[[T], Hashable], label: str) -> list[T]:
     """`rows` without those whose `key` an earlier row has; these are noted as left out for the field `label`."""
     first: dict[Hashable, T] = {}
-    notes = _notes.get() or Misfits()
     for row in rows:
         if first.setdefault(key(row), row) is not row:
-            notes.rows[label] += 1
-            notes.reasons.setdefault(label, "the same as that of an earlier row")
+            note_left_out(label, "the same as that of an earlier row")
     return list(first.values())
 
 

@@ -15,6 +15,7 @@ from msgspec import Meta, Raw, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
+from workers.answers.dates import unix_seconds
 from workers.asking.limits import limit_in
 from workers.asking.ports import Aggregator, PriceList
 from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, ProbePlan, Request, decode, known
@@ -61,7 +62,7 @@ def parse_markets(body: bytes) -> tuple[ListedCoin, ...]:
             market_cap=known(row.market_cap),
             supply=known(row.circulating_supply),
             change=row.price_change_percentage_24h,
-            as_of=row.last_updated.timestamp() if row.last_updated else None,
+            as_of=unix_seconds(row.last_updated),
         )
         for row in distinct(rows, lambda row: row.id, "id")
     )

@@ -18,6 +18,7 @@ from msgspec import Meta, Raw, Struct, field
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import FearAndGreed, ListedCoin
+from workers.answers.dates import unix_seconds
 from workers.asking.limits import LimitError, Limits, refusal
 from workers.asking.ports import Aggregator, FearAndGreedSource
 from workers.asking.provider import Amount, Ask, Change, Moment, Parsers, ProbePlan, Request, decode, known
@@ -94,7 +95,7 @@ def parse_listings(body: bytes) -> tuple[ListedCoin, ...]:
             market_cap=known(row.quote.usd.market_cap),
             supply=known(row.circulating_supply),
             change=row.quote.usd.percent_change_24h,
-            as_of=row.quote.usd.last_updated.timestamp() if row.quote.usd.last_updated else None,
+            as_of=unix_seconds(row.quote.usd.last_updated),
         )
         for row in rows
     )
@@ -106,7 +107,7 @@ def parse_fear_and_greed(body: bytes) -> FearAndGreed:
     index = decode(NAME, body, _Answer, lax=True).data
     if index is None:
         raise ProviderError(NAME, "no value in the answer", field="$.data")
-    return FearAndGreed(value=index.value, as_of=index.update_time.timestamp() if index.update_time else None)
+    return FearAndGreed(value=index.value, as_of=unix_seconds(index.update_time))
 
 
 def _check(body: bytes) -> None:

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ActiveAddresses
+from workers.answers.dates import unix_seconds
 from workers.asking.limits import Limits
 from workers.asking.ports import AddressCounter
-from workers.asking.provider import Amount, Ask, Moment, Parsers, Request, decode
+from workers.asking.provider import Amount, Ask, Moment, Parsers, Request
+from workers.asking.rows import decode_outside, decode_rows
 
 NAME = "coinmetrics"
 _ASSETS = {"bitcoin": "btc", "ethereum": "eth"}
@@ -34,22 +36,20 @@ class _Day(Struct):
 
 
 class _Answer(Struct):
-    data: list[_Day]
+    data: list[Raw]
 
 
 def parse_days(body: bytes) -> tuple[ActiveAddresses, ...]:
     """The newest day of each asset that has a count, from /timeseries/asset-metrics. Raises ProviderError."""
-    days: dict[str, _Day] = {}
-    for day in decode(NAME, body, _Answer, lax=True).data:
-        newest = days.get(day.asset)
-        if day.AdrActCnt and (newest is None or day.time > newest.time):
-            days[day.asset] = day
+    newest: dict[str, tuple[float, float]] = {}
+    for row in decode_rows(NAME, decode_outside(NAME, body, _Answer).data, _Day, "$.data", lax=True):
+        day = unix_seconds(row.time)
+        if row.AdrActCnt and day is not None:
+            newest[row.asset] = max(newest.get(row.asset, (day, row.AdrActCnt)), (day, row.AdrActCnt))
     found = tuple(
-        ActiveAddresses(
-            chain=chain, day=days[asset].time.timestamp(), count=round(days[asset].AdrActCnt or 0), series=_METRIC
-        )
+        ActiveAddresses(chain=chain, day=newest[asset][0], count=round(newest[asset][1]), series=_METRIC)
         for chain, asset in _ASSETS.items()
-        if asset in days
+        if asset in newest
     )
     if not found:
         raise ProviderError(NAME, "no count of addresses in the answer", field="$.data")

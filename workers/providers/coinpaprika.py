@@ -14,6 +14,7 @@ from msgspec import Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ListedCoin
+from workers.answers.dates import unix_seconds
 from workers.asking.limits import Limits
 from workers.asking.ports import Aggregator
 from workers.asking.provider import Amount, Ask, Change, Count, Moment, Parsers, Request, decode, known
@@ -62,7 +63,7 @@ def _coin(row: _Row, usd: _Usd) -> ListedCoin:
         market_cap=known(usd.market_cap),
         supply=known(row.circulating_supply),
         change=usd.percent_change_24h if price is not None else None,
-        as_of=row.last_updated.timestamp() if row.last_updated else None,
+        as_of=unix_seconds(row.last_updated),
     )
 
 

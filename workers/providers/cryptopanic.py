@@ -15,10 +15,11 @@ from msgspec import Meta, Raw, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import Headline
+from workers.answers.dates import unix_seconds
 from workers.answers.texts import canonical_link, plain
 from workers.asking.ports import NewsSource
 from workers.asking.provider import Ask, Count, Moment, Parsers, Request
-from workers.asking.rows import decode_outside, decode_rows
+from workers.asking.rows import decode_outside, decode_rows, note_left_out
 
 NAME = "cryptopanic"
 OUTLET = "CryptoPanic"
@@ -50,7 +51,7 @@ class _Answer(Struct):
 
 
 def parse_posts(body: bytes) -> tuple[Headline, ...]:
-    """The articles of one page; one without a link is left out. Raises ProviderError."""
+    """The articles of one page; one without title or link is left out. Raises ProviderError."""
     posts = decode_rows(NAME, decode_outside(NAME, body, _Answer).results, _Post, "$.results")
     headlines = tuple(headline for post in posts if (headline := _headline(post)))
     if not headlines:
@@ -61,14 +62,17 @@ def parse_posts(body: bytes) -> tuple[Headline, ...]:
 def _headline(post: _Post) -> Headline | None:
     title = plain(post.title, _MAX_TITLE)
     url = canonical_link(post.original_url or post.url or "")
-    if not title or url is None:
+    published = unix_seconds(post.published_at)
+    if not title or url is None or published is None:
+        field = "title" if not title else "url" if url is None else "published_at"
+        note_left_out(field, "absent, or can't be read")
         return None
     named = (post.source.title or post.source.domain) if post.source else None
     return Headline(
         title=title,
         url=url,
         outlet=plain(named or "", _MAX_NAME) or OUTLET,
-        published=post.published_at.timestamp(),
+        published=published,
         guid="" if post.id is None else str(post.id),
         categories=(),  # it lists coins, but no categories
         relayed=True,

@@ -111,12 +111,13 @@ class Reddit(Provider):
 
         Raises ProviderError. A token that is refused is forgotten: the next attempt gets another.
         """
-        found: dict[str, Post] = {}
+        # New posts move others to the next page, where they come again. An id that two titles share identifies neither.
+        found: dict[tuple[str, str], Post] = {}
         after: str | None = None
         for _ in range(_PAGES):
             params = {"limit": "100", "raw_json": "1"} | ({"after": after} if after else {})
             page = await self._page(ask, params)
-            found |= {post.post_id: post for post in page.posts if post.created > since}
+            found |= {(post.post_id, post.title): post for post in page.posts if post.created > since}
             after = page.after
             # By the last post: pinned posts come first, whatever their age.
             if after is None or not page.posts or page.posts[-1].created <= since:

@@ -16,6 +16,7 @@ from workers.answers.dates import feed_time
 from workers.answers.texts import canonical_link, plain
 from workers.asking.ports import NewsSource
 from workers.asking.provider import Ask, ProbePlan, Request
+from workers.asking.rows import note_left_out, note_read
 from workers.providers.feed_items import Element, FeedError, Item, read
 
 MAX_FEED = 1 << 20
@@ -63,11 +64,14 @@ def parse_rss(provider: str, outlet: str, body: bytes, *, not_categories: Collec
     such article.
     """
     try:
-        items, _ = read(body)
+        items, left_out = read(body)
     except FeedError as error:
         raise ProviderError(provider, str(error), kind="shape") from None
     if not items:
         raise ProviderError(provider, "no item in the feed", kind="shape")
+    note_read(len(items) + left_out)
+    if left_out:
+        note_left_out("item", "no XML, or too many of them", left_out)
     headlines = tuple(headline for item in items if (headline := _headline(outlet, item, not_categories)) is not None)
     if not headlines:
         raise ProviderError(provider, "no item with title, link and time", field="item")
@@ -75,12 +79,14 @@ def parse_rss(provider: str, outlet: str, body: bytes, *, not_categories: Collec
 
 
 def _headline(outlet: str, item: Item, not_categories: Collection[str]) -> Headline | None:
-    """One item, or None if it lacks something that an article must have."""
+    """One item, or None if it lacks something that an article must have, which is noted."""
     titles = (plain(element.text, _MAX_TITLE) for element in item.all("title", "atom:title", "dc:title"))
-    title = next(filter(None, titles), "")
+    title = next(filter(None, titles), None)
     url = _link(item)
     published = _published(item)
-    if not title or url is None or published is None:
+    if title is None or url is None or published is None:
+        field = "title" if title is None else "link" if url is None else "pubDate"
+        note_left_out(field, "absent, or can't be read to its end")
         return None
     guid = next((element.text.strip() for element in item.all("guid", "id", "atom:id")), "")
     return Headline(

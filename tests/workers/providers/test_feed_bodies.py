@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.errors import ProviderError
 from tests.workers.providers.feeds import HEAD, PARSERS, feed, feed_text, item
+from workers.asking.rows import noting
 from workers.providers.rss import MAX_FEED, parse_rss
 
 RECORDED = Path(__file__).resolve().parents[2] / "recorded"
@@ -177,6 +178,20 @@ def test_an_odd_item_costs_itself(odd: str) -> None:
     assert titles(feed(FIRST, odd, LAST, odd)) == ["Story 1", "Story 3"]
     with pytest.raises(ProviderError):
         titles(feed(odd))
+
+
+def test_what_is_left_out_is_noted() -> None:
+    """Items are counted, and those that are left out by what they lack: a format that drifts is noticed."""
+    with noting() as misfits:
+        titles(feed(FIRST, *MISFITS.values(), LAST))
+    assert misfits.read == 2 + len(MISFITS)
+    assert misfits.rows == {"item": 3, "pubDate": 1, "link": 2, "title": 1}
+    with noting() as misfits:
+        titles(feed(*(item(f"Story {n}", f"{n}") for n in range(510))))
+    assert (misfits.read, misfits.rows) == (510, {"item": 10})
+    with noting() as misfits:
+        titles(WHOLE)
+    assert (misfits.read, misfits.rows, misfits.figures) == (2, {}, {})
 
 
 @pytest.mark.parametrize("name", PARSERS)

@@ -9,10 +9,12 @@ import pytest
 
 from shared.errors import ProviderError
 from tests.places import UPSTREAM
+from workers.answers import Post, PostPage
+from workers.asking.provider import Request
 from workers.providers.alternative_me import parse_fng
 from workers.providers.coingecko import parse_coin, parse_trending
 from workers.providers.coinmarketcap import parse_fear_and_greed
-from workers.providers.reddit import parse_listing, parse_token
+from workers.providers.reddit import Reddit, Token, parse_listing, parse_token
 
 
 def real(path: str) -> bytes:
@@ -65,6 +67,19 @@ def test_a_real_refusal_of_reddit() -> None:
     """Its page for blocked clients, which comes where JSON was asked for."""
     with pytest.raises(ProviderError):
         parse_listing(real("reddit/error_403_blocked.html"))
+
+
+async def test_posts_that_share_an_id_are_all_read() -> None:
+    """A post that comes again on the next page is one; an id that one answer gives to several posts tells nothing."""
+    first = PostPage(posts=tuple(Post(post_id="x", title=f"Post {n}", created=9.0 - n) for n in range(5)), after="t3_x")
+    second = PostPage(posts=(first.posts[4], Post(post_id="y", title="Post 5", created=4.0)))
+    answers: list[Any] = [Token("token", 86_400.0), first, second]
+
+    async def ask(request: Request[Any]) -> Any:
+        return answers.pop(0)
+
+    posts = await Reddit("an-app:its-secret").posts(ask, 0.0)
+    assert [post.title for post in posts] == [f"Post {n}" for n in range(6)]
 
 
 @pytest.mark.parametrize("code", [1008, "1008", 10002, "500", -1, "unknown"])
