@@ -11,6 +11,7 @@ FaultName = Literal[
     "429",
     "429_no_retry_after",
     "429_html",
+    "429_in_200",
     "418",
     "500",
     "hang",

@@ -120,6 +120,10 @@ async def _too_many_html(exchange: Exchange) -> None:
     await exchange.reply(HTMLResponse(page, 429, {"retry-after": str(exchange.fault.retry_after)}))
 
 
+async def _too_many_in_200(exchange: Exchange) -> None:
+    await exchange.reply(answer(exchange.host.too_many, headers=exchange.host.headers))
+
+
 async def _banned(exchange: Exchange) -> None:
     headers = {**exchange.host.headers, "retry-after": str(exchange.fault.retry_after)}
     await exchange.reply(answer(exchange.host.banned or exchange.host.too_many, 418, headers))
@@ -242,6 +246,7 @@ SPOIL: dict[FaultName, Callable[[Exchange], Awaitable[None]]] = {
     "429": _too_many,
     "429_no_retry_after": _too_many_without_pause,
     "429_html": _too_many_html,
+    "429_in_200": _too_many_in_200,
     "418": _banned,
     "500": _server_error,
     "hang": _hang,

@@ -69,6 +69,12 @@ async def test_429_html(simulator: Simulator, ask: Ask) -> None:
     assert answer.headers["content-type"].startswith("text/html")
 
 
+async def test_429_in_200(simulator: Simulator, ask: Ask) -> None:
+    """`429_in_200` is the provider's own words for a limit, with a status that says nothing of it."""
+    answer = await spoilt(simulator, ask, "429_in_200", "api.kraken.com")
+    assert (answer.status_code, answer.json()) == (200, {"error": ["EGeneral:Too many requests"]})
+
+
 async def test_418(simulator: Simulator, ask: Ask) -> None:
     """`418` is Binance's ban, with a pause."""
     answer = await spoilt(simulator, ask, "418", "data-api.binance.vision", retry_after=120)

@@ -42,7 +42,7 @@ _RATE = re.compile(
     r"|(?:monthly|usage|capacity|credits?|call) (?:limit|cap)|exceeded [^.]{0,40}(?:credit|capacity|compute unit)"
     r"|(?:credits?|capacity|units) (?:limit )?(?:were |was |are |is )?(?:exceeded|exhausted|used up)"
     r"|concurrent requests|request weight|over capacity|higher than your plan|don'?t abuse"
-    r"|temporar\w+ (?:ban|block|lock)|error(?: code)?:? 1015\b|\bslow down\b"
+    r"|temporar\w+ (?:ban|block|lock)|error(?: code)?:? 1015\b|used cloudflare to restrict|\bslow down\b"
 )
 _LIMIT = re.compile(r"limits? (?:is |was |has been |have been )?(?:exceeded|reached|hit)|exceed\w* [^.]{0,30}limit")
 # What may not be too large, as opposed to too often.

@@ -2,8 +2,8 @@
 
 Needs a key (`auth_token`), which is in the query. An answer of v1 (2022) and the error without a token are recorded.
 The fields of v2, which replaced v1, are taken from programs that read it (`original_url`, `instruments` instead of
-`currencies`), so fields that differ are optional here. A post without
-a title and a time that fit is left out. Without a token it answers 400 and `{"status":"Incomplete"}`.
+`currencies`), so fields that differ are optional here. A post without a title and a time that fit is left out. Without
+a token it answers 400 and `{"status":"Incomplete"}`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _LOWEST = "growth"
 """The lowest plan since the free one, `developer`, ended on 2026-04-01; its path now answers 404 with a page. The other
 plan is `enterprise`.
 """
+_NONE = "no post with title and link"
+_NO_LINKS = f"{_NONE}: the plan of this key sends posts without links, see CRYPTOPANIC_PLAN"
+"""Posts of a plan below the two have neither id, slug, source nor link."""
 _MAX_TITLE = 300  # characters, as for feeds
 _MAX_NAME = 60  # characters of an outlet's name; the rest is cut off
 _MAX_ROWS = 500  # a page has 20 or 50; larger answers are refused
@@ -55,7 +58,8 @@ def parse_posts(body: bytes) -> tuple[Headline, ...]:
     posts = decode_rows(NAME, decode_outside(NAME, body, _Answer).results, _Post, "$.results")
     headlines = tuple(headline for post in posts if (headline := _headline(post)))
     if not headlines:
-        raise ProviderError(NAME, "no post with title and link", field="$.results")
+        bare = bool(posts) and not any(post.url or post.original_url for post in posts)
+        raise ProviderError(NAME, _NO_LINKS if bare else _NONE, field="$.results")
     return headlines
 
 

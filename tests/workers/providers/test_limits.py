@@ -9,6 +9,7 @@ import pytest
 
 from shared.bus.reports import CallReport
 from shared.errors import ProviderError
+from tests.workers.stage import Stage, hosts_of
 from workers.asking.jsonrpc import is_limited
 from workers.asking.limits import LimitError
 from workers.asking.provider import StatusError
@@ -239,3 +240,14 @@ def test_statuses_of_a_limit(status: int) -> None:
 def test_a_plan_that_is_too_small_is_no_limit(name: str, status: int) -> None:
     """Waiting does not help against it, so the provider is unhealthy."""
     assert status not in provider_class(name).limits.statuses
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+async def test_the_simulated_limits_of_every_provider_are_known(stage: Stage, name: str) -> None:
+    """Whatever a host says of a limit with HTTP 200 reaches health and metrics as a limit, feeds and nodes included."""
+    kind = provider_class(name)
+    provider: Any = load_provider(name, "id:secret" if kind.needs_key else None)
+    stage.spoil(*hosts_of(provider), fault="429_in_200")
+    with pytest.raises(ProviderError) as caught:
+        await provider.probe(stage.asker(provider, 5.0))
+    assert is_limited(caught.value)

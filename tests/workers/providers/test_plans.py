@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from shared.errors import ProviderError
 from shared.settings import Settings
 from workers.asking.keys import key_of
 from workers.asking.provider import Provider, Request
 from workers.providers import load_provider, provider_class
+from workers.providers.cryptopanic import parse_posts
 
 MONTH = 31
 """Days of the longest month."""
@@ -98,3 +101,12 @@ async def test_cryptopanic_gets_the_token_without_the_plan() -> None:
 
     await provider_of("cryptopanic", cryptopanic_key="k", cryptopanic_plan="enterprise").probe(ask)
     assert "k" in asked[0].params.values()
+
+
+def test_a_plan_of_cryptopanic_without_links_is_named() -> None:
+    """Other than a page whose posts merely have no usable link."""
+    post = {"title": "Bitcoin rises", "published_at": "2026-03-01T10:00:00Z", "kind": "news"}
+    for more, says in (({}, True), ({"url": "javascript:1"}, False)):
+        with pytest.raises(ProviderError, match="no post with title and link") as caught:
+            parse_posts(json.dumps({"results": [post | more]}).encode())
+        assert ("CRYPTOPANIC_PLAN" in caught.value.reason) is says
