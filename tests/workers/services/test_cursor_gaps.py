@@ -153,13 +153,16 @@ async def test_a_node_of_another_chain_is_read_by_nobody() -> None:
 
 async def test_a_head_that_is_not_there_does_not_move_the_trail() -> None:
     """A node that claims a head far above the chain, and has no such block, must not carry the scan away."""
-    node = Node("a", head=100)
-    scan = EthereumScan(pool_of(node), 1e6)
+    node, clock = Node("a", head=100), [0.0]
+    scan = EthereumScan(pool_of(node, clock=lambda: clock[0]), 1e6)
     prices = dict.fromkeys(PRICES, 1.0)
     first = await scan.scan(None, prices, 1000.0, 4.0)
-    node.claimed = 10_000
+    node.claimed = 160  # what a chain may reach
     second = await scan.scan(first.trail, prices, 1000.0, 4.0)
-    node.claimed, node.head = None, 104
+    node.claimed = 10_000
+    with pytest.raises(NoSourceError, match="block 10000 is 9840 above the one before"):
+        await scan.scan(second.trail, prices, 1000.0, 4.0)
+    node.claimed, node.head, clock[0] = None, 104, 10.0
     third = await scan.scan(second.trail, prices, 1000.0, 4.0)
     assert third.trail is not None
     assert [passed.number for passed in third.trail.passed] == list(range(98, 103))

@@ -13,12 +13,13 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.errors import ProviderError
-from workers.services.rpc_nodes.chains import Chain
+from workers.services.rpc_nodes.chains import FASTER, Chain
 
 Status = Literal["active", "lagging", "down"]
 
 _HOLD = 600.0  # s after which a height that contradicts an older one is believed, if nothing confirms the older one
 _NEAR = 3600.0  # s of blocks: of two heights closer than that the lower is late, further apart the higher is wrong
+_TWICE = 2.0  # times its block time that a chain may seem to be faster: sources are not asked at the same moment
 _MEMORY = 300.0  # s for which a source's latest height counts when another source is judged
 
 
@@ -124,9 +125,16 @@ class HeightWatch:
 
 
 def fits(chain: Chain, head: Head, height: int, now: float) -> bool:
-    """Whether a chain with this head before can have `height` at `now`: blocks take time, and reorganisations end."""
+    """Whether `height` is what one expects of a chain with this head before."""
     risen = max(0.0, now - head.at) / chain.block_time
-    return head.height - max(chain.depth, chain.slack) <= height <= head.height + 2 * risen + chain.slack
+    return head.height - max(chain.depth, chain.slack) <= height <= head.height + _TWICE * risen + chain.slack
+
+
+def may_follow(chain: Chain, head: Head, height: int, now: float) -> bool:
+    """Whether a chain with this head before can have `height`: blocks take time, and reorganisations end."""
+    risen = max(0.0, now - head.at) / chain.block_time
+    near = max(chain.depth, chain.slack)
+    return head.height - near <= height <= head.height + FASTER * risen + near
 
 
 def _own_fault(chain: Chain, claim: Claim, now: float) -> Verdict | None:
@@ -185,10 +193,10 @@ def _accept(chain: Chain, group: _Group | None, now: float, memory: Memory) -> t
     head = memory.head
     if group is None:
         return None, memory
-    if head is None or fits(chain, head, group.top, now):
+    if head is None or may_follow(chain, head, group.top, now):
         return group.top, Memory(Head(group.top, now, now if head is None else head.since))
     rival = memory.rival
-    since = rival.since if rival is not None and fits(chain, rival, group.top, now) else now
+    since = rival.since if rival is not None and may_follow(chain, rival, group.top, now) else now
     stood = _HOLD if group.top > head.height else min(head.at - head.since, _HOLD)
     if len(group.names) > 1 or now - since >= stood:
         return group.top, Memory(Head(group.top, now, since))
@@ -200,7 +208,7 @@ def _timeless(chain: Chain, claim: Claim, now: float, height: int | None, memory
     if height is not None:
         return None
     head = memory.head
-    if claim.height > chain.ceiling(now) or (head is not None and not fits(chain, head, claim.height, now)):
+    if claim.height > chain.ceiling(now) or (head is not None and not may_follow(chain, head, claim.height, now)):
         return _contradicting(chain, claim, now, head)
     if head is not None and now - head.at <= chain.stale:
         return Verdict("active", 0)

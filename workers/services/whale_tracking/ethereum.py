@@ -13,6 +13,8 @@ from workers.answers import EthBlock
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
 from workers.providers.ethereum_rpc import TRANSFER, EthereumRpc
+from workers.services.rpc_nodes import chains
+from workers.services.rpc_nodes.heights import Claim, HeightWatch
 from workers.services.rpc_nodes.log_proof import LogProof
 from workers.services.rpc_nodes.nodes import verify_mainnet
 from workers.services.whale_tracking.large import (
@@ -36,8 +38,6 @@ MAX_CATCH_UP = 100
 BLOCKS_A_CYCLE = 20
 """Most blocks per cycle when catching up; usually there are one or two new ones in 15 s. Public nodes refuse many more.
 """
-STALLED = 600.0
-"""Seconds without a new block (50 slots) after which a node counts as stuck, and another is asked."""
 _TIME_SHARE = 0.5
 """Share of the deadline in which new blocks are begun; the rest is for the block under way and for another node."""
 PRICES = ("ethereum", *(token.coin_id for token in TOKENS))
@@ -73,6 +73,7 @@ class _Work:
     verified: set[str]
     """Names of nodes that are known to be on mainnet."""
     proof: LogProof
+    watch: HeightWatch
     lacking: set[str] = field(default_factory=set)
     """Names of nodes that had no block where their newest one is two above it."""
     found: list[Transfer] = field(default_factory=list)
@@ -87,8 +88,7 @@ class _Work:
         head = await node.header(ask)
         if head is None:
             raise ProviderError(node.name, "no newest block")
-        if self.now - head.time > STALLED:
-            raise ProviderError(node.name, f"stuck: newest block is {self.now - head.time:.0f} s old", kind="stale")
+        self.watch.check(node.name, Claim(head.number, head.time), self.now)
         if self.trail is not None and self.trail.last is not None and head.number < self.trail.last.number:
             raise ProviderError(
                 node.name, f"behind: {self.trail.last.number - head.number} blocks and more", kind="stale"
@@ -177,6 +177,7 @@ class EthereumScan:
         self._threshold = threshold
         self._verified: set[str] = set()
         self._proof = LogProof()
+        self._watch = HeightWatch(chains.ETHEREUM)
         self._unpriced: dict[str, float] = {}
         """By CoinGecko id of a token without a price: since when, by the pool's clock."""
         self._left_out: frozenset[str] = frozenset()
@@ -197,7 +198,7 @@ class EthereumScan:
             raise NoSourceError(self.pool.name, [ProviderError("prices", f"unknown: {', '.join(missing)}")])
         end = _time() + deadline
         stop_at = end - deadline * (1 - _TIME_SHARE)
-        work = _Work(trail, prices, self._threshold, now, stop_at, self._verified, self._proof)
+        work = _Work(trail, prices, self._threshold, now, stop_at, self._verified, self._proof, self._watch)
         asked = -1
         try:
             # A node that lacks a block is not at fault, as one of its backends may be late: only the next one is asked.

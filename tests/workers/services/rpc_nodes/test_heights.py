@@ -118,8 +118,8 @@ def test_a_watch_remembers() -> None:
     """Sources asked one after another are judged by what the others said lately."""
     watch = HeightWatch(ETHEREUM)
     watch.check("a", Claim(HEIGHT, NOW), NOW)
-    with pytest.raises(ProviderError, match="100 above the one before"):
-        watch.check("b", Claim(HEIGHT + 100, NOW + 360), NOW + 360)
-    watch.check("c", Claim(HEIGHT + 100, NOW + 361), NOW + 361)  # two agree
-    with pytest.raises(ProviderError, match="68 blocks behind"):
+    with pytest.raises(ProviderError, match="1000 above the one before"):
+        watch.check("b", Claim(HEIGHT + 1000, NOW + 360), NOW + 360)
+    watch.check("c", Claim(HEIGHT + 1000, NOW + 361), NOW + 361)  # two agree
+    with pytest.raises(ProviderError, match="968 blocks behind"):
         watch.check("a", Claim(HEIGHT + 32, NOW + 362), NOW + 362)
