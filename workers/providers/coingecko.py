@@ -119,7 +119,7 @@ _Percent = Annotated[float, Meta(ge=0, le=100)]
 
 
 class _Coin(Struct):
-    id: str
+    id: Label
     sentiment_votes_up_percentage: _Percent | None = None
     sentiment_votes_down_percentage: _Percent | None = None
 

@@ -20,7 +20,7 @@ from workers.answers import Ticker
 from workers.asking.limits import refusal
 from workers.asking.ports import Exchange
 from workers.asking.provider import Amount, Ask, Parsers, Request, decode
-from workers.asking.rows import decode_outside, decode_row_map
+from workers.asking.rows import Label, decode_outside, decode_row_map
 
 NAME = "kraken"
 _QUOTE = "USD"
@@ -55,7 +55,7 @@ def parse_ticker(body: bytes) -> tuple[Ticker, ...]:
 
 
 class _Status(Struct):
-    status: str
+    status: Label
 
 
 class _StatusAnswer(Struct):

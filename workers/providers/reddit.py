@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
@@ -46,7 +46,7 @@ class _Granted(Struct):
 
 class _Link(Struct):
     id: Label
-    title: str
+    title: Annotated[str, Meta(pattern=r"\S")]
     created_utc: Amount
 
 

@@ -73,7 +73,7 @@ def parse_transactions(body: bytes) -> TransferPage:
 
 class _Chain(Struct):
     name: Label
-    status: str
+    status: Label
 
 
 class _Status(Struct):
