@@ -17,7 +17,7 @@ from workers.answers.ethereum import (
     TokenTransfer,
 )
 from workers.answers.hub import Repo, RepoPage
-from workers.answers.market import ListedCoin, Ticker
+from workers.answers.market import DatedPrice, ListedCoin, Ticker
 from workers.answers.news import Headline
 from workers.answers.onchain import ActiveAddresses, ContractLog
 from workers.answers.sentiment import FearAndGreed, Post, PostPage
@@ -33,6 +33,7 @@ __all__ = [
     "BtcTransaction",
     "ChainHead",
     "ContractLog",
+    "DatedPrice",
     "EthBlock",
     "EthHeader",
     "EthLog",

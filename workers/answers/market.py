@@ -25,6 +25,14 @@ class ListedCoin(Struct, frozen=True, kw_only=True):
     """Unix seconds of these figures; None if the provider does not give it."""
 
 
+class DatedPrice(Struct, frozen=True, kw_only=True):
+    """A price by coin, without market values."""
+
+    usd: float
+    as_of: float | None = None
+    """Unix seconds; None if the provider does not give it."""
+
+
 class Ticker(Struct, frozen=True, kw_only=True):
     """One pair of an exchange."""
 

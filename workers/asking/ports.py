@@ -8,6 +8,7 @@ from workers.answers import (
     ActiveAddresses,
     BitcoinStats,
     ChainHead,
+    DatedPrice,
     EthereumStats,
     EthHeader,
     FearAndGreed,
@@ -48,8 +49,8 @@ class Exchange(Provider, Protocol):
 class PriceList(Provider, Protocol):
     """A provider that has prices by CoinGecko id."""
 
-    async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, float]:
-        """USD price of each of `ids` that the provider has. Raises ProviderError, also if it has none of them."""
+    async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, DatedPrice]:
+        """Price of each of `ids` that the provider has. Raises ProviderError, also if it has none of them."""
         ...
 
 

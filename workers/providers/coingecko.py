@@ -14,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
-from workers.answers import ListedCoin
+from workers.answers import DatedPrice, ListedCoin
 from workers.answers.dates import unix_seconds
 from workers.asking.limits import limit_in
 from workers.asking.ports import Aggregator, PriceList
@@ -183,9 +183,11 @@ class CoinGecko(Aggregator, PriceList):
             params["ids"] = ",".join(wanted)  # with a space after the comma, CoinGecko silently drops ids
         return await ask(Request("/coins/markets", parse_markets, params))
 
-    async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, float]:
-        """See PriceList."""
-        return await ask(Request("/simple/price", parse_simple_price, {"ids": ",".join(ids), "vs_currencies": "usd"}))
+    async def prices(self, ask: Ask, ids: tuple[str, ...]) -> dict[str, DatedPrice]:
+        """See PriceList. Without times: prices are cached for a minute."""
+        params = {"ids": ",".join(ids), "vs_currencies": "usd"}
+        prices = await ask(Request("/simple/price", parse_simple_price, params))
+        return {coin_id: DatedPrice(usd=usd) for coin_id, usd in prices.items()}
 
     async def trending(self, ask: Ask) -> tuple[str, ...]:
         """Names of the coins searched most in the last day, the most searched first. One call. Raises ProviderError."""

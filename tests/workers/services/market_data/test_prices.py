@@ -60,3 +60,17 @@ async def test_another_source_stands_in(stage: Stage, book: PriceBook) -> None:
 
 def _coin(stage: Stage) -> object:
     return stage.simulator.market.by_id["bitcoin"]
+
+
+async def test_a_price_whose_own_time_is_long_ago_is_not_used(stage: Stage, book: PriceBook) -> None:
+    """DefiLlama has prices of some hours ago: over an hour, another source is asked, and nothing is better than old."""
+    stage.leave_behind(3500.0)
+    assert set(await book.usd(("bitcoin",), 4.0)) == {"bitcoin"}
+    assert stage.asked == {"defillama_coins": 1}
+    stage.leave_behind(1000.0)
+    stage.spoil(GECKO)
+    assert await book.usd(("bitcoin",), 4.0) == {}
+    stage.heal(GECKO)
+    await stage.wait(60.0)
+    assert set(await book.usd(("bitcoin",), 4.0)) == {"bitcoin"}
+    assert stage.asked["coingecko"] == 2
