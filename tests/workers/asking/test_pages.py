@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import RECORDED
 from workers.asking.pages import is_page
 
-RECORDED = Path(__file__).resolve().parents[2] / "recorded"
 ANSWERS = [path for path in sorted(RECORDED.glob("*/*")) if not path.name.endswith(".expected.json")]
 RSS = b'<?xml version="1.0"?><rss version="2.0"><channel><title>Acme</title></channel></rss>'
 LABELS = ("", "text/html", "text/html; charset=utf-8", "TEXT/HTML", "application/json", "text/plain", "application/xml")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from shared.errors import ProviderError
+from tests.places import RECORDED
 from tests.workers.answers.test_dates import ISO, NONE, OF_FEEDS
 from workers.providers import load_provider, provider_class
-
-RECORDED = Path(__file__).resolve().parents[2] / "recorded"
 
 
 class Place(NamedTuple):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import ProviderError
+from tests.places import RECORDED
 from tests.workers.providers.feeds import HEAD, PARSERS, feed, feed_text, item
 from workers.asking.rows import noting
 from workers.providers.rss import MAX_FEED, parse_rss
 
-RECORDED = Path(__file__).resolve().parents[2] / "recorded"
 FIRST, LAST = item("Story 1", "1"), item("Story 3", "3")
 COMMENT = "<!-- \n<!DOCTYPE rss>\n<!ENTITY a 'a'> -->"
 

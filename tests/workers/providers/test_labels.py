@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.errors import ProviderError
+from tests.places import RECORDED
 from tests.workers.providers.feeds import PARSERS
 from tests.workers.upstream import Upstream, reply
 from workers.asking.fetch import Fetcher
 from workers.providers import load_provider
 
-RECORDED = Path(__file__).resolve().parents[2] / "recorded"
 PAGE = b"<!DOCTYPE html><html><head><title>Access denied</title></head><body>1015</body></html>"
 
 

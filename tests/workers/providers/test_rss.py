@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import calendar
-from pathlib import Path
 from typing import Any
 
 import feedparser
 import pytest
 
 from shared.errors import ProviderError
+from tests.places import RECORDED, UPSTREAM
 from tests.workers.providers.feeds import DATE, HEAD, MOMENT, PARSERS, feed, item
 from workers.answers import Headline
 from workers.answers.texts import canonical_link, plain
@@ -200,14 +200,10 @@ def test_a_file_is_never_opened(tmp_path: object) -> None:
             parse(body.encode())
 
 
-REAL = {name: (f"tests/recorded/{name}/feed.xml", f"../shared/recorded/rss_{name}") for name in PARSERS}
-ROOT = Path(__file__).resolve().parents[3]
-
-
 @pytest.mark.parametrize("name", PARSERS)
 def test_another_reader_reads_the_same(name: str) -> None:
     """Of real feeds, which are well-formed, feedparser reads the same titles, links, times and ids."""
-    paths = [ROOT / REAL[name][0], *(ROOT / REAL[name][1]).glob("*.xml")]
+    paths = [RECORDED / name / "feed.xml", *(UPSTREAM / f"rss_{name}").glob("*.xml")]
     for path in paths:
         entries: list[Any] = feedparser.parse(path.read_bytes(), sanitize_html=False).entries
         theirs = [
