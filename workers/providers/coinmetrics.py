@@ -3,8 +3,8 @@
 Keyless, and licensed CC BY-NC 4.0 (https://creativecommons.org/licenses/by-nc/4.0/): its data may not be used for
 commercial purposes. DISABLED_SOURCES=coinmetrics turns it off.
 
-Numbers are strings, times have nine decimals. A metric that a day does not have yet is missing or null. `AdrActCnt` is
-the number of addresses that sent or received in a UTC day, each counted once:
+Numbers are strings, times have nine decimals. A metric that a day does not have yet is missing or null; a day that does
+not fit costs itself. `AdrActCnt` is the number of addresses that sent or received in a UTC day, each counted once:
 https://docs.coinmetrics.io/asset-metrics/addresses/adract30dcnt
 """
 
@@ -20,7 +20,7 @@ from workers.answers import ActiveAddresses
 from workers.answers.dates import unix_seconds
 from workers.asking.limits import Limits
 from workers.asking.ports import AddressCounter
-from workers.asking.provider import Amount, Ask, Moment, Parsers, Request
+from workers.asking.provider import Amount, Ask, Moment, Parsers, Request, Text
 from workers.asking.rows import decode_outside, decode_rows
 
 NAME = "coinmetrics"
@@ -30,7 +30,7 @@ _DAYS = "3"  # the newest may lack the metric until it is complete
 
 
 class _Day(Struct):
-    asset: str
+    asset: Text
     time: Moment
     AdrActCnt: Amount | None = None
 

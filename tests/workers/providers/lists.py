@@ -125,6 +125,14 @@ LISTS = (
         figures=(("openPrice",),),
     ),
     ListOfRows("kraken", "ticker", ("result",), vital=(("c",), ("c", 0)), keyed="{}/USD"),
+    ListOfRows(
+        "coinbase",
+        "products",
+        ("products",),
+        vital=(("product_id",), ("price",), ("volume_24h",), ("trading_disabled",), ("product_type",)),
+        figures=(("price_percentage_change_24h",),),
+    ),
+    ListOfRows("coinmetrics", "days", ("data",), vital=(("asset",), ("time",)), figures=(("AdrActCnt",),)),
     ListOfRows("defillama_coins", "current", ("coins",), vital=(("price",),), keyed="coingecko:odd-{}"),
     ListOfRows("defillama", "chains", (), vital=(("name",), ("tvl",))),
     ListOfRows(

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.places import RECORDED
-from workers.asking.provider import Request
+from workers.asking.provider import Request, StatusError
 from workers.providers import load_provider
 from workers.providers.binance import Binance
+from workers.providers.coinbase import Coinbase
 from workers.providers.coingecko import CoinGecko
 from workers.providers.coinlore import CoinLore
 from workers.providers.kraken import Kraken
@@ -121,3 +122,44 @@ async def test_kraken_gives_the_wanted_coins_and_the_rate_of_usdt() -> None:
     tickers = await Kraken().tickers(upstream, ("DOGE", "ETH"))
     assert upstream.asked[0].params == {"assetVersion": "1"}
     assert [(ticker.base, ticker.quote) for ticker in tickers] == [("DOGE", "USD"), ("USDT", "USD")]
+
+
+async def test_coinbase_names_the_products_that_it_wants() -> None:
+    """One call for the wanted coins' dollar products and USDT's; a symbol that would change the address is left out."""
+    path = "/market/products?product_type=SPOT&product_ids=BTC-USD&product_ids=ETH-USD&product_ids=USDT-USD"
+    upstream = Upstream("coinbase", {path: "products.json"})
+    tickers = await Coinbase().tickers(upstream, ("BTC", "ETH", "$WIF", "A&B=C", "BTC", "ÄÖ", ""))
+    assert upstream.paths == [path]
+    assert tickers[0].base == "BTC"
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_product_that_coinbase_refuses_costs_no_other_price(status: int) -> None:
+    """All products are then asked for, once; from then on those that there are."""
+    body = (RECORDED / "coinbase" / "products.json").read_bytes()
+    asked: list[str] = []
+
+    async def ask(request: Request[T]) -> T:
+        asked.append(request.path.partition("product_type=SPOT")[2])
+        if "NOPE" in request.path:
+            raise StatusError("coinbase", status)
+        return request.parse(body)
+
+    provider = Coinbase()
+    assert [ticker.base for ticker in await provider.tickers(ask, ("BTC", "NOPE"))] == ["BTC", "USDT"]
+    await provider.tickers(ask, ("BTC", "NOPE"))
+    first, second = "&product_ids=BTC-USD", "&product_ids=USDT-USD"
+    assert asked == [f"{first}&product_ids=NOPE-USD{second}", "", first + second]
+
+
+async def test_other_refusals_of_coinbase_are_not_answered_by_a_larger_question() -> None:
+    """A limit or an outage is the pool's to deal with."""
+    asked: list[str] = []
+
+    async def ask(request: Request[T]) -> T:
+        asked.append(request.path)
+        raise StatusError("coinbase", 429)
+
+    with pytest.raises(StatusError):
+        await Coinbase().tickers(ask, ("BTC",))
+    assert len(asked) == 1
