@@ -28,6 +28,10 @@ class HuggingFace(Payload, frozen=True, kw_only=True):
     total_datasets: Annotated[int, Meta(description="found by the search terms, each counted once")]
     available_models: Annotated[list[str], Meta(description="hub ids, most downloaded first; at most 100")]
     available_datasets: Annotated[list[str], Meta(description="hub ids, most downloaded first; at most 100")]
+    failed_terms: Annotated[
+        list[str],
+        Meta(description="lists not read in the last refresh (`models:bitcoin`): of an earlier one, or missing"),
+    ]
     last_refresh: Annotated[UtcTime, Meta(description="when the hub was last read")]
     sentiment: Annotated[HeadlineSentiment | None, Meta(description="null while there are no headlines")]
     sources: Annotated[list[str], Meta(description="providers of these figures; `news` where headlines count")]

@@ -107,7 +107,7 @@ BEYOND: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {"service": "market_data", "category": "data_collection", "interval_seconds": 5.0, "last_run": None}
         | {"last_duration_seconds": None, "consecutive_failures": 0},
     ),
-    "huggingface": ((), {"sentiment": None, "sources": []}),
+    "huggingface": ((), {"sentiment": None, "sources": [], "failed_terms": []}),
     "persistence": ((), {"records_by_service": {}, "storage_bytes": 0, "unrecorded": 0}),
 }
 """Fields of our payloads that the samples lack, and where."""

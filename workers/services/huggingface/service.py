@@ -1,49 +1,38 @@
 """huggingface: crypto models and datasets on the Hugging Face hub, and the tone of current headlines by a model.
 
 The registry is refreshed every quarter of an hour: 4 terms, models and datasets, at most 5 pages of each. That is 40
-calls at first; afterwards most pages have not changed. The hub allows 500 in five minutes.
+calls at first; afterwards most pages have not changed. The hub allows 500 in five minutes. A term that fails leaves its
+last list as it was for a day, and is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from shared.errors import NoSourceError, ProviderError
 from shared.payloads import HuggingFace, News
 from shared.payloads.huggingface import HeadlineSentiment
 from shared.timestamps import iso
-from workers.answers import Repo
-from workers.asking.gathering import gather_all
 from workers.asking.moments import Moments
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
-from workers.asking.provider import Ask
 from workers.providers.huggingface import HuggingFace as Hub
 from workers.providers.huggingface_inference import HuggingFaceInference
 from workers.services.huggingface.figures import HEADLINES, REGISTRY
 from workers.services.huggingface.onnx_model import OnnxModel
 from workers.services.huggingface.readers import HubReader, LocalReader, Reader, Readers
+from workers.services.huggingface.registry import Registry, Sweep
 from workers.services.service import Service, ServiceContext
 
 log = structlog.get_logger()
 
-TERMS = ("crypto", "bitcoin", "ethereum", "blockchain")
-"""Terms of which an id must contain one. Each further term costs up to ten calls."""
 MOST_LISTED = 100
 """Published ids per list, a message of some 6 kB; the others are only counted."""
 _REFRESH = 900.0  # s: the order depends on downloads of 30 days
-
-
-class Registry(Struct, frozen=True):
-    """The hub's models and datasets with our terms, each once, most downloaded first."""
-
-    models: tuple[Repo, ...]
-    datasets: tuple[Repo, ...]
 
 
 class HuggingfaceService(Service):
@@ -53,7 +42,10 @@ class HuggingfaceService(Service):
         """Nothing is asked yet; a local model is loaded. Raises SettingsError if that can't be used."""
         self._context = context
         hub: SourcePool[Hub] = context.pool("huggingface", ("huggingface",))
-        self._registry: Part[Hub, Registry] = Part(hub, _ask_registry, refresh=_REFRESH, keep=REGISTRY.longest)
+        sweep = Sweep(hub.clock, REGISTRY.longest)
+        self._registry: Part[Hub, Registry] = Part(
+            hub, sweep.ask, refresh=_REFRESH, keep=REGISTRY.longest, dated=lambda registry: registry.as_of
+        )
         self._inference: SourcePool[HuggingFaceInference] = context.pool(
             "huggingface headlines", ("huggingface_inference",)
         )
@@ -91,6 +83,7 @@ class HuggingfaceService(Service):
             total_datasets=len(registry.value.datasets),
             available_models=[repo.name for repo in registry.value.models[:MOST_LISTED]],
             available_datasets=[repo.name for repo in registry.value.datasets[:MOST_LISTED]],
+            failed_terms=list(registry.value.failed),
             last_refresh=iso(registry.received),
             sentiment=sentiment,
             sources=moments.sources,
@@ -128,21 +121,3 @@ class HuggingfaceService(Service):
 
     def _errors(self) -> list[ProviderError]:
         return [source.error for source in self._registry.pool.sources if source.error is not None]
-
-
-async def _ask_registry(hub: Hub, ask: Ask, now: float) -> Registry:
-    """Ask for both lists at once; within each list, one term after another."""
-
-    async def models() -> tuple[Repo, ...]:
-        return merged([await hub.models(ask, term) for term in TERMS])
-
-    async def datasets() -> tuple[Repo, ...]:
-        return merged([await hub.datasets(ask, term) for term in TERMS])
-
-    return Registry(*await gather_all(models(), datasets()))
-
-
-def merged(lists: Iterable[Iterable[Repo]]) -> tuple[Repo, ...]:
-    """All of `lists`, each id once, most downloaded first."""
-    repos = {repo.name: repo for repos in lists for repo in repos}
-    return tuple(sorted(repos.values(), key=lambda repo: (-repo.downloads, repo.name)))

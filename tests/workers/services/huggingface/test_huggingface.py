@@ -25,7 +25,8 @@ from tests.workers.stage import FAULTS, NOON, Stage, leading
 from workers.answers import Repo
 from workers.collector import Collector
 from workers.services.huggingface.figures import HEADLINES
-from workers.services.huggingface.service import MOST_LISTED, TERMS, HuggingfaceService, merged
+from workers.services.huggingface.registry import TERMS, merged
+from workers.services.huggingface.service import MOST_LISTED, HuggingfaceService
 from workers.services.sentiment.tone import tone
 from workers.worker import Worker
 
@@ -107,15 +108,19 @@ async def test_without_the_hub_there_is_nothing_at_first(stage: Stage, fault: Fa
     assert (await collect(stage, 400)).total_models > 300
 
 
-async def test_one_list_that_fails_leaves_the_other_as_it_was(stage: Stage) -> None:
-    """Half a sweep is none: both lists are of one time."""
+async def test_some_lists_that_fail_leave_the_others(stage: Stage) -> None:
+    """They are as they were, and named; the next refresh has all of them again."""
     stage.open("huggingface")
-    before = await collect(stage)
-    await headlines(stage, GOOD)
-    stage.simulator.faults.set(Fault(host=HUB, fault="500", count=1))
+    assert (await collect(stage)).failed_terms == []
+    stage.simulator.faults.set(Fault(host=HUB, fault="429_no_retry_after", count=2))
     after = await collect(stage, 900)
-    assert (after.last_refresh, after.total_datasets) == (iso(NOON), before.total_datasets)
-    assert (await collect(stage, 60)).last_refresh == iso(NOON + 960)
+    assert after.last_refresh == iso(NOON + 900)
+    # Two were refused, and whatever was to be asked for after that pause began.
+    every = {f"{kind}:{term}" for kind in ("models", "datasets") for term in TERMS}
+    assert 2 <= len(after.failed_terms) < len(every)
+    assert set(after.failed_terms) < every
+    assert after.as_of["huggingface (simulated)"] < after.last_refresh
+    assert (await collect(stage, 900)).failed_terms == []
 
 
 async def test_headlines_stand_while_the_hub_is_away(stage: Stage) -> None:
