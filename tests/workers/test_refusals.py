@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from prometheus_client import CollectorRegistry
 
 from shared.errors import NoSourceError, ProviderError, RateBudgetError
 from shared.metrics import WorkerMetrics
+from shared.payloads import News
 from shared.timestamps import iso
 from tests.workers.asking.test_pool import Clock, Fetching, Source
+from tests.workers.stage import Stage, leading
 from workers.asking.jsonrpc import RpcError, result_of
 from workers.asking.limits import LimitError, refusal
 from workers.asking.parts import Part
@@ -104,3 +108,27 @@ def test_the_ages_of_a_service_are_those_of_its_sources(registry: CollectorRegis
     as_of |= {"a": iso(time.time() - 60), "b": iso(time.time() - 3600), "c": iso(time.time() - 7)}
     assert age("newest") == pytest.approx(7, abs=2)
     assert age("oldest") == pytest.approx(3600, abs=2)
+
+
+async def test_a_worker_exports_the_ages_of_what_it_published(stage: Stage) -> None:
+    """Of its last update of each service, while it leads; its notices name what they are about, with its moment."""
+    async with leading(stage, "data_collection") as worker:
+        moment = iso(time.time() - 90)
+        await worker.publish(
+            "news",
+            News(
+                articles=[], sources=["CoinDesk"], categories=[], timestamp=iso(time.time()), as_of={"CoinDesk": moment}
+            ),
+            worker.fence,
+        )
+        sample = functools.partial(worker._registry.get_sample_value, "coinwire_figure_age_seconds")
+        assert sample({"service": "news", "figure": "newest"}) == pytest.approx(90, abs=5)
+        assert math.isnan(sample({"service": "explorers", "figure": "newest"}) or 0.0)
+        worker.tell_stale("news", 200.0)
+        await worker.publish_notices()
+        notice = await stage.context().bus.newest("system")
+        assert notice is not None
+        (about,) = notice.data["as_of"]
+        assert about == "news"
+        silent = datetime.fromisoformat(notice.data["timestamp"]) - datetime.fromisoformat(notice.data["as_of"]["news"])
+        assert silent.total_seconds() == pytest.approx(200, abs=0.01)
