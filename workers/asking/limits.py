@@ -42,9 +42,14 @@ _RATE = re.compile(
     r"|(?:monthly|usage|capacity|credits?|call) (?:limit|cap)|exceeded [^.]{0,40}(?:credit|capacity|compute unit)"
     r"|(?:credits?|capacity|units) (?:limit )?(?:were |was |are |is )?(?:exceeded|exhausted|used up)"
     r"|concurrent requests|request weight|over capacity|higher than your plan|don'?t abuse"
+    r"|number of (?:requests|calls)[^.]{0,20}(?:exceeded|reached)|exceeded [^.]{0,30}number of (?:requests|calls)"
+    r"|(?:rate|usage) (?:was |is |has been )?exceeded|(?:out of|insufficient|no more|no) (?:\w+ )?credits"
+    r"|\b(?:ip|you|address)\b[^.]{0,40}(?:banned|blocked|blacklisted)"
     r"|temporar\w+ (?:ban|block|lock)|error(?: code)?:? 1015\b|used cloudflare to restrict|\bslow down\b"
 )
-_LIMIT = re.compile(r"limits? (?:is |was |has been |have been )?(?:exceeded|reached|hit)|exceed\w* [^.]{0,30}limit")
+_LIMIT = re.compile(
+    r"limits? (?:is |was |has been |have been )?(?:exceeded|reached|hit)|(?:exceed\w*|reached|hit) [^.]{0,30}limit"
+)
 # What may not be too large, as opposed to too often.
 _SIZE = re.compile(
     r"\brange|results|\bgas\b|\bsize\b|\blarge|\bblocks\b|\blength|\bbatch|\barchive|\blogs\b|returned more"

@@ -8,7 +8,7 @@ from shared.errors import ProviderError
 from tests.workers.upstream import OK, Upstream, reply
 from workers.asking.fetch import Fetcher
 from workers.asking.http_date import http_date
-from workers.asking.limits import LimitError, Limits, limit_in, pause_in, pause_of
+from workers.asking.limits import LimitError, Limits, limit_in, pause_in, pause_of, says_limited
 from workers.asking.provider import Request
 
 NOW = 1_795_800_000.0
@@ -181,3 +181,57 @@ async def test_a_limit_until_a_moment_is_kept_until_then(fetcher: Fetcher, upstr
     assert caught.value.retry_after == pytest.approx(50, abs=2)
     await refusal(fetcher, upstream)
     assert len(upstream.heads) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "You've exceeded the RPS limit available on the current plan",
+            "daily request count exceeded, request rate limited",
+        ),
+        *(
+            "15/second request limit reached",
+            "You've reached the free tier limit",
+            "Your IP is blocked",
+            "limit exceeded",
+        ),
+        *("You are out of credits", "Maximum number of requests exceeded", "API rate exceeded", "usage exceeded"),
+        *("Please slow down", "Quota Exceeded", "RATE_LIMIT_EXCEEDED", "Too Many Requests", "429 TooManyRequests"),
+        *(
+            "Access denied | api.example.com used Cloudflare to restrict access",
+            "Your IP 10.1.2.3 was temporarily banned",
+        ),
+    ],
+)
+def test_words_for_a_limit(text: str) -> None:
+    """As nodes, gateways and APIs have them, in whatever case."""
+    assert says_limited(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "This request is limited to PRO API subscribers",
+            "query returned more than 10000 results",
+            "Request timed out",
+        ),
+        *(
+            "block range limit exceeded",
+            "exceeds block gas limit",
+            "exceeded max results",
+            "response size limit exceeded",
+        ),
+        *(
+            "Node is behind by 5 slots",
+            "execution reverted",
+            "max fee per gas less than block base fee",
+            "internal error",
+        ),
+        *("Invalid API key", "not found", "query timeout exceeded", "batch limit exceeded", "nonce too low", ""),
+    ],
+)
+def test_words_for_other_faults(text: str) -> None:
+    """One question that was too large, another plan, a wrong key, a fault of the server: waiting does not help."""
+    assert not says_limited(text)
