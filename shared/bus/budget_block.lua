@@ -5,4 +5,6 @@
 local block_key = KEYS[1]
 local milliseconds = tonumber(ARGV[1])
 
-if redis.call('PTTL', block_key) < milliseconds then redis.call('SET', block_key, '1', 'PX', milliseconds) end
+local left = redis.call('PTTL', block_key)
+-- Longer than three days is of before Redis' clock was set back, see budget.lua.
+if left < milliseconds or left > 3 * 86400000 then redis.call('SET', block_key, '1', 'PX', milliseconds) end

@@ -150,3 +150,17 @@ async def test_redis_away_is_a_bus_error(own_server: RedisServer, own_redis: Red
         await budgets.spend("acme", MINUTE)
     with pytest.raises(BusError, match="acme"):
         await budgets.block("acme", 1)
+
+
+async def test_a_clock_of_redis_that_was_set_back_forbids_nothing_for_long(
+    budgets: Budgets, redis: Redis, channels: Channels
+) -> None:
+    """Calls and blocks of the time when it was a year ahead don't count; those of a moment ago do."""
+    year = 365 * 86_400
+    now = (await redis.time())[0]
+    await redis.zadd(channels.budget("acme"), {f"{n}:1": (now + year) * 1000 + n for n in range(3)})
+    await redis.set(channels.budget_block("acme"), "1", ex=year)
+    assert await budgets.spend("acme", MINUTE, 2) == 0.0
+    assert await budgets.spend("acme", MINUTE, 2) > 59
+    await budgets.block("acme", 7.0)
+    assert 6 < await budgets.spend("acme", MINUTE) <= 7

@@ -278,6 +278,20 @@ async def test_records_older_than_their_retention_go(recording: Recording) -> No
     assert await recording.database.count() == 10 * 120
 
 
+async def test_a_recorder_whose_clock_is_a_year_ahead_keeps_what_it_has(recording: Recording) -> None:
+    """All but a day of it, however often it looks; see test_ages."""
+    day, now_ms = 86_400_000, record_of(Envelope("news", "update", {}, NOW, "e", 1)).published_at
+    await recording.database.insert([Record("news", "e", days, now_ms - days * day, "{}") for days in range(7)])
+    opened = open_database(recording.settings)
+    reader = recording.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
+    metrics = WorkerMetrics(open_registry())
+    recorder = Recorder(opened, reader, Retention(6.5), metrics, clock=lambda: (now_ms + 365 * day) / 1000)
+    for _ in range(3):
+        await recorder.prune()
+    await opened.aclose()
+    assert await recording.database.count("news") == 6
+
+
 async def test_after_a_restart_nothing_is_missing_although_a_clock_was_set_back(recording: Recording) -> None:
     """Where the recorder goes on is known by the order of recording, not by the times of updates."""
     await recording.publish("news", range(3))
