@@ -20,6 +20,7 @@ from workers.answers import BitcoinStats, BtcHeader, BtcOutput, BtcTransaction
 from workers.asking.gathering import gather_all
 from workers.asking.ports import BitcoinTip
 from workers.asking.provider import Amount, Ask, Count, Parsers, Request, Seconds, decode, known
+from workers.asking.rows import note_left_out, note_read
 
 NAME = "esplora"
 PAGE = 25
@@ -143,12 +144,14 @@ def _fee(by_target: Mapping[int, float], target: int) -> float | None:
 
 
 def _optional(request: Request[BitcoinStats]) -> Request[BitcoinStats]:
-    """The same request, with no figures for an answer that can't be read."""
+    """The same request, with no figures for an answer that can't be read, which is noted."""
 
     def parse(body: bytes) -> BitcoinStats:
+        note_read(1)
         try:
             return request.parse(body)
-        except ProviderError:
+        except ProviderError as error:
+            note_left_out(request.path.rpartition("/")[2], error.reason)
             return BitcoinStats()
 
     return replace(request, parse=parse)

@@ -13,6 +13,7 @@ import pytest
 from shared.errors import ProviderError
 from tests.places import ROOT
 from tests.workers.providers.test_providers import RECORDINGS, label, parser_of, plain
+from workers.asking.rows import noting
 from workers.providers.blockchain_com import parse_block as parse_bitcoin_block
 from workers.providers.esplora import Esplora, parse_estimates, parse_transaction
 from workers.providers.ethereum_rpc import parse_block, parse_header, parse_status, parse_transfers
@@ -341,8 +342,11 @@ async def test_one_part_does_not_sink_the_others(spoilt: dict[str, Any], figures
     async def ask(request: Any) -> Any:
         return request.parse(json.dumps(answers[request.path]).encode())
 
-    stats = await Esplora().tip(ask)
+    with noting() as misfits:
+        stats = await Esplora().tip(ask)
     assert (stats.latest_block, stats.mempool_size, stats.fee_fast) == figures
+    refused = {path for path in spoilt if path != "/fee-estimates" or spoilt[path] != {"504": 5.026}}
+    assert set(misfits.rows) == {path.strip("/") for path in refused}
     answers["/blocks"] = []
     with pytest.raises(ProviderError):
         await Esplora().tip(ask)

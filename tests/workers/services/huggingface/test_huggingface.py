@@ -96,7 +96,7 @@ async def test_the_hub_is_asked_every_quarter_of_an_hour(stage: Stage) -> None:
     assert stage.asked["huggingface"] == 2 * first
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, "no_rows"])
 async def test_without_the_hub_there_is_nothing_at_first(stage: Stage, fault: FaultName) -> None:
     """How many models there are can't be said, even where headlines could be read."""
     stage.open("huggingface")
@@ -183,7 +183,7 @@ async def test_a_hub_model_reads_with_a_token(stage: Stage) -> None:
     assert not any("private" in name for name in data.available_models)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, "no_rows"])
 async def test_when_the_hub_model_fails_the_lexicon_speaks(stage: Stage, fault: FaultName) -> None:
     """In the same cycle, under its own name; afterwards the model returns by itself."""
     stage.open("huggingface", huggingface_token=TOKEN)

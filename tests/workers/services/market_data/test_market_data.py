@@ -139,7 +139,7 @@ async def test_without_any_source_the_errors_are_told(stage: Stage) -> None:
     assert {error.provider for error in caught.value.errors} == set(HOSTS)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, "no_rows"])
 async def test_every_fault_fails_over_in_the_same_cycle(stage: Stage, fault: FaultName) -> None:
     """Whatever is wrong with the primaries, the fallbacks' figures are published in that very cycle."""
     stage.spoil(HOSTS["coingecko"], HOSTS["binance"], fault=fault)

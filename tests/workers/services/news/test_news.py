@@ -133,7 +133,7 @@ async def test_a_redirect_is_followed(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("outlet", HOSTS)
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, "no_rows"])
 async def test_every_fault_of_a_feed_leaves_the_others(stage: Stage, outlet: str, fault: FaultName) -> None:
     """Whatever is wrong with one feed, an HTML page with 200 included, the update comes from the others at once."""
     stage.spoil(HOSTS[outlet], fault=fault)
@@ -223,7 +223,7 @@ async def test_cryptopanic_tells_of_outlets_that_fail(stage: Stage) -> None:
         await collect(stage, 60)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, "no_rows"])
 async def test_no_error_of_cryptopanic_holds_its_key(stage: Stage, fault: FaultName) -> None:
     """Whatever is wrong with it, the token is in no error."""
     stage.spoil(PANIC, *HOSTS.values(), fault=fault)

@@ -212,7 +212,7 @@ async def test_the_cursor_stays_small(stage: Stage) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, "no_rows"])
 async def test_a_faulty_primary_costs_no_transfer(stage: Stage, fault: Any) -> None:
     """Whatever fault the first sources have: the others stand in within the next cycle, without gap and double."""
     open_service(stage)
