@@ -29,6 +29,7 @@ FaultName = Literal[
     "refuse",
     "stuck",
     "far_ahead",
+    "mislabelled",
 ]
 FAULT_NAMES: tuple[FaultName, ...] = get_args(FaultName)
 

@@ -179,7 +179,11 @@ async def _wrong_types(exchange: Exchange) -> None:
 
 async def _odd_row(exchange: Exchange) -> None:
     start, body = await exchange.genuine()
-    if body and not body.startswith(b"<"):
+    if body.startswith(b"<"):
+        head, item, rest = body.partition(b"<item>")
+        first, end, others = rest.partition(b"</item>")
+        body = head + item + _spoilt_markup(first, exchange.host.figures) + end + others
+    elif body:
         body = json.dumps(_spoilt(json.loads(body), exchange.host.figures, _replace_one)).encode()
     await _resend(exchange, start, body)
 
@@ -242,6 +246,13 @@ async def _far_ahead(exchange: Exchange) -> None:
     await _resend(exchange, start, body)
 
 
+async def _mislabelled(exchange: Exchange) -> None:
+    """The real answer, which the server calls a page."""
+    start, body = await exchange.genuine()
+    headers = [(name, value) for name, value in start["headers"] if name != b"content-type"]
+    await _resend(exchange, {**start, "headers": [*headers, (b"content-type", b"text/html; charset=utf-8")]}, body)
+
+
 SPOIL: dict[FaultName, Callable[[Exchange], Awaitable[None]]] = {
     "429": _too_many,
     "429_no_retry_after": _too_many_without_pause,
@@ -264,6 +275,7 @@ SPOIL: dict[FaultName, Callable[[Exchange], Awaitable[None]]] = {
     "refuse": _refuse,
     "stuck": _stuck,
     "far_ahead": _far_ahead,
+    "mislabelled": _mislabelled,
 }
 
 

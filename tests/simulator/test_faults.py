@@ -252,6 +252,16 @@ async def test_far_ahead(simulator: Simulator, ask: Ask, host: str, example: str
     ]
 
 
+@pytest.mark.parametrize(("host", "example"), EXAMPLES)
+async def test_mislabelled(simulator: Simulator, ask: Ask, host: str, example: str) -> None:
+    """`mislabelled` is the real answer, labelled as HTML."""
+    simulator.faults.clear()
+    real = await ask(host, example)
+    answer = await spoilt(simulator, ask, "mislabelled", host, example)
+    assert answer.content == real.content
+    assert answer.headers.get_list("content-type") == ["text/html; charset=utf-8"]
+
+
 async def test_count(simulator: Simulator, ask: Ask) -> None:
     """A counted fault spoils so many requests and is gone."""
     simulator.faults.set(Fault(host=GECKO, fault="500", count=2))

@@ -168,6 +168,9 @@ async def test_faults_of_feeds(simulator: Simulator, client: httpx.AsyncClient, 
     feed = read(await client.get(path, headers=known))
     assert len(feed.entries) > 10
     assert all(entry.published == "{}" for entry in feed.entries)
+    simulator.faults.set(_fault(host, "odd_row"))
+    odd = read(await client.get(path, headers=known))
+    assert [entry.published == "{}" for entry in odd.entries] == [True] + [False] * (len(feed.entries) - 1)
     simulator.faults.set(_fault(host, "truncated_json"))
     half = await client.get(path, headers=known)
     assert whole.content.startswith(half.content)

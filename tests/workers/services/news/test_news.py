@@ -142,6 +142,23 @@ async def test_every_fault_of_a_feed_leaves_the_others(stage: Stage, outlet: str
     assert outlets(data) == set(HOSTS) - {outlet}
 
 
+async def test_feeds_that_are_labelled_as_pages_are_read(stage: Stage) -> None:
+    """What a server says of its feed's type does not matter."""
+    right = await collect(stage)
+    stage.spoil(*HOSTS.values(), fault="mislabelled")
+    assert await load_alone(stage) == right
+
+
+async def test_an_odd_item_costs_itself(stage: Stage) -> None:
+    """An item whose date can't be read is missing from the update, and nothing else is."""
+    right = await collect(stage)
+    stage.spoil(*HOSTS.values(), fault="odd_row")
+    odd = await load_alone(stage)
+    assert sources(odd) == list(HOSTS)
+    missing = {article.title for article in right.articles} - {article.title for article in odd.articles}
+    assert 1 <= len(missing) <= len(HOSTS)
+
+
 async def test_every_fault_of_a_feed_that_was_well_is_noticed(stage: Stage) -> None:
     """An answer that could have been "not modified" is as bad as any other where it is spoilt."""
     stage.open("news")
