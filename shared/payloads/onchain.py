@@ -16,6 +16,12 @@ class ChainMetrics(Struct, frozen=True, kw_only=True):
     gas_price: Annotated[float | None, Meta(description="gwei; chains with gas only")]
     network_utilization: Annotated[float | None, Meta(description="share of block space used, 0 to 1")]
     total_value_locked: Annotated[float | None, Meta(description="USD")]
+    transactions_per_second: Annotated[
+        float | None, Meta(description="Solana: over the last five minutes, without the votes of validators")
+    ] = None
+    priority_fee: Annotated[
+        float | None, Meta(description="Solana: micro-lamports per compute unit that half of the last blocks accepted")
+    ] = None
 
 
 class ContractEvent(Struct, frozen=True, kw_only=True):

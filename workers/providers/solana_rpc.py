@@ -7,7 +7,11 @@ requests get 429, and later 403. Numbers are JSON numbers, not hex.
 from __future__ import annotations
 
 from functools import partial
+from statistics import median
 from typing import ClassVar
+
+import msgspec
+from msgspec import Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
@@ -24,8 +28,18 @@ LIMIT_CODES = frozenset({429, -32429})
 """Codes of Solana's nodes and their operators for a limit. In Solana -32005 means that a node is behind, and -32016
 that a slot is not reached (https://github.com/anza-xyz/agave/blob/master/rpc-client-api/src/custom_error.rs).
 """
+_SAMPLES = 5  # of a minute each; nodes keep 720
 _COMMITMENT = {"commitment": "confirmed"}
 """Blocks that a supermajority voted for: about a second old, and no replacement of one is known."""
+
+
+class _Sample(Struct):
+    seconds: Count = msgspec.field(name="samplePeriodSecs")
+    transactions: Count = msgspec.field(name="numNonVoteTransactions")
+
+
+class _Fee(Struct):
+    fee: Count = msgspec.field(name="prioritizationFee")
 
 
 def parse_height(body: bytes, provider: str = NAME) -> int:
@@ -42,6 +56,26 @@ def parse_time(body: bytes, provider: str = NAME) -> float | None:
     """getBlockTime: unix seconds, estimated from the votes of validators; None if unknown. Raises ProviderError."""
     time = result_or_none(provider, body, Count)
     return None if time is None else float(time)
+
+
+def parse_samples(body: bytes, provider: str = NAME) -> float:
+    """getRecentPerformanceSamples: transactions per second without votes, over all samples. Raises ProviderError."""
+    samples = result_of(provider, body, list[_Sample])
+    seconds = sum(sample.seconds for sample in samples)
+    if not seconds:
+        raise ProviderError(provider, "no second in the samples", field="$.result")
+    return sum(sample.transactions for sample in samples) / seconds
+
+
+def parse_priority(body: bytes, provider: str = NAME) -> float:
+    """getRecentPrioritizationFees: the median over the slots, in micro-lamports per compute unit.
+
+    Raises ProviderError.
+    """
+    slots = result_of(provider, body, list[_Fee])
+    if not slots:
+        raise ProviderError(provider, "no slot in the answer", field="$.result")
+    return float(median(slot.fee for slot in slots))
 
 
 def parse_genesis(body: bytes, provider: str = NAME) -> str:
@@ -69,6 +103,8 @@ class SolanaRpc(ChainNode):
         "height": parse_height,
         "slot": parse_slot,
         "time": parse_time,
+        "samples": parse_samples,
+        "priority": parse_priority,
         "genesis": parse_genesis,
         "health": parse_health,
     }
@@ -108,3 +144,14 @@ class SolanaRpc(ChainNode):
     async def identity(self, ask: Ask) -> str:
         """See ChainNode. The hash of its chain's first block."""
         return await ask(call("getGenesisHash", (), partial(parse_genesis, provider=self.name)))
+
+    async def transactions_per_second(self, ask: Ask) -> float:
+        """Over the last five minutes, without the votes of validators. One call. Raises ProviderError."""
+        return await ask(call("getRecentPerformanceSamples", (_SAMPLES,), partial(parse_samples, provider=self.name)))
+
+    async def priority_fee(self, ask: Ask) -> float:
+        """Micro-lamports per compute unit that were enough, in half of the last 150 blocks. One call.
+
+        Raises ProviderError.
+        """
+        return await ask(call("getRecentPrioritizationFees", ([],), partial(parse_priority, provider=self.name)))

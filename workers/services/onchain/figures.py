@@ -20,6 +20,7 @@ ADDRESSES = {  # charts are cached for 4 h
 BITCOIN_FEES = Bound("onchain bitcoin fees", 6 * 3600.0, POINT, part="Bitcoin's")
 LOCKED = Bound("onchain value", 3600.0)  # an hour of prices is a percent
 FEES = Bound("onchain fees", 7200.0)
+SOLANA = Bound("onchain solana", 300.0)  # nodes take a sample per minute
 
 _EACH: Figures = {
     "active_addresses": tuple(ADDRESSES.values()),
@@ -29,4 +30,5 @@ _EACH: Figures = {
     "network_utilization": (USE,),
     "total_value_locked": (LOCKED,),
 }
-FIGURES: Figures = {**_EACH, **{f"chains.*.{name}": bounds for name, bounds in _EACH.items()}}
+_SOLANAS: Figures = {"chains.*.transactions_per_second": (SOLANA,), "chains.*.priority_fee": (SOLANA,)}
+FIGURES: Figures = {**_EACH, **{f"chains.*.{name}": bounds for name, bounds in _EACH.items()}, **_SOLANAS}

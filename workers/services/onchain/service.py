@@ -4,6 +4,7 @@
     gas price                                Ethereum nodes                        every cycle
     share of Ethereum's blocks that is used  Ethereum nodes                        every other cycle
     contract events                          Ethereum nodes                        every cycle
+    transactions per second, priority fee    Solana nodes                          in 60 s
     transactions of 24 h on Ethereum         Blockscout, Blockchair                in 30 min
     transactions of 24 h on Bitcoin          blockchain.com, Blockchair            in 30 min
     addresses of a day on Bitcoin            blockchain.com's chart, Coin Metrics  in 60 min
@@ -12,9 +13,10 @@
     value locked, by chain                   DefiLlama                             in 10 min
     fees of 24 h, by chain                   DefiLlama                             in 30 min
 
-Planned calls: a node 12 in 30 s at most, of its 300 a minute; blockchain.com 4 an hour of its 10 a minute; DefiLlama 8
-an hour of its 36. As a fallback, Blockchair 4 an hour: with explorers' 42 that is 46 of its 60. While all nodes are
-down, the other sources are asked more often (see workers/asking/parts.py), as far as these budgets go.
+Planned calls: a node 12 in 30 s at most, of its 300 a minute; one of Solana 5 in 60 s, of its 40 in 10 s;
+blockchain.com 4 an hour of its 10 a minute; DefiLlama 8 an hour of its 36. As a fallback, Blockchair 4 an hour: with
+explorers' 42 that is 46 of its 60. While all nodes are down, the other sources are asked more often (see
+workers/asking/parts.py), as far as these budgets go.
 
 There is no second keyless source for value locked, Ethereum's addresses and fees of chains other than Bitcoin. They
  become null when DefiLlama's or Coin Metrics' answer is too old. Bitcoin's fees are blockchain.com's, at the
@@ -47,6 +49,7 @@ from workers.providers.blockchair import Blockchair
 from workers.providers.defillama import DefiLlama
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.services.market_data.prices import PriceBook
+from workers.services.onchain import figures
 from workers.services.onchain.contract_events import ContractEvents, Reading, newest_header
 from workers.services.onchain.days import Dated, addresses_of, check_day, time_of
 from workers.services.onchain.figures import (
@@ -59,15 +62,17 @@ from workers.services.onchain.figures import (
     LOCKED,
     USE,
 )
+from workers.services.onchain.solana import SOLANA, SolanaFigures, SolanaQuestion
 from workers.services.rpc_nodes import chains
 from workers.services.rpc_nodes.heights import HeightWatch
-from workers.services.rpc_nodes.nodes import ethereum_pool
+from workers.services.rpc_nodes.nodes import ethereum_pool, solana_pool
 from workers.services.service import Service, ServiceContext
 
 BITCOIN, ETHEREUM = "bitcoin", "ethereum"
 _LARGEST = 10  # chains by value locked are in `chains`: they hold most of it; the rest is in the sums only
 _BLOCKS = 25  # blocks whose utilization is averaged: five minutes, as single blocks vary between empty and full
 _GAS_REFRESH = 20.0  # s: every cycle
+_SOLANA_REFRESH = 50.0  # s: every other cycle; nodes take a sample per minute
 _USE_REFRESH = 50.0  # s: every other cycle, a few blocks
 _DAY_REFRESH = 1800.0  # s: figures over a day move by a percent in that time
 _CHART_REFRESH = 3600.0  # s: charts get a point per day
@@ -127,6 +132,8 @@ class OnchainService(Service):
         )
         self._locked = Part(pool("value", "defillama"), _ask_locked, refresh=_LOCKED_REFRESH, keep=LOCKED.longest)
         self._fees = Part(pool("fees", "defillama"), _ask_fees, refresh=_DAY_REFRESH, keep=FEES.longest)
+        solana = solana_pool(context, "onchain solana")
+        self._solana = Part(solana, SolanaQuestion().ask, refresh=_SOLANA_REFRESH, keep=figures.SOLANA.longest)
         self._verified: set[str] = set()
         """Nodes that were verified to be on Ethereum's mainnet."""
         self._watch = HeightWatch(chains.ETHEREUM)
@@ -140,9 +147,10 @@ class OnchainService(Service):
 
     @property
     def _parts(self) -> tuple[Part[Any, Any], ...]:
-        # RPC_NODES without a node of Ethereum is not an outage.
-        nodes = (self._gas, self._use) if self._gas.pool.sources else ()
-        others = (
+        # RPC_NODES without a node of Ethereum or Solana is not an outage.
+        parts: tuple[Part[Any, Any], ...] = (self._gas, self._use, self._solana)
+        nodes = (part for part in parts if part.pool.sources)
+        others: tuple[Part[Any, Any], ...] = (
             self._ethereum_day,
             self._bitcoin_day,
             *self._addresses.values(),
@@ -191,6 +199,7 @@ class OnchainService(Service):
             return answer.value.figure if isinstance(answer.value, Dated) else answer.value
 
         gas, use = said(self._gas), said(self._use)
+        solana: SolanaFigures | None = said(self._solana)
         ethereum_day, bitcoin_day = said(self._ethereum_day), said(self._bitcoin_day)
         addresses = {chain: said(part) for chain, part in self._addresses.items()}
         coins = said(self._bitcoin_fees, used=price is not None)
@@ -212,8 +221,10 @@ class OnchainService(Service):
                 gas_price=gas if chain == ETHEREUM else None,
                 network_utilization=use if chain == ETHEREUM else None,
                 total_value_locked=locked.get(chain),
+                transactions_per_second=solana.transactions_per_second if solana and chain == SOLANA else None,
+                priority_fee=solana.priority_fee if solana and chain == SOLANA else None,
             )
-            for chain in dict.fromkeys((BITCOIN, ETHEREUM, *largest))
+            for chain in dict.fromkeys((BITCOIN, ETHEREUM, *largest, *((SOLANA,) if solana is not None else ())))
         }
         return Onchain(
             timestamp=iso(now),
