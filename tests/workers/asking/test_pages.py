@@ -13,7 +13,18 @@ from workers.asking.pages import is_page
 ANSWERS = [path for path in sorted(RECORDED.glob("*/*")) if not path.name.endswith(".expected.json")]
 RSS = b'<?xml version="1.0"?><rss version="2.0"><channel><title>Acme</title></channel></rss>'
 LABELS = ("", "text/html", "text/html; charset=utf-8", "TEXT/HTML", "application/json", "text/plain", "application/xml")
-JSON = (b"{}", b" \r\n[1]", b"\xef\xbb\xbf{}", b"7", b"-1.5", b'"<html>"', b"null", b"true", b'{"a": "<html></html>"}')
+JSON = (
+    b"{}",
+    b" \r\n[1]",
+    b"\xef\xbb\xbf{}",
+    b"7",
+    b"-1.5",
+    b'"<html>"',
+    b"null",
+    b"true",
+    b"00000000000000000001abcdef",
+    b'{"a": "<html></html>"}',
+)
 FEEDS = (
     RSS,
     b"\n" + RSS,
@@ -76,7 +87,7 @@ def test_a_page_is_none(body: bytes, label: str, markup: bool) -> None:
 @pytest.mark.parametrize(("label", "page"), [("text/html", True), ("text/plain", False), ("", False)])
 def test_a_notice_is_a_page_if_it_is_labelled_so(label: str, page: bool) -> None:
     """Text that is neither markup nor JSON is for the parser to refuse, unless its label says that it is HTML."""
-    for body in (b"Access denied", b"error code: 1020"):
+    for body in (b"Access denied", b"error code: 1020", b"403 Forbidden", b"not found", b"false alarm"):
         assert is_page(body, label, markup=False) is page
         assert is_page(body, label, markup=True) is page
 
