@@ -26,8 +26,8 @@ LISTS = ("coingecko", "coinmarketcap", "coinpaprika", "coinlore")
 EXCHANGES = ("binance", "kraken", "coinbase")
 """Exchanges in the order of preference; all are asked in every cycle, so that their prices can be compared."""
 _FEWEST = 10  # least coins to ask a list for, so that Tether, the rate of USDT prices, is among them
-_PATIENCE = 0.5  # s to wait for the other exchanges when the best has answered: they usually take as long as it does.
-# A slower one's prices are published in the next cycle.
+_PATIENCE = 0.25  # of a cycle's time, a second, to wait for the other exchanges when the best has answered: Kraken's
+# answer is large. A slower one's prices are published in the next cycle.
 
 
 class MarketDataService(Service):
@@ -161,7 +161,7 @@ class MarketDataService(Service):
             tickers = await provider.tickers(ask, symbols)
             return Quotes(source=self._label(provider.name), tickers=tickers, received=began)
 
-        answers, errors = await self.exchanges.ask_each(question, deadline, patience=_PATIENCE)
+        answers, errors = await self.exchanges.ask_each(question, deadline, patience=deadline * _PATIENCE)
         self._quotes.update(answers)
         if not answers:
             raise NoSourceError(self.exchanges.name, errors)
