@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,6 +21,11 @@ from simulator.world.coins import load_coins
 from simulator.world.market import Market
 
 
+@lru_cache(maxsize=4)  # it has no state except caches: simulators of one seed share what they have computed
+def _market(seed: int) -> Market:
+    return Market(load_coins(), seed)
+
+
 class Simulator:
     """All simulated hosts, their faults, and the counts of their requests."""
 
@@ -32,7 +38,7 @@ class Simulator:
         binance_weight: int = 6000,
     ) -> None:
         self.clock = clock or Clock()
-        self.market = Market(load_coins(), seed)
+        self.market = _market(seed)
         self._clocks = {name: HostClock(self.clock) for name in HOSTS}
         self.hosts = open_hosts(World(self.market, self.clock, coingecko_refresh, binance_weight), self._clocks)
         self.faults = FaultBook(self.hosts.keys())

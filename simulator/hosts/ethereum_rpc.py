@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from starlette.requests import Request
@@ -57,10 +58,10 @@ Methods = Mapping[str, Callable[[Sequence[Any]], Any]]
 
 def host(world: World) -> Host:
     """All EVM nodes; the Host header selects one."""
-    nodes = {name: SimulatedNode(world, name) for name in CHAIN_OF}
 
+    @cache  # each host has all of them, and is asked for one
     def methods(name: str) -> Methods:
-        return nodes[name].methods
+        return SimulatedNode(world, name).methods
 
     return rpc_host(methods)
 

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from random import Random
 from typing import Any
 from urllib.parse import urlencode
@@ -131,14 +132,15 @@ def _current(row: dict[str, Any], now: float) -> dict[str, Any]:
     return row | {"downloads": int(row["downloads"] * (1 + 0.1 * math.sin(2 * math.pi * phase)))}
 
 
-def _rows(seed: int, kind: str) -> list[dict[str, Any]]:
+@lru_cache(maxsize=8)  # they are shared: don't change them
+def _rows(seed: int, kind: str) -> tuple[dict[str, Any], ...]:
     random = Random(f"{seed}/hub/{kind}")
     names = dict.fromkeys(_KNOWN[kind])
     for term, count in _TERMS[kind].items():
         for number in range(count):
             names[f"{random.choice(_OWNERS)}/{term}-{random.choice(_THINGS)}-{number}"] = None
     rows = [_row(random, kind, name) for name in names]
-    return [*rows, _row(random, kind, "me/private-crypto-notes") | {"private": True, "downloads": 10**6}]
+    return (*rows, _row(random, kind, "me/private-crypto-notes") | {"private": True, "downloads": 10**6})
 
 
 def _row(random: Random, kind: str, name: str) -> dict[str, Any]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from functools import reduce
+from operator import xor
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+# For each number of five bits, the sum of the generators that its bits choose.
+_SUMS = tuple(reduce(xor, (each for i, each in enumerate(_GENERATOR) if bits >> i & 1), 0) for bits in range(32))
 
 
 def legacy(digest: bytes, version: int = 0) -> str:
@@ -34,9 +38,5 @@ def segwit(digest: bytes) -> str:
 def _polymod(values: list[int]) -> int:
     check = 1
     for value in values:
-        top = check >> 25
-        check = (check & 0x1FFFFFF) << 5 ^ value
-        for i, generator in enumerate(_GENERATOR):
-            if top >> i & 1:
-                check ^= generator
+        check = (check & 0x1FFFFFF) << 5 ^ value ^ _SUMS[check >> 25]
     return check

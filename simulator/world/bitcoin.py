@@ -125,7 +125,7 @@ class Bitcoin:
 
     def count(self, height: int) -> int:
         """Number of transactions of block `height`, the coinbase included; cheap to compute."""
-        return Random(f"{self._market.seed}/count/{height}").randint(_FEWEST, _MOST)
+        return _count(self._market.seed, height)
 
     def transactions_24h(self, time: float) -> int:
         """Transactions in the blocks of the last 24 h."""
@@ -198,6 +198,11 @@ class Bitcoin:
 
 def _hex(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=8192)  # more than the month that a chart has
+def _count(seed: int, height: int) -> int:
+    return Random(f"{seed}/count/{height}").randint(_FEWEST, _MOST)
 
 
 @lru_cache(maxsize=512)  # two days of blocks for one market; an older block is made again in some milliseconds

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import ssl
 
 import httpx
 
@@ -11,6 +13,11 @@ from shared.settings import Settings
 _KEEP_OPEN = 30.0  # s an idle connection is kept: longer than the 5 s between cycles, to save TLS handshakes
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _BACKSTOP = 60.0  # s a socket may be silent; every ask has a shorter deadline, so this is never reached
+
+
+@functools.cache  # it takes 20 ms to read all certificates, and the tests open hundreds of clients
+def _trusted() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class SimulatorTransport(httpx.AsyncBaseTransport):
@@ -23,7 +30,9 @@ class SimulatorTransport(httpx.AsyncBaseTransport):
         """`address` is the simulator's, like `http://127.0.0.1:7870`."""
         self._address = httpx.URL(address)
         # No proxy and no .netrc: the simulator is on this machine or in this compose network.
-        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=httpx.Limits(keepalive_expiry=_KEEP_OPEN))
+        self._inner = httpx.AsyncHTTPTransport(
+            verify=_trusted(), trust_env=False, limits=httpx.Limits(keepalive_expiry=_KEEP_OPEN)
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See httpx.AsyncBaseTransport."""
