@@ -2,7 +2,8 @@
 
 A node that lacks a block may answer with no logs (see workers/providers/ethereum_logs.py). What proves an answer:
 
-- a block that used no gas has no logs, and a bloom without the contracts or the topics proves that there are none;
+- a block that used no more gas than its transactions need to do nothing has no logs, and a bloom without the contracts
+  or the topics proves that there are none;
 - logs of the block show that the node has it: it looks for them in the receipts of this one block;
 - otherwise its receipts decide: as many as the block has transactions, of this block, with the same logs;
 - of nodes that don't give receipts, two must say the same.
@@ -28,6 +29,8 @@ _BY_CHANCE = 0.01
 """Largest chance that a contract which wrote no log seems to be in a bloom, for an answer with logs to be checked. It
 is reached with some 165 addresses and topics in a block; the receipts of such blocks have 100 kB.
 """
+_LEAST_GAS = 21_000
+"""Gas of a transaction that runs no code (yellow paper, appendix G); code that writes a log uses more."""
 _MOST_OPINIONS = 256
 """Answers remembered that a second node may confirm: more than the blocks of an hour. Beyond that the oldest go."""
 
@@ -94,7 +97,7 @@ class LogProof:
 
 def doubt_of(header: EthHeader, contracts: Collection[str], topics: Collection[str], logs: Sequence[Log]) -> str | None:
     """Why these logs may not be all that the block has; None if its header proves them or does not contradict them."""
-    if header.gas_used == 0:
+    if header.gas_used <= _LEAST_GAS * (header.count or 0):
         return None
     bloom = Bloom(header.bloom) if header.bloom is not None else None
     if not logs:

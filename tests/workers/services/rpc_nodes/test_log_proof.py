@@ -26,7 +26,7 @@ def bloom_of(*items: str) -> str:
     return f"0x{reduce(lambda bits, item: bits | bits_of(item), items, 0):0{HEX - 2}x}"
 
 
-def header(bloom: str | None, *, gas: int = 21_000, count: int | None = 2) -> EthHeader:
+def header(bloom: str | None, *, gas: int = 100_000, count: int | None = 2) -> EthHeader:
     return EthHeader(
         number=100, hash=HASH, parent="0x63", time=0.0, gas_used=gas, gas_limit=1, base_fee=0, count=count, bloom=bloom
     )
@@ -87,6 +87,8 @@ async def is_proven(node: Node, of: EthHeader, *logs: ContractLog, proof: LogPro
         (header(bloom_of(OTHER, TOPIC)), ()),
         (header(bloom_of(A)), ()),
         (header(None, gas=0, count=0), ()),
+        (header(None, gas=0, count=None), ()),
+        (header(FULL, gas=42_000, count=2), ()),
         (header(FULL), (log(A),)),
         (header(None), (log(A),)),
         (header(bloom_of(A, TOPIC)), (log(A),)),
@@ -94,7 +96,7 @@ async def is_proven(node: Node, of: EthHeader, *logs: ContractLog, proof: LogPro
     ],
 )
 async def test_what_needs_no_further_call(of: EthHeader, logs: tuple[ContractLog, ...]) -> None:
-    """No gas, no contract or no topic in the bloom; or logs of all contracts that a sparse bloom has."""
+    """No gas for code, no contract or no topic in the bloom; or logs of all contracts that a sparse bloom has."""
     node = Node(None)
     assert await is_proven(node, of, *logs)
     assert node.calls == 0
@@ -107,6 +109,7 @@ async def test_what_needs_no_further_call(of: EthHeader, logs: tuple[ContractLog
         (header(bloom_of(RARE, MINT)), ()),
         (header(FULL), ()),
         (header(None), ()),
+        (header(None, gas=42_001), ()),
         (header(bloom_of(A, RARE, TOPIC)), (log(A),)),
     ],
 )
