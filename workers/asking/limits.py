@@ -84,8 +84,8 @@ class Limits:
 
     statuses: frozenset[int] = LIMIT_STATUSES
     """HTTP statuses that mean a limit."""
-    milliseconds: bool = False
-    """Whether the numbers of its headers that are not moments count milliseconds, as documented."""
+    reset_in_ms: bool = False
+    """Whether the delay in its X-RateLimit-Reset counts milliseconds, as documented; Retry-After is in seconds."""
 
 
 class LimitError(ProviderError):
@@ -189,15 +189,13 @@ def pause_of(headers: Mapping[str, str], status: int, limits: Limits, now: float
     most = LONGEST.get(status, LONGEST_ELSE)
     sent = http_date(headers.get("date", ""))  # by the clock that also gave the other dates; ours may have been set
     now = now if sent is None else sent
-    seconds = _retry_after(headers, limits, now, milliseconds=status not in LONGEST, most=most)
+    seconds = _retry_after(headers, now, milliseconds=status not in LONGEST, most=most)
     if seconds is None and status in limits.statuses:
         seconds = _reset_of(headers, limits, now)
     return min(seconds, most) if seconds is not None and seconds > 0 else None
 
 
-def _retry_after(
-    headers: Mapping[str, str], limits: Limits, now: float, *, milliseconds: bool, most: float
-) -> float | None:
+def _retry_after(headers: Mapping[str, str], now: float, *, milliseconds: bool, most: float) -> float | None:
     """Seconds of Retry-After, RFC 9110 section 10.2.3, or of the retry-after-ms of Azure's gateways."""
     if (exact := _number(headers.get("retry-after-ms", ""))) is not None and exact > 0:
         return exact / 1000
@@ -206,8 +204,6 @@ def _retry_after(
     if number is None:
         moment = http_date(value)
         return None if moment is None else moment - now
-    if limits.milliseconds:
-        return number / 1000
     if milliseconds and most < number <= most * 1000:
         return max(number / 1000, _LEAST_READ_AS_MS)  # more than an hour: in all likelihood milliseconds
     return number
@@ -233,7 +229,7 @@ def _reset_of(headers: Mapping[str, str], limits: Limits, now: float) -> float |
                 return number / 1000 - now
             if number > 1e9:
                 return number - now
-            return number / 1000 if limits.milliseconds else number
+            return number / 1000 if limits.reset_in_ms else number
     return None
 
 

@@ -54,9 +54,7 @@ class Blockscout(EthereumDay):
     other_urls = (_KEYED,)
     budget = Budget(3, 1.0)  # its limit per address without a key
     key_settings = ("blockscout_key",)
-    limits = Limits(
-        milliseconds=True
-    )  # x-ratelimit-reset: https://docs.blockscout.com/devs/pro-api-responses-and-routes
+    limits = Limits(reset_in_ms=True)  # https://docs.blockscout.com/devs/pro-api-responses-and-routes
     parsers: ClassVar[Parsers] = {"stats": parse_stats}
 
     def __init__(self, key: str | None = None) -> None:
