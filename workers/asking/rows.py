@@ -177,6 +177,26 @@ def note_read(rows: int) -> None:
     (_notes.get() or Misfits()).read += rows
 
 
+def decode_figures(provider: str, body: bytes, kind: type[T], *, lax: bool = False, vital: Collection[str] = ()) -> T:
+    """An answer of several figures as `kind`: as a row of `fit_rows`, but without its needs there is no answer.
+
+    Raises ProviderError naming the first field that does not fit.
+    """
+    notes = _notes.get() or Misfits()
+    notes.read += 1
+    try:
+        return decode(provider, body, kind, lax=lax)
+    except ProviderError as error:
+        found: Rows[int, T] = Rows()
+        misfits = [] if error.limited else _fit(msgspec.json.Decoder(kind, strict=not lax), 0, Raw(body), found, vital)
+        if 0 not in found.fitting:
+            raise
+    notes.figures.update(misfit.label for misfit in misfits)
+    for misfit in misfits:
+        notes.reasons.setdefault(misfit.label, misfit.reason)
+    return found.fitting[0]
+
+
 def note_left_out(label: str, reason: str, rows: int = 1) -> None:
     """Note that a parser leaves out `rows` by a rule of its own, for the field `label`."""
     notes = _notes.get() or Misfits()

@@ -16,7 +16,7 @@ from shared.errors import ProviderError
 from workers.answers import ActiveAddresses, BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
 from workers.asking.ports import AddressCounter, BitcoinDay, BitcoinMining, BitcoinTip
 from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, Seconds, decode, known
-from workers.asking.rows import decode_outside, decode_rows
+from workers.asking.rows import decode_figures, decode_outside, decode_rows
 from workers.providers.esplora import Hash, Sats
 
 NAME = "blockchain_com"
@@ -59,10 +59,10 @@ class _Block(Struct):
 
 
 class _Stats(Struct):
-    hash_rate: Amount
+    hash_rate: Amount | None = None
     """GH/s."""
-    difficulty: Amount
-    n_tx: Count
+    difficulty: Amount | None = None
+    n_tx: Count | None = None
     """Transactions of the last 24 h."""
     timestamp: object = None
     """Unix milliseconds of these figures. Of any type: a wrong one must not cost the figures."""
@@ -98,7 +98,9 @@ def parse_block(body: bytes) -> BtcBlock:
 
 def parse_stats(body: bytes) -> BitcoinStats:
     """/stats, without its number of blocks: whether that is the height is undocumented. Raises ProviderError."""
-    row = decode(NAME, body, _Stats)
+    row = decode_figures(NAME, body, _Stats)
+    if row.hash_rate is row.difficulty is row.n_tx is None:
+        raise ProviderError(NAME, "no figure in the answer")
     hashrate = known(row.hash_rate)
     if hashrate is not None and hashrate > 1e290:
         raise ProviderError(NAME, "a hash rate beyond all numbers", field="$.hash_rate")
@@ -146,11 +148,11 @@ class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay, AddressCounter):
 
     async def mining(self, ask: Ask) -> BitcoinStats:
         """See BitcoinMining."""
-        return await self.stats(ask)
+        return _with(await self.stats(ask), "hashrate")
 
     async def day(self, ask: Ask) -> BitcoinStats:
         """See BitcoinDay."""
-        return await self.stats(ask)
+        return _with(await self.stats(ask), "transactions_count")
 
     async def latest(self, ask: Ask) -> BtcHeader:
         """The newest block. One call. Raises ProviderError."""
@@ -178,6 +180,13 @@ class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay, AddressCounter):
         """
         params = {"timespan": "7days", "format": "json", "sampled": "true"}
         return await ask(Request(f"/charts/{name}", parse_chart, params))
+
+
+def _with(stats: BitcoinStats, figure: str) -> BitcoinStats:
+    """`stats` if they have `figure`, for which they were asked. Raises ProviderError: another source may have it."""
+    if getattr(stats, figure) is None:
+        raise ProviderError(NAME, f"no {figure} in the answer")
+    return stats
 
 
 def _spent(row: _Transaction) -> list[BtcOutput]:

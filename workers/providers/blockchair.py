@@ -19,7 +19,8 @@ from workers.answers import BitcoinStats, EthereumStats
 from workers.answers.dates import iso_time
 from workers.asking.limits import LIMIT_STATUSES, Limits, limit, refusal
 from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip, EthereumDay
-from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Count, Parsers, Request, known
+from workers.asking.rows import decode_figures
 
 T = TypeVar("T")
 
@@ -35,6 +36,9 @@ that the address is blocked for a while. `context.code` has the same number.
 # 1,440 per day in slices that never exceed its other limit, 30 per minute.
 _KEYLESS = Budget(20, 1200.0)
 _WITH_KEY = Budget(30, 60.0)
+
+
+_VITAL = ("data.best_block_height",)  # other figures that do not fit are null
 
 
 class _Bitcoin(Struct):
@@ -77,7 +81,7 @@ class _Answer(Struct, Generic[T]):
 
 def parse_bitcoin(body: bytes) -> BitcoinStats:
     """/bitcoin/stats. Raises ProviderError."""
-    whole = decode(NAME, body, _Answer[_Bitcoin], lax=True)
+    whole = decode_figures(NAME, body, _Answer[_Bitcoin], lax=True, vital=_VITAL)
     data = _data(whole)
     return BitcoinStats(
         latest_block=data.best_block_height,
@@ -93,7 +97,7 @@ def parse_bitcoin(body: bytes) -> BitcoinStats:
 
 def parse_ethereum(body: bytes) -> EthereumStats:
     """/ethereum/stats. Raises ProviderError."""
-    whole = decode(NAME, body, _Answer[_Ethereum], lax=True)
+    whole = decode_figures(NAME, body, _Answer[_Ethereum], lax=True, vital=_VITAL)
     data = _data(whole)
     prices = data.suggested_transaction_fee_gwei_options
     return EthereumStats(

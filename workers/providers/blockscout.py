@@ -19,7 +19,8 @@ from shared.budget import Budget
 from workers.answers import EthereumStats
 from workers.asking.limits import Limits
 from workers.asking.ports import EthereumDay
-from workers.asking.provider import Amount, Ask, Count, Parsers, Request, decode, known
+from workers.asking.provider import Amount, Ask, Count, Parsers, Request, known
+from workers.asking.rows import decode_figures
 
 NAME = "blockscout"
 _KEYED = "https://api.blockscout.com/1/api/v2"
@@ -38,7 +39,7 @@ class _Stats(Struct):
 
 def parse_stats(body: bytes) -> EthereumStats:
     """/stats. Raises ProviderError."""
-    row = decode(NAME, body, _Stats, lax=True)
+    row = decode_figures(NAME, body, _Stats, lax=True)
     return EthereumStats(
         gas_price_gwei=known(row.gas_prices.average) if row.gas_prices else None,
         transactions_count=row.transactions_today or None,

@@ -23,7 +23,7 @@ _PREFIX = "coingecko:"
 
 class _Price(Struct):
     price: Amount
-    timestamp: float | None = None
+    timestamp: Amount | None = None
 
 
 class _Answer(Struct):
@@ -37,7 +37,7 @@ def parse_current(body: bytes) -> dict[str, float]:
 
 def parse_dated(body: bytes) -> dict[str, DatedPrice]:
     """Prices and their times by CoinGecko id, from /prices/current. Raises ProviderError."""
-    rows = decode_row_map(NAME, decode_outside(NAME, body, _Answer).coins, _Price, "$.coins")
+    rows = decode_row_map(NAME, decode_outside(NAME, body, _Answer).coins, _Price, "$.coins", vital=("timestamp",))
     prices = {
         key.removeprefix(_PREFIX): DatedPrice(usd=row.price, as_of=row.timestamp)
         for key, row in rows.items()

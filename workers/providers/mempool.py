@@ -17,6 +17,7 @@ from shared.errors import ProviderError
 from workers.answers import BitcoinStats, BtcHeader, BtcTransaction
 from workers.asking.ports import BitcoinMining, BitcoinTip
 from workers.asking.provider import Amount, Ask, Parsers, Request, decode, known
+from workers.asking.rows import decode_figures
 from workers.providers.esplora import (
     Hash,
     Sats,
@@ -39,7 +40,7 @@ class _Fees(Struct):
 
 class _Hashrate(Struct):
     currentHashrate: Amount
-    currentDifficulty: Amount
+    currentDifficulty: Amount | None = None
 
 
 class _Row(Struct):
@@ -58,7 +59,7 @@ def parse_fees(body: bytes) -> BitcoinStats:
 
 def parse_hashrate(body: bytes) -> BitcoinStats:
     """/v1/mining/hashrate/3d: hashes per second, about 1e21. Raises ProviderError."""
-    row = decode(NAME, body, _Hashrate)
+    row = decode_figures(NAME, body, _Hashrate)
     return BitcoinStats(hashrate=known(row.currentHashrate), difficulty=known(row.currentDifficulty))
 
 

@@ -1,7 +1,7 @@
 """Reddit by OAuth: https://github.com/reddit-archive/reddit/wiki/OAuth2, https://www.reddit.com/dev/api#GET_new
 
 The public `.json` pages have answered 403 since May 2026; an app (https://www.reddit.com/prefs/apps) may still read. A
-list has at most 100 posts per page, besides pinned ones, and ends after 1,000. Label is HTML-escaped unless
+list has at most 100 posts per page, besides pinned ones, and ends after 1,000. Text is HTML-escaped unless
 `raw_json=1`. A post that does not fit is left out.
 """
 

@@ -141,6 +141,16 @@ LISTS = (
         ("protocols",),
         vital=(("total24h",), ("chains",), ("protocolType",), ("latestFetchIsOk",)),
     ),
+    ListOfRows("defillama_coins", "dated", ("coins",), vital=(("price",), ("timestamp",)), keyed="coingecko:odd-{}"),
+    ListOfRows("coinmetrics", "days", ("data",), vital=(("asset",), ("time",))),
+    ListOfRows(
+        "coinbase",
+        "products",
+        ("products",),
+        vital=(("product_id",), ("price",), ("volume_24h",), ("is_disabled",), ("auction_mode",), ("product_type",)),
+        figures=(("price_percentage_change_24h",),),
+    ),
+    ListOfRows("alternative_me", "fng", ("data",), vital=(("value",), ("timestamp",))),
     ListOfRows("blockchain_com", "chart", ("values",), vital=(("x",), ("y",))),
     ListOfRows(
         "whale_alert",
