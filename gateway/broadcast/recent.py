@@ -18,6 +18,8 @@ _SPARE_SECONDS = 60.0
 
 _GAPS_KEPT = 1000  # each is an outage of Redis, or a burst that was too large for its stream
 
+_EPOCHS_KEPT = 16  # epochs in the order of which there is no doubt
+
 _AHEAD = 86_400.0  # s that clocks may differ: an epoch that begins later than that is invented
 
 _KEEP_FRAMES = 16  # newest updates whose frames are kept: those that clients miss during a short reconnect
@@ -100,6 +102,8 @@ class Recent:
         """Who waits for which seq of the newest update's epoch. Thousands may wait, also for what never comes."""
         self._first_epoch = True
         """Whether no epoch has ended since this process began to listen."""
+        self._epochs: deque[str] = deque(maxlen=_EPOCHS_KEPT)
+        """The epochs that were heard, in the order in which they began."""
 
     @property
     def first(self) -> int:
@@ -122,6 +126,8 @@ class Recent:
         if latest is not None and update.position != (latest.position.epoch, latest.position.seq + 1):
             self._begins = self.count
             self._first_epoch = self._first_epoch and update.position.epoch == latest.position.epoch
+        if update.position.epoch not in self._epochs:
+            self._epochs.append(update.position.epoch)
         self.updates.append(update)
         if update.gap is not None:
             self._gaps.append((self.count, update.gap))
@@ -161,13 +167,16 @@ class Recent:
     def behind(self, position: Position) -> bool:
         """Whether `position` is after the newest update: further in its epoch, or in an epoch that began later.
 
-        That Redis has lost such an epoch, or that this gateway has not heard of it yet, makes no difference.
+        That Redis has lost such an epoch, or that this gateway has not heard of it yet, makes no difference. Only
+        epochs that it has not heard of are judged by their names: clocks of servers may differ.
         """
         latest = self.latest
         if latest is None:
             return False
         if latest.position.epoch == position.epoch:
             return latest.position.seq < position.seq
+        if position.epoch in self._epochs:
+            return self._epochs.index(position.epoch) > self._epochs.index(latest.position.epoch)
         ours, theirs = began(latest.position.epoch), began(position.epoch)
         return ours is not None and theirs is not None and ours < theirs < self._wall_clock() + _AHEAD
 

@@ -81,7 +81,7 @@ class Socket:
         """Send the frames of `buffer`."""
         if self.gone:
             return
-        if self.reading and not self.silent:
+        if self.reading and not self.silent and not self._kernel:
             self._send(buffer)
         else:
             self._kernel.append(buffer)

@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from shared.catalog import SYSTEM
@@ -288,8 +289,12 @@ class World:
             if died is not None:
                 raise Broken(f"{each.name} died of {died!r}") from died
 
-    def behind(self) -> list[str]:
-        """Who lacks the newest update of what; who is not connected, and whether nobody leads."""
+    def behind(self, *, published: bool) -> list[str]:
+        """Who lacks the newest update of what; who is not connected, and whether nobody leads.
+
+        Unless something was `published` since the faults, a client may be without the newest if its own update seems to
+        be of a later epoch: the clock of another server was behind.
+        """
         found = [f"{client.name} is not connected" for client in self.clients if not client.connected]
         if not any(publisher.leads for publisher in self.publishers):
             found.append("nobody leads")
@@ -297,7 +302,9 @@ class World:
             newest = (self.truth.newest.get(service) or [None])[-1]
             for client in self.clients:
                 last = client.views[service].last
-                if newest is not None and (last is None or (last.order < newest.order and last.n != newest.n)):
+                if newest is None or (last is not None and (last.order >= newest.order or last.n == newest.n)):
+                    continue
+                if published or last is None or last.position.epoch <= newest.position.epoch:
                     has = "nothing" if last is None else self.truth.name(last)
                     found.append(f"{client.name} has {has}, not {self.truth.name(newest)}")
         return found
@@ -310,7 +317,7 @@ class World:
         await asyncio.sleep(max(0.0, self._faults_until - self.loop.now))
         self.server.copies.clear()
         self.truth.note("--------- everything is healed")
-        found = await self._wait(HEALED, self.behind, patient=patient)
+        found = await self._wait(HEALED, partial(self.behind, published=False), patient=patient)
         if found:
             raise Broken(f"{HEALED:g} s after everything was healed: {'; '.join(found)}")
         before = {service: self.truth.count(service) for service in SERVICES}
@@ -329,7 +336,7 @@ class World:
                 break
         if found := unpublished():
             raise Broken(f"{PUBLISHED:g} s after everything was healed: {'; '.join(found)}")
-        if found := await self._wait(LIVE, self.behind, patient=patient):
+        if found := await self._wait(LIVE, partial(self.behind, published=True), patient=patient):
             raise Broken(f"{LIVE:g} s after it was published: {'; '.join(found)}")
 
     async def _wait(self, seconds: float, what: Callable[[], list[str]], *, patient: bool) -> list[str]:
