@@ -77,6 +77,8 @@ class Subscription:
         """When the newest update of each service that was delivered had been published."""
         self._older: dict[str, tuple[int, str]] = {}
         """By service whose Redis went back to an earlier epoch: how far that goes, and what was heard meanwhile."""
+        self._passed_over: dict[str, int] = {}
+        """By service, the first update of its epoch that was older than what was heard. The next one tells of them."""
         self._epoch_at = float("-inf")
         """When an epoch last began."""
         outage = SharedOutage(Outage("redis lost: reconnecting until it is back", "redis back", clock=clock))
@@ -226,6 +228,7 @@ class Subscription:
         known, epoch = self._positions[service], stands.epoch
         ended = self._ended.setdefault(service, {})
         self._older.pop(service, None)
+        self._passed_over.pop(service, None)
         if epoch in ended or (began(epoch) or 0) < (began(known.epoch) or 0):
             self._older[service] = (stands.seq, self._heard_until.get(service, ""))
         ended[known.epoch] = known.seq
@@ -264,11 +267,14 @@ class Subscription:
                 return
             seq, heard_until = self._older.get(service, (0, ""))
             if envelope.seq <= seq and envelope.timestamp <= heard_until:
+                self._passed_over.setdefault(service, known.seq + 1)
                 self._positions[service] = Position(envelope.epoch, envelope.seq)
                 return
+            first = self._passed_over.pop(service, known.seq + 1)
+            if first < envelope.seq:
+                gap = Gap(first, envelope.seq - 1)
             missing = envelope.seq - known.seq - 1
             if missing:
-                gap = Gap(known.seq + 1, envelope.seq - 1)
                 self._metrics.unfilled.labels(service).inc(missing)
                 log.warning("history too short to fill a gap", service=service, missing=missing)
         self._positions[service] = Position(envelope.epoch, envelope.seq)
