@@ -230,8 +230,8 @@ class View:
         name = self.truth.name(update)
         if last is not None:
             same = update.position.epoch == last.position.epoch
-            if update is last and self._again:
-                self._again = False
+            if update is last and (self._again or (position is None and self.truth.again(n))):
+                self._again = False  # a snapshot; or published again, and the client does not see where
                 return
             if n in self._had and not self.truth.again(n):
                 raise Broken(f"{self.client} got {name} twice")
