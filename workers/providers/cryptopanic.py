@@ -66,10 +66,11 @@ def parse_posts(body: bytes) -> tuple[Headline, ...]:
 def _headline(post: _Post) -> Headline | None:
     title = plain(post.title, _MAX_TITLE)
     url = canonical_link(post.original_url or post.url or "")
+    if url is None:
+        return None  # some plans have no links
     published = unix_seconds(post.published_at)
-    if not title or url is None or published is None:
-        field = "title" if not title else "url" if url is None else "published_at"
-        note_left_out(field, "absent, or can't be read")
+    if not title or published is None:
+        note_left_out("published_at" if title else "title", "empty, or can't be read")
         return None
     named = (post.source.title or post.source.domain) if post.source else None
     return Headline(
