@@ -207,6 +207,16 @@ async def test_error_in_200(simulator: Simulator, ask: Ask, host: str, key: str)
     assert key in answer.json()
 
 
+async def test_no_rows(simulator: Simulator, ask: Ask) -> None:
+    """`no_rows` is the real answer with its lists empty, and a feed without its articles."""
+    assert (await spoilt(simulator, ask, "no_rows")).json() == []
+    fees = (await spoilt(simulator, ask, "no_rows", "blockstream.info")).json()
+    assert fees["1"] > 0
+    feed = await spoilt(simulator, ask, "no_rows", "decrypt.co")
+    assert "<channel>" in feed.text
+    assert "<item" not in feed.text
+
+
 async def test_refuse(simulator: Simulator, ask: Ask) -> None:
     """`refuse` closes the connection before the first byte, and only this one."""
     with pytest.raises(httpx.TransportError):

@@ -142,6 +142,19 @@ async def test_wrong_types(client: httpx.AsyncClient, simulator: Simulator, host
     assert (await rpc(client, host, method)).keys() == {"value"}
 
 
+async def test_absence(client: httpx.AsyncClient, simulator: Simulator) -> None:
+    """With `no_logs` a block has no logs and no receipts, with `no_rows` no transactions either; its gas stays."""
+    number = await rpc(client, NODE, "eth_blockNumber")
+    real = await rpc(client, NODE, "eth_getBlockByNumber", number, True)
+    for fault, block in (("no_logs", real), ("no_rows", real | {"transactions": []})):
+        simulator.faults.set(Fault(host=NODE, fault=fault))
+        assert await rpc(client, NODE, "eth_getLogs", {"blockHash": real["hash"]}) == []
+        assert await rpc(client, NODE, "eth_getBlockReceipts", number) == []
+        assert await rpc(client, NODE, "eth_getBlockByNumber", number, True) == block
+    assert real["gasUsed"] != "0x0"
+    assert real["logsBloom"] != "0x" + "0" * 512
+
+
 async def test_slow_keeps_the_call(client: httpx.AsyncClient, simulator: Simulator) -> None:
     """`slow` answers what was asked in the body that came before the wait."""
     simulator.faults.set(Fault(host=NODE, fault="slow", seconds=0.05))
