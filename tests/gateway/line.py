@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import random
@@ -39,6 +40,11 @@ UNHINDERED = 1_000_000
 _TEXT = random.Random(1).randbytes(50_000).hex()  # compresses only against itself, so updates refer to those before
 
 
+@functools.cache  # hundreds of lines are played
+def _settings() -> Settings:
+    return Settings(_env_file=None, redis_url="redis://127.0.0.1:1/0")
+
+
 def update(service: str, seq: int, size: int = 0) -> Update:
     """Number `seq` of a service, with `size` bytes of padding."""
     fields = {"service": service, "type": "update", "data": {"n": seq, "pad": _TEXT[:size]}, "timestamp": "t"}
@@ -52,7 +58,7 @@ class Socket:
     def __init__(self, deflate: Deflate | None = None) -> None:
         self.deflate = deflate
         self.address = None
-        self.wire = b""
+        self.wire = bytearray()
         self.ready, self.gone, self.room = True, False, UNHINDERED
         self.frames: list[bytes] = []
         self.code: int | None = None
@@ -150,9 +156,8 @@ class Line:
         self.socket = Socket(Deflate() if self.deflates else None)
         self.metrics = GatewayMetrics(open_registry())
         self.hub = Hub(CHANNEL_NAMES, 100, self.metrics, kept=1 << 20)
-        settings = Settings(_env_file=None, redis_url="redis://127.0.0.1:1/0")
         limits = {"outbox_messages": self.messages, "outbox_bytes": 1 << 20}
-        self.settings = settings.model_copy(update=limits)
+        self.settings = _settings().model_copy(update=limits)
         self.waiting = Waiting()
         self.refusals = Refusals(self.metrics.refused)
         self.relay = cast(Relay, Proven())
