@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from shared.errors import ProviderError
 from workers.asking.gathering import gather_all
 from workers.asking.provider import Ask
-from workers.providers.solana_rpc import SolanaRpc
+from workers.providers.solana_rpc import GENESIS, SolanaRpc
 from workers.services.rpc_nodes.chains import CHAINS
 from workers.services.rpc_nodes.heights import Claim, HeightWatch
-from workers.services.rpc_nodes.nodes import verify_mainnet
 
 SOLANA = "solana"
 
@@ -34,7 +34,10 @@ class SolanaQuestion:
 
         Five calls. Raises ProviderError.
         """
-        await verify_mainnet(node, ask, self._verified)
+        if node.name not in self._verified:
+            if (chain := await node.identity(ask)) != GENESIS:
+                raise ProviderError(node.name, f"on chain {chain} instead of {GENESIS}")
+            self._verified.add(node.name)
         head = await node.head(ask)
         self._watch.check(node.name, Claim(head.number, head.time), now)
         rate, fee = await gather_all(node.transactions_per_second(ask), node.priority_fee(ask))

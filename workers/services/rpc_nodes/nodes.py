@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from shared.errors import ProviderError, SettingsError
 from shared.settings import Settings
 from workers.asking.pool import SourcePool
-from workers.asking.ports import ChainNode
 from workers.asking.provider import Ask
 from workers.providers.ethereum_rpc import EthereumRpc
 from workers.providers.solana_rpc import SolanaRpc
@@ -106,13 +105,13 @@ def _node(entry: str, position: int) -> NodeAddress:
     return NodeAddress(chain, name, url)
 
 
-async def verify_mainnet(node: ChainNode, ask: Ask, verified: set[str]) -> None:
-    """Verify that a node is on the chain that it is configured for: addresses and heights are valid only there.
+async def verify_mainnet(node: EthereumRpc, ask: Ask, verified: set[str]) -> None:
+    """Verify that a node is on Ethereum's mainnet: the contracts' addresses are valid only there.
 
     Adds the node's name to `verified`; nodes in it are not asked again. Raises ProviderError.
     """
     if node.name not in verified:
-        expected = CHAINS[node.chain].identity
-        if (chain := await node.identity(ask)) != expected:
+        expected = CHAINS["ethereum"].identity
+        if (chain := await node.chain_id(ask)) != expected:
             raise ProviderError(node.name, f"on chain {chain} instead of {expected}")
         verified.add(node.name)

@@ -16,6 +16,8 @@ from workers.answers import BtcHeader, BtcTransaction
 from workers.asking.gathering import gather_all
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask
+from workers.services.rpc_nodes import chains
+from workers.services.rpc_nodes.heights import Claim, HeightWatch
 from workers.services.whale_tracking.bitcoin_pieces import Pending, Piece, Work
 from workers.services.whale_tracking.bitcoin_sources import MAX_CATCH_UP, first_wanted, headers_of
 from workers.services.whale_tracking.large import BITCOIN
@@ -71,6 +73,7 @@ class BitcoinScan:
         """`threshold` in USD."""
         self.tips, self.blocks, self.transactions = tips, blocks, transactions
         self._threshold = threshold
+        self._watch = HeightWatch(chains.BITCOIN)
         self._headers: tuple[BtcHeader, ...] = ()
         """The newest blocks, the oldest first."""
         self._source = ""
@@ -85,8 +88,10 @@ class BitcoinScan:
         """Ask for the newest blocks again at the next scan."""
         self._asked = None
 
-    async def scan(self, state: BitcoinState, price: float | None, deadline: float) -> Scanned:
+    async def scan(self, state: BitcoinState, price: float | None, now: float, deadline: float) -> Scanned:
         """Large transfers in the blocks since `state`, or in the newest block without a trail, within `deadline` s.
+
+        `now` in unix seconds: a source whose newest block can't be that of the chain is passed over.
 
         Without a price nothing is scanned; the blocks are scanned once there is one. Raises NoSourceError if no source
         has the newest blocks, or the price is missing; other errors pass through.
@@ -95,7 +100,7 @@ class BitcoinScan:
             raise NoSourceError(self.tips.name, [ProviderError("prices", "unknown: bitcoin")])
         end = _time() + deadline
         if self.is_due or self._lacks(state.trail):
-            await self._refresh(state.trail, deadline)
+            await self._refresh(state.trail, now, deadline)
         work = self._begun(state, price)
         work.sources[self._source] = self._headers[-1].time
         stop_at = end - deadline * _TIME_SHARE
@@ -111,9 +116,10 @@ class BitcoinScan:
 
     # The newest blocks.
 
-    async def _refresh(self, trail: Trail | None, deadline: float) -> None:
+    async def _refresh(self, trail: Trail | None, now: float, deadline: float) -> None:
         async def question(provider: Any, ask: Ask) -> tuple[BtcHeader, ...]:
             headers = await headers_of(provider, ask, trail)
+            self._watch.check(provider.name, Claim(headers[-1].height, headers[-1].time), now)
             if trail is not None and trail.last is not None:
                 behind = trail.last.number - headers[-1].height
                 if behind > _TOLERATED:

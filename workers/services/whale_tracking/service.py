@@ -99,7 +99,7 @@ class WhaleTrackingService(Service):
         errors: list[ProviderError] = []
         results = await asyncio.gather(
             self._ethereum.scan(state.ethereum, prices, now, left),
-            self._bitcoin.scan(state.bitcoin, prices.get("bitcoin"), left),
+            self._bitcoin.scan(state.bitcoin, prices.get("bitcoin"), now, left),
             self._alerts.scan(state.alerts, now, left),
             return_exceptions=True,
         )

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from shared.budget import Budget
 from shared.errors import NoSourceError, ProviderError
@@ -155,7 +156,8 @@ class Scene:
 
     async def cycle(self, later: float = 30.0) -> Scanned:
         self.now += later
-        scanned = await self.scan.scan(self.state, PRICE, 12.0)
+        newest = max(block.header.time for block in self.ledger.blocks.values())
+        scanned = await self.scan.scan(self.state, PRICE, newest + 60.0, 12.0)
         self.state = scanned.state
         return scanned
 
@@ -311,5 +313,23 @@ async def test_without_a_price_nothing_is_skipped(scene: Scene) -> None:
     await scene.announced()
     scene.ledger.add("1", payment("a", 20))
     with pytest.raises(NoSourceError, match="unknown"):
-        await scene.scan.scan(scene.state, None, 12.0)
+        await scene.scan.scan(scene.state, None, 0.0, 12.0)
     assert await scene.announced() == ["a"]
+
+
+async def test_a_list_of_blocks_that_can_not_be_there_carries_nothing_away(scene: Scene) -> None:
+    """A source whose heights are 40 million too high is passed over: the position would never come back."""
+    assert await scene.announced() == []
+    right = scene.mempool.blocks
+
+    async def too_high(ask: Ask) -> tuple[BtcHeader, ...]:
+        return tuple(replace(header, height=header.height + 40_000_000) for header in await right(ask))
+
+    scene.mempool.blocks = too_high  # type: ignore[method-assign]
+    scene.ledger.add("1", payment("a", 20))
+    assert await scene.announced() == ["a"]
+    scene.mempool.blocks = right  # type: ignore[method-assign]
+    scene.ledger.add("2", payment("b", 20))
+    assert await scene.announced(60) == ["b"]
+    assert scene.state.trail is not None
+    assert scene.state.trail.next == 3
