@@ -153,7 +153,8 @@ class CoinGecko(Aggregator, PriceList):
 
     def __init__(self, key: str | None = None) -> None:
         """`key` is `plan:key`, or a demo key alone. Demo keys have their own header, and paid ones their own host."""
-        plan, _, key = (key or "").rpartition(":")
+        plan, _, secret = (key or "").partition(":")
+        key = secret if plan in ("demo", "pro") else key
         self.budget = _KEYLESS
         self._headers: dict[str, str] = {}
         if not key:

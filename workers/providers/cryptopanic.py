@@ -24,9 +24,8 @@ from workers.asking.rows import decode_outside, decode_rows, note_left_out
 NAME = "cryptopanic"
 OUTLET = "CryptoPanic"
 _LOWEST = "growth"
-"""The lowest plan since the free one, `developer`, ended on 2026-04-01; its path now answers 404 with a page. The other
-plan is `enterprise`.
-"""
+"""The lowest plan since the free one, `developer`, ended on 2026-04-01; its path now answers 404 with a page."""
+_PLANS = (_LOWEST, "enterprise")
 _NONE = "no post with title and link"
 _NO_LINKS = f"{_NONE}: the plan of this key sends posts without links, see CRYPTOPANIC_PLAN"
 """Posts of a plan below the two have neither id, slug, source nor link."""
@@ -98,8 +97,9 @@ class CryptoPanic(NewsSource):
 
     def __init__(self, key: str) -> None:
         """`key` is `plan:token`, the plan and auth_token of the operator; without a plan it is the lowest."""
-        plan, _, self._key = key.rpartition(":")
-        self.base_url = f"https://cryptopanic.com/api/{plan or _LOWEST}/v2"
+        plan, _, token = key.partition(":")
+        plan, self._key = (plan, token) if plan in _PLANS else (_LOWEST, key)
+        self.base_url = f"https://cryptopanic.com/api/{plan}/v2"
 
     async def probe(self, ask: Ask) -> None:
         """See Provider. The only request of this provider."""
