@@ -12,6 +12,7 @@ from simulator.world.ethereum import Ethereum
 from simulator.world.market import DAY
 
 _BLOCKS = 50  # blocks whose use of gas is averaged: ten minutes
+_DAYS = 30  # points of the chart
 _HEADERS = {"x-ratelimit-limit": "180", "x-ratelimit-remaining": "179", "x-ratelimit-reset": "30000"}
 
 
@@ -41,9 +42,19 @@ def host(world: World) -> Host:
         }
         return answer(body, headers=_HEADERS)
 
+    async def chart(request: Request) -> Response:
+        today = clock.now() // DAY * DAY
+        days = [today - DAY * ago for ago in range(1, _DAYS + 1)]  # whole days, the newest first
+        points = [{"date": iso(day)[:10], "transactions_count": chain.transactions_24h(day + DAY)} for day in days]
+        return answer({"chart_data": points}, headers=_HEADERS)
+
+    charts = "/api/v2/stats/charts/transactions"
     return Host(
-        routes=[Route("/api/v2/stats", stats), Route("/1/api/v2/stats", stats)],
-        figures=("transactions_today",),
+        routes=[
+            *(Route("/api/v2/stats", stats), Route("/1/api/v2/stats", stats)),
+            *(Route(charts, chart), Route(f"/1{charts}", chart)),
+        ],
+        figures=("transactions_today", "transactions_count"),
         examples=("/api/v2/stats",),
         not_found={"message": "Not found"},
         too_many={"message": "Too many requests"},

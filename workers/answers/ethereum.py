@@ -109,3 +109,9 @@ class EthereumStats(Struct, frozen=True, kw_only=True):
     """Percent of the gas limit that recent blocks used."""
     as_of: float | None = None
     """Unix seconds of these figures; None if the explorer does not give it."""
+    day: float | None = None
+    """Unix seconds of the beginning of the day that the transactions are of; None if they are of the last 24 h."""
+
+    def day_or_time(self) -> float | None:
+        """The explorer's own time of the transactions, in unix seconds; None if it gives none."""
+        return self.as_of if self.day is None else self.day

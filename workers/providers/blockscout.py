@@ -4,23 +4,27 @@ Without a key three calls per second from the host of Ethereum's explorer. With 
 of all chains: five calls per second and 100,000 credits per day, of which a call takes 20
 (https://docs.blockscout.com/rate-limits).
 
-Counts are strings. `total_blocks` is an estimate of how many blocks there are, not the height. `transactions_today` has
-the last whole day (UTC) in fact: the charts' newest point, or 0 if there is none (stats_controller.ex).
+Counts in /stats are strings. `total_blocks` is an estimate of how many blocks there are, not the height.
+`transactions_today` has the last whole day (UTC) in fact: the chart's newest point, or 0 if there is none
+(stats_controller.ex). It does not say which day, so the chart itself is read: a chart that has stopped must not pass as
+today's. Its count was named `tx_count`, then `transaction_count`, then `transactions_count`, in different versions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
 from typing import ClassVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from shared.budget import Budget
+from shared.errors import ProviderError
 from workers.answers import EthereumStats
 from workers.asking.limits import Limits
 from workers.asking.ports import EthereumDay
 from workers.asking.provider import Amount, Ask, Count, Parsers, Request, known
-from workers.asking.rows import decode_figures
+from workers.asking.rows import decode_figures, decode_outside, decode_rows
 
 NAME = "blockscout"
 _KEYED = "https://api.blockscout.com/1/api/v2"
@@ -47,6 +51,33 @@ def parse_stats(body: bytes) -> EthereumStats:
     )
 
 
+class _Point(Struct):
+    date: date
+    transactions_count: Count | None = None
+    transaction_count: Count | None = None
+    tx_count: Count | None = None
+
+    @property
+    def count(self) -> int | None:
+        """Under whichever name; None for zero, which means that it was not counted."""
+        return self.transactions_count or self.transaction_count or self.tx_count or None
+
+
+class _Chart(Struct):
+    chart_data: list[Raw]
+
+
+def parse_chart(body: bytes) -> EthereumStats:
+    """The newest day of /stats/charts/transactions. Raises ProviderError."""
+    rows = decode_outside(NAME, body, _Chart).chart_data
+    points = decode_rows(NAME, rows, _Point, "$.chart_data", lax=True, vital=("date",))
+    newest = max((point for point in points if point.count), key=lambda point: point.date, default=None)
+    if newest is None:
+        raise ProviderError(NAME, "no day in the chart", field="$.chart_data")
+    day = datetime.combine(newest.date, time(tzinfo=UTC)).timestamp()
+    return EthereumStats(transactions_count=newest.count, day=day)
+
+
 class Blockscout(EthereumDay):
     """The primary for transactions per day on Ethereum."""
 
@@ -56,7 +87,7 @@ class Blockscout(EthereumDay):
     budget = Budget(3, 1.0)  # its limit per address without a key
     key_settings = ("blockscout_key",)
     limits = Limits(reset_in_ms=True)  # https://docs.blockscout.com/devs/pro-api-responses-and-routes
-    parsers: ClassVar[Parsers] = {"stats": parse_stats}
+    parsers: ClassVar[Parsers] = {"stats": parse_stats, "chart": parse_chart}
 
     def __init__(self, key: str | None = None) -> None:
         """`key` is of any plan of the PRO API."""
@@ -70,9 +101,9 @@ class Blockscout(EthereumDay):
         return self._headers
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. The only request of this provider."""
-        await self.ethereum_day(ask)
+        """See Provider. The smaller answer."""
+        await ask(Request("/stats", parse_stats))
 
     async def ethereum_day(self, ask: Ask) -> EthereumStats:
-        """See EthereumDay. A few minutes old; also the gas price and the used share of block space."""
-        return await ask(Request("/stats", parse_stats))
+        """See EthereumDay. Of the newest whole day."""
+        return await ask(Request("/stats/charts/transactions", parse_chart))

@@ -183,3 +183,16 @@ async def test_an_explorer_whose_statistics_have_stopped_counts_as_failed(stage:
     data = await stage.collect()
     assert data.transactions_count is None
     assert not {"blockchain_com (simulated)", "blockchair (simulated)"} & set(data.as_of)
+
+
+@pytest.mark.parametrize("service", ["explorers", "onchain"])
+async def test_a_chart_that_has_stopped_is_no_count_of_the_last_day(stage: Stage, service: str) -> None:
+    """Blockscout's newest day may be two days ago; a day earlier, the next explorer is asked, and refused if as old."""
+    stage.open(service)
+    stage.leave_behind(36 * 3600.0)
+    data = await stage.collect()
+    assert data.as_of["blockscout (simulated)"] == iso(NOON - 36 * 3600.0)
+    stage.open(service)
+    stage.leave_behind(3600.0)
+    data = await stage.collect()
+    assert not {"blockscout (simulated)", "blockchair (simulated)"} & set(data.as_of)

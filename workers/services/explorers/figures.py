@@ -8,7 +8,8 @@ BITCOIN = Bound("explorers bitcoin", 120.0)  # a fifth of the time between two b
 HASHRATE = Bound("explorers bitcoin hashrate", 7200.0)  # an average over three days: still right to a percent
 BITCOIN_DAY = Bound("explorers bitcoin day", 7200.0)  # an older count no longer describes the last 24 hours
 ETHEREUM = Bound("explorers ethereum", 30.0)  # two or three blocks
-ETHEREUM_DAY = Bound("explorers ethereum day", 7200.0)  # as Bitcoin's
+POINT = 3 * 86_400.0  # s since the beginning of a chart's newest day: usually yesterday, sometimes a day later
+ETHEREUM_DAY = Bound("explorers ethereum day", 7200.0, POINT)
 
 _CHAINS: Figures = {
     "chains.bitcoin.latest_block": (BITCOIN,),

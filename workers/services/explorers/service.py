@@ -25,7 +25,7 @@ from shared.payloads.explorers import BitcoinExplorer, EthereumExplorer, Explore
 from shared.timestamps import iso
 from workers.answers import BitcoinStats, EthereumStats
 from workers.asking.gathering import gather_all
-from workers.asking.moments import Moments
+from workers.asking.moments import Moments, believed
 from workers.asking.parts import Part, refresh_parts
 from workers.asking.pool import SourcePool
 from workers.asking.ports import BitcoinDay, BitcoinMining, BitcoinTip, EthereumDay, EthereumHead
@@ -86,7 +86,8 @@ class ExplorersService(Service):
             _ask_ethereum_day,
             refresh=_DAY_REFRESH,
             keep=ETHEREUM_DAY.longest,
-            dated=_time_of,
+            dated=EthereumStats.day_or_time,
+            oldest=ETHEREUM_DAY.day,
         )
         self._bitcoin_tip = HeightWatch(chains.BITCOIN)
         self._ethereum_tip = HeightWatch(replace(chains.ETHEREUM, depth=_DEEPEST))
@@ -156,7 +157,7 @@ class ExplorersService(Service):
         return EthereumStats(latest_block=head.number, gas_price_gwei=price / _GWEI)
 
 
-def _time_of(stats: BitcoinStats | EthereumStats) -> float | None:
+def _time_of(stats: BitcoinStats) -> float | None:
     return stats.as_of
 
 
@@ -178,6 +179,8 @@ async def _ask_ethereum_day(provider: EthereumDay, ask: Ask, now: float) -> Ethe
     stats = await provider.ethereum_day(ask)
     if stats.transactions_count is None:
         raise ProviderError(provider.name, "no count of a day's transactions")
+    if stats.day is None and now - believed(stats.as_of, now) > ETHEREUM_DAY.longest:
+        raise ProviderError(provider.name, "its figures are of hours ago", kind="stale")
     return stats
 
 

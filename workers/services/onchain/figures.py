@@ -9,9 +9,8 @@ POINT = 3 * 86_400.0
 
 GAS = Bound("onchain gas", 120.0)  # the price changes within ten blocks
 USE = Bound("onchain utilization", 300.0)  # the 25 blocks that are averaged
-ETHEREUM_DAY = Bound(
-    "onchain ethereum day", 7200.0, part="Ethereum's"
-)  # figures over a day move by some percent in that time
+# Figures over a day move by some percent in two hours.
+ETHEREUM_DAY = Bound("onchain ethereum day", 7200.0, POINT, part="Ethereum's")
 BITCOIN_DAY = Bound("onchain bitcoin day", 7200.0, part="Bitcoin's")
 ADDRESSES = {  # charts are cached for 4 h
     chain: Bound(f"onchain {chain} addresses", 6 * 3600.0, POINT, part=f"{chain.title()}'s")

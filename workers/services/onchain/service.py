@@ -103,6 +103,7 @@ class OnchainService(Service):
             refresh=_DAY_REFRESH,
             keep=ETHEREUM_DAY.longest,
             dated=time_of,
+            oldest=ETHEREUM_DAY.day,
         )
         self._bitcoin_day = Part(
             pool("bitcoin day", "blockchain_com", fallback=True),
@@ -283,14 +284,18 @@ async def _ask_fees(provider: DefiLlama, ask: Ask, now: float) -> dict[str, floa
 
 
 async def _ask_bitcoin_day(provider: BitcoinDay, ask: Ask, now: float) -> Dated[int]:
-    return _count(provider.name, await provider.day(ask))
+    stats = await provider.day(ask)
+    return _count(provider.name, stats, stats.as_of)
 
 
 async def _ask_ethereum_day(provider: EthereumDay, ask: Ask, now: float) -> Dated[int]:
-    return _count(provider.name, await provider.ethereum_day(ask))
+    stats = await provider.ethereum_day(ask)
+    if stats.day is None and now - believed(stats.as_of, now) > ETHEREUM_DAY.longest:
+        raise ProviderError(provider.name, "its figures are of hours ago", kind="stale")
+    return _count(provider.name, stats, stats.day_or_time())
 
 
-def _count(provider: str, stats: BitcoinStats | EthereumStats) -> Dated[int]:
+def _count(provider: str, stats: BitcoinStats | EthereumStats, time: float | None) -> Dated[int]:
     if stats.transactions_count is None:
         raise ProviderError(provider, "no count of a day's transactions")
-    return Dated(stats.transactions_count, stats.as_of)
+    return Dated(stats.transactions_count, time)
