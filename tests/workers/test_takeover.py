@@ -101,7 +101,7 @@ async def test_a_new_leader_runs_what_is_overdue_and_lets_the_rest_wait(
     worker.add("news", overdue)
     worker.add("sentiment", waiting)
     async with at_work(worker):
-        await until(lambda: overdue.collected == 1, 2)
+        await until(lambda: overdue.collected == 1)
         due = worker.jobs.next_run("sentiment")
         told = published / 1000 + 30
         assert due is not None
@@ -110,16 +110,18 @@ async def test_a_new_leader_runs_what_is_overdue_and_lets_the_rest_wait(
 
 
 async def test_a_worker_that_stops_hands_over_without_a_gap(
-    settings: Settings, redis: Redis, channels: Channels
+    settings: Settings, redis: Redis, channels: Channels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its stand-by leads at once, repeats nothing, and publishes next when its predecessor would have."""
+    monkeypatch.setattr("shared.bus.lease._ASK", 4.0)  # so that it is not by its next question that it hears of it
+    settings = settings.model_copy(update={"lease_seconds": 30.0})
     first, second = Worker(settings, "system"), Worker(settings, "system")
     services = Numbers(), Numbers()
     for worker, service in zip((first, second), services, strict=True):
         worker.add("news", service)
     loop = asyncio.get_running_loop()
     async with at_work(first) as ending:
-        await until(lambda: services[0].collected == 1, 3)
+        await until(lambda: services[0].collected == 1)
         async with at_work(second):
             await until(lambda: second.lease.known)
             assert second.fence == 0
@@ -128,8 +130,8 @@ async def test_a_worker_that_stops_hands_over_without_a_gap(
             first._stop.set()
             await ending
             ended = loop.time()
-            await until(lambda: second.jobs.next_run("news") is not None, 2)
-            assert loop.time() - ended < 0.3
+            await until(lambda: second.jobs.next_run("news") is not None)
+            assert loop.time() - ended < 2
             assert planned - 1 < (second.jobs.next_run("news") or 0) < planned + 1
     assert services[1].collected == 0
     assert await numbers(redis, channels) == ["1"]

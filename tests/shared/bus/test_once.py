@@ -276,14 +276,14 @@ class TestReplicas:
         assert missed == []
 
     async def test_too_few_replicas_stop_nothing(self, own_redis: Redis, channels: Channels, replica: Member) -> None:
-        """The update is published once, within a second, and reported as not replicated."""
+        """The update is published once, after half a second, and reported as not replicated."""
         missed: list[str] = []
         bus = Bus(own_redis, channels, 10, replicas=1, on_unreplicated=missed.append)
         replica.kill()
         loop = asyncio.get_running_loop()
         began = loop.time()
         assert (await bus.publish(SERVICE, {"n": 1})).seq == 1
-        assert loop.time() - began < 1.5
+        assert 0.4 < loop.time() - began < 5  # the deadline of a command
         assert missed == [SERVICE]
         assert await own_redis.xlen(channels.stream(SERVICE)) == 1
 

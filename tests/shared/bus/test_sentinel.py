@@ -80,15 +80,18 @@ async def test_a_connection_that_only_reads_leaves_the_old_primary(watched: Watc
     assert await port_of(redis) == watched.primary.port
 
 
-async def test_one_sentinel_that_a_network_swallows_costs_nothing(watched: Watched, bus: Bus, redis: Redis) -> None:
+async def test_one_sentinel_that_a_network_swallows_costs_nothing(
+    watched: Watched, bus: Bus, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Most Sentinels decide, and a reconnect waits for no other."""
+    monkeypatch.setattr("shared.bus.asking.ANSWER_SECONDS", 4.0)  # for whoever waits for all
     first = watched.sentinels[0].process
     assert first is not None
     os.kill(first.pid, signal.SIGSTOP)
     loop = asyncio.get_running_loop()
     began = loop.time()
     assert await published(bus)
-    assert loop.time() - began < 0.9
+    assert loop.time() - began < 3
 
 
 async def test_a_service_that_the_sentinels_do_not_know_is_named_as_the_fault(watched: Watched) -> None:

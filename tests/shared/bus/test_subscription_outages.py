@@ -92,7 +92,7 @@ async def test_a_paused_redis_is_noticed_and_nothing_is_lost(
         await publish(bus, 1)
         await listener.hears(1)
         pause(own_server)
-        await until(lambda: not listener.subscription.proven, 1.5)
+        await until(lambda: not listener.subscription.proven)
         await until(lambda: listener.count("reconnects", None) > 0)
         resume(own_server)
         await publish(bus, 2)
