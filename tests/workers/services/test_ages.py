@@ -107,7 +107,7 @@ RUNS = (
     Run("explorers", EXPLORERS),
     Run("explorers", ("ethereum", "etherscan")),
     Run("onchain", (*EXPLORERS[2:], "coinmetrics")),
-    Run("onchain", ("ethereum", "defillama", "blockchain_com")),
+    Run("onchain", ("ethereum", "solana", "defillama", "blockchain_com")),
     Run("sentiment", ("alternative_me", "coinmarketcap")),
     Run("sentiment", ("coingecko", "reddit")),
 )
