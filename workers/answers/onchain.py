@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 
@@ -28,3 +30,12 @@ class ActiveAddresses(Struct, frozen=True, kw_only=True):
     count: int
     series: str
     """What the provider calls the count, for errors."""
+
+
+class PerChain(dict[str, float]):
+    """A figure in USD by chain."""
+
+    def __init__(self, figures: Mapping[str, float], *, complete: bool = True) -> None:
+        """`complete`: whether no row was left out that may be a chain's. Otherwise the sum is not that of all."""
+        super().__init__(figures)
+        self.complete = complete

@@ -16,8 +16,9 @@ from msgspec import Meta, Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
+from workers.answers.onchain import PerChain
 from workers.asking.provider import Ask, Parsers, Provider, Request
-from workers.asking.rows import decode_list, decode_outside, decode_rows
+from workers.asking.rows import decode_outside, fit_rows
 
 NAME = "defillama"
 _MOST_USD = 1e15  # more than all money: the sum of such figures stays finite
@@ -46,6 +47,10 @@ class _Fees(Struct, rename="camel"):
     latest_fetch_is_ok: bool | None = None
 
 
+class _Kind(Struct, rename="camel"):
+    protocol_type: str
+
+
 class _Overview(Struct):
     protocols: list[Raw]
     total: Usd | None = msgspec.field(name="total24h", default=None)
@@ -58,20 +63,22 @@ def chain_id(name: str) -> str:
     return _IDS.get(own, own)
 
 
-def parse_chains(body: bytes) -> dict[str, float]:
+def parse_chains(body: bytes) -> PerChain:
     """/v2/chains: USD locked by chain; chains with zero are left out. Raises ProviderError."""
-    rows = decode_list(NAME, body, _Chain, vital=("tvl",))
+    found = fit_rows(NAME, dict(enumerate(decode_outside(NAME, body, list[Raw]))), _Chain, "$[{}]", vital=("tvl",))
+    rows = found.fitting.values()
     locked = {chain: row.tvl for row in rows if row.tvl and (chain := chain_id(row.name))}
     if not locked:
         raise ProviderError(NAME, "no chain with a value")
-    return locked
+    return PerChain(locked, complete=not found.odd)
 
 
-def parse_fees(body: bytes) -> dict[str, float]:
+def parse_fees(body: bytes) -> PerChain:
     """/overview/fees: USD that users paid for transactions in 24 h, by chain. Raises ProviderError."""
     fees: dict[str, float] = {}
-    protocols = decode_outside(NAME, body, _Overview).protocols
-    for row in decode_rows(NAME, protocols, _Fees, "$.protocols", vital=_VITAL):
+    protocols = dict(enumerate(decode_outside(NAME, body, _Overview).protocols))
+    found = fit_rows(NAME, protocols, _Fees, "$.protocols[{}]", vital=_VITAL)
+    for row in found.fitting.values():
         if row.protocol_type != _CHAIN or row.latest_fetch_is_ok is False or len(row.chains or ()) != 1:
             continue
         chain = chain_id((row.chains or [""])[0])
@@ -80,7 +87,15 @@ def parse_fees(body: bytes) -> dict[str, float]:
             fees.setdefault(chain, row.total24h)
     if not fees:
         raise ProviderError(NAME, "no chain with fees")
-    return fees
+    return PerChain(fees, complete=not any(map(_may_be_chain, found.odd)))
+
+
+def _may_be_chain(row: Raw) -> bool:
+    """Whether an odd row does not say that it is an application's."""
+    try:
+        return msgspec.json.decode(row, type=_Kind).protocol_type == _CHAIN
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
 
 
 class DefiLlama(Provider):
@@ -97,11 +112,11 @@ class DefiLlama(Provider):
         """See Provider. The smaller of its two lists."""
         await self.locked(ask)
 
-    async def locked(self, ask: Ask) -> dict[str, float]:
+    async def locked(self, ask: Ask) -> PerChain:
         """USD locked by chain (`ethereum`, `bsc`). One call. Raises ProviderError."""
         return await ask(Request("/v2/chains", parse_chains, limit=_CHAINS_LIMIT))
 
-    async def fees(self, ask: Ask) -> dict[str, float]:
+    async def fees(self, ask: Ask) -> PerChain:
         """USD that users paid for transactions in 24 h, by chain. One call of megabytes. Raises ProviderError."""
         params = {
             "excludeTotalDataChart": "true",

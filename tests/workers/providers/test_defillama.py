@@ -87,6 +87,31 @@ def test_a_row_that_does_not_say_whether_it_counts_does_not(fields: dict[str, An
     assert parse_fees(body) == {"base": 5.0}
 
 
+@pytest.mark.parametrize(
+    ("odd", "complete"),
+    [
+        (row(total24h="?"), False),
+        (row(chains="Ethereum"), False),
+        (row(protocolType=["chain"]), False),
+        (None, False),
+        ({"protocolType": "protocol", "total24h": "?"}, True),
+        (row(total24h=None), True),
+    ],
+)
+def test_fees_do_not_add_up_without_a_chain(odd: Any, complete: bool) -> None:
+    """The others stand; whether they are all is told by whether the odd row may be a chain's."""
+    fees = parse_fees(json.dumps({"protocols": [odd, row(name="Base", chains=["Base"])]}).encode())
+    assert (fees, fees.complete) == ({"base": 5.0}, complete)
+
+
+def test_value_locked_does_not_add_up_without_a_chain() -> None:
+    """A chain whose value can't be read is missing from the sum, which is told."""
+    body = recorded("chains")
+    assert parse_chains(json.dumps(body).encode()).complete
+    odd = parse_chains(json.dumps([*body, {"name": "Ethereum", "tvl": "6e10"}]).encode())
+    assert (odd, odd.complete) == (parse_chains(json.dumps(body).encode()), False)
+
+
 def test_the_real_row_of_a_chain() -> None:
     """The one recorded element of /v2/chains."""
     path = UPSTREAM / "defillama" / "v2_chains_one_element.json"

@@ -38,6 +38,7 @@ from shared.payloads import Onchain
 from shared.payloads.onchain import ChainMetrics
 from shared.timestamps import iso
 from workers.answers import BitcoinStats, EthereumStats
+from workers.answers.onchain import PerChain
 from workers.asking.gathering import gather_all
 from workers.asking.moments import Moments, believed
 from workers.asking.parts import Part, refresh_parts
@@ -204,8 +205,9 @@ class OnchainService(Service):
         ethereum_day, bitcoin_day = said(self._ethereum_day), said(self._bitcoin_day)
         addresses = {chain: said(part) for chain, part in self._addresses.items()}
         coins = said(self._bitcoin_fees, used=price is not None)
-        locked: dict[str, float] = said(self._locked) or {}
-        fees: dict[str, float] = dict(said(self._fees) or {})
+        locked_by: PerChain = said(self._locked) or PerChain({})
+        fees_by: PerChain = said(self._fees) or PerChain({})
+        locked, fees = dict(locked_by), dict(fees_by)
         if coins is not None and price is not None:
             fees[BITCOIN] = coins * price
         locked, fees = _to_the_cent(locked), _to_the_cent(fees)
@@ -231,10 +233,10 @@ class OnchainService(Service):
             timestamp=iso(now),
             active_addresses=_sum(addresses),
             transaction_count=_sum(counts),
-            total_fees=round(sum(fees.values()), 2) if fees else None,
+            total_fees=round(sum(fees.values()), 2) if fees and fees_by.complete else None,
             gas_price=gas,
             network_utilization=use,
-            total_value_locked=round(sum(locked.values()), 2) if locked else None,
+            total_value_locked=round(sum(locked.values()), 2) if locked and locked_by.complete else None,
             chains=chains,
             contract_events=list(events),
             sources=moments.sources,
@@ -275,11 +277,11 @@ def _to_the_cent(figures: dict[str, float]) -> dict[str, float]:
     return {chain: round(usd, 2) for chain, usd in figures.items()}
 
 
-async def _ask_locked(provider: DefiLlama, ask: Ask, now: float) -> dict[str, float]:
+async def _ask_locked(provider: DefiLlama, ask: Ask, now: float) -> PerChain:
     return await provider.locked(ask)
 
 
-async def _ask_fees(provider: DefiLlama, ask: Ask, now: float) -> dict[str, float]:
+async def _ask_fees(provider: DefiLlama, ask: Ask, now: float) -> PerChain:
     return await provider.fees(ask)
 
 

@@ -122,6 +122,16 @@ async def test_sums(stage: Stage, onchain: OnchainService) -> None:
     assert data.chains["hyperliquid-l1"].total_fees is None
 
 
+async def test_a_sum_without_one_of_its_chains_is_null(stage: Stage, onchain: OnchainService) -> None:
+    """One row of DefiLlama's that can't be read: the other chains' values stand, and their sum is not told as all."""
+    stage.spoil(LLAMA, fault="odd_row")
+    data = await collect(stage)
+    assert data.total_value_locked is None
+    assert len([chain for chain in data.chains.values() if chain.total_value_locked]) >= 9
+    stage.heal(LLAMA)
+    assert (await collect(stage, 600)).total_value_locked
+
+
 async def test_figures_are_without_the_noise_of_sums_and_products(stage: Stage, onchain: OnchainService) -> None:
     """USD have two digits, shares of block space four; and published figures add up."""
     data = await collect(stage)
