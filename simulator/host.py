@@ -38,7 +38,7 @@ class Host:
 
     routes: Sequence[Route]
     figures: tuple[str, ...]
-    """Keys of its figures; the fault `wrong_types` replaces the first one found, in every row."""
+    """Keys of its figures; the fault `wrong_types` replaces all of them, `odd_row` the first one found."""
     examples: tuple[str, ...]
     """GETs with a figure in the answer, as path and query; empty if the host needs a POST or a token."""
     not_found: Any

@@ -173,7 +173,7 @@ async def _wrong_types(exchange: Exchange) -> None:
     if body.startswith(b"<"):
         body = _spoilt_markup(body, exchange.host.figures)
     elif body:  # a redirect has no body
-        body = json.dumps(_spoilt(json.loads(body), exchange.host.figures, _replace)).encode()
+        body = json.dumps(_spoilt(json.loads(body), exchange.host.figures)).encode()
     await _resend(exchange, start, body)
 
 
@@ -184,7 +184,7 @@ async def _odd_row(exchange: Exchange) -> None:
         first, end, others = rest.partition(b"</item>")
         body = head + item + _spoilt_markup(first, exchange.host.figures) + end + others
     elif body:
-        body = json.dumps(_spoilt(json.loads(body), exchange.host.figures, _replace_one)).encode()
+        body = json.dumps(_spoilt(json.loads(body), exchange.host.figures, only_first=True)).encode()
     await _resend(exchange, start, body)
 
 
@@ -297,28 +297,26 @@ def _spoilt_markup(body: bytes, figures: Collection[str]) -> bytes:
     return body
 
 
-def _spoilt(body: Any, figures: Collection[str], replace: Callable[[Any, str], bool]) -> Any:
-    """`body` with the first figure that it has replaced by an object. Without one the whole body becomes a string."""
-    return body if any(replace(body, figure) for figure in figures) else json.dumps(body)
+def _spoilt(body: Any, figures: Collection[str], only_first: bool = False) -> Any:
+    """`body` with figures replaced by objects: all, as one odd row or figure costs itself, or only the first.
+
+    Without a figure the whole body becomes a string.
+    """
+    if only_first:
+        return body if any(_replace(body, figure, only_first) for figure in figures) else json.dumps(body)
+    replaced = [_replace(body, figure) for figure in figures]
+    return body if any(replaced) else json.dumps(body)
 
 
-def _replace(node: Any, key: str) -> bool:
-    """Replace it everywhere: one odd row of a list can be left out."""
+def _replace(node: Any, key: str, only_first: bool = False) -> bool:
     if isinstance(node, dict) and key in node:
         node[key] = {"value": node[key]}
         return True
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    replaced = [_replace(child, key) for child in children]  # all of them, not only up to the first that has it
+    if only_first:
+        return any(_replace(child, key, only_first) for child in children)
+    replaced = [_replace(child, key) for child in children]
     return any(replaced)
-
-
-def _replace_one(node: Any, key: str) -> bool:
-    """Replace the first."""
-    if isinstance(node, dict) and key in node:
-        node[key] = {"value": node[key]}
-        return True
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    return any(_replace_one(child, key) for child in children)
 
 
 def _emptied(node: Any) -> Any:

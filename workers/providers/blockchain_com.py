@@ -138,8 +138,8 @@ class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay, AddressCounter):
     }
 
     async def probe(self, ask: Ask) -> None:
-        """See Provider. The statistics: one kB."""
-        await self.stats(ask)
+        """See Provider. The statistics with their hash rate: one kB."""
+        await self.mining(ask)
 
     async def tip(self, ask: Ask) -> BitcoinStats:
         """See BitcoinTip. Height and time only."""
