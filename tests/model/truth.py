@@ -55,6 +55,7 @@ class Truth:
         self._loop = loop
         self._channels = channels
         self._by_n: dict[int, Published] = {}
+        self._all_by_n: dict[int, list[Published]] = {}
         self._epochs: dict[tuple[str, str], int] = {}
         self._shown: dict[tuple[str, Position], int] = {}
         self._holders: dict[bytes, int] = {}
@@ -87,6 +88,7 @@ class Truth:
         if before is not None:
             self._again.add(n)
         self._by_n[n] = update
+        self._all_by_n.setdefault(n, []).append(update)
         self.updates.setdefault((service, position), []).append(update)
         self.newest.setdefault(service, []).append(update)
 
@@ -118,13 +120,17 @@ class Truth:
         """A publisher was told that its update is at `position`."""
         self._show(service, position, n)
 
-    def seen(self, service: str, position: Position | None, n: int) -> Published:
-        """What a client saw. Raises Broken if that never happened, or is not what others saw there."""
+    def seen(self, service: str, position: Position | None, n: int, last: Published | None) -> Published:
+        """What a client saw after `last`. Raises Broken if that never happened, or is not what others saw there.
+
+        Without a position, of an update that was published again it is the first one that can come after `last`.
+        """
         update = self._by_n.get(n)
         if update is None or update.service != service:
             raise Broken(f"invented: {service} {position} {n}")
         if position is None:
-            return update
+            behind = -1 if last is None else last.order
+            return next((each for each in self._all_by_n[n] if each.order > behind), update)
         self._show(service, position, n)
         for update in self.updates.get((service, position), ()):
             if update.n == n:
@@ -226,7 +232,7 @@ class View:
 
     def update(self, position: Position | None, n: int, meta: dict[str, Any]) -> None:
         """An update came. Raises Broken."""
-        update, last = self.truth.seen(self.service, position, n), self.last
+        update, last = self.truth.seen(self.service, position, n, self.last), self.last
         name = self.truth.name(update)
         if last is not None:
             same = update.position.epoch == last.position.epoch
