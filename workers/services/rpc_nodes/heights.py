@@ -141,12 +141,12 @@ def _own_fault(chain: Chain, claim: Claim, now: float) -> Verdict | None:
     """Why a source can't prove a height, whatever others say; None if it can."""
     if claim.time is None:
         return None
-    if claim.time <= 0:
-        return Verdict("lagging", None, "it has only the chain's first block")  # which has no time, on Ethereum
     age = now - claim.time
     if age < -chain.ahead:
         return Verdict("down", None, f"its newest block is {_span(-age)} in the future")
     if age > chain.stale:
+        if claim.time <= 0:
+            return Verdict("lagging", None, "it has only the chain's first block")  # which has no time, on Ethereum
         return Verdict("lagging", int(age / chain.block_time), f"its newest block is {_span(age)} old")
     return None
 
