@@ -163,9 +163,7 @@ async def test_every_fault_of_the_primaries_fails_over_in_the_same_cycle(
     """Whatever is wrong with the first source of each figure, the update comes; null is what has no second source."""
     stage.spoil(LLAMA, SCOUT, *INFO, NODES[0], SOLANA_NODES[0], PRICES[0], fault=fault)
     data = await collect(stage)
-    # The wrong type in blockchain.com's statistics is its hash rate's: the number of transactions stays.
-    partly = {"blockchain_com"} if fault == "wrong_types" else set()
-    assert sources(data) == {NODE_NAMES[1], "blockchair", "coinmetrics", "solana/publicnode"} | partly
+    assert sources(data) == {NODE_NAMES[1], "blockchair", "coinmetrics", "solana/publicnode"}
     assert list(data.chains) == ["bitcoin", "ethereum", "solana"]
     ether, bitcoin = data.chains["ethereum"], data.chains["bitcoin"]
     assert nulls(data) == {"total_fees", "total_value_locked"}
