@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from shared.budget import Budget
 from shared.errors import ProviderError
 from workers.answers import ActiveAddresses, BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
+from workers.asking.limits import limit_in
 from workers.asking.ports import AddressCounter, BitcoinDay, BitcoinMining, BitcoinTip
 from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, Seconds, decode, known
 from workers.asking.rows import decode_figures, decode_outside, decode_rows
@@ -100,7 +101,7 @@ def parse_stats(body: bytes) -> BitcoinStats:
     """/stats, without its number of blocks: whether that is the height is undocumented. Raises ProviderError."""
     row = decode_figures(NAME, body, _Stats)
     if row.hash_rate is row.difficulty is row.n_tx is None:
-        raise ProviderError(NAME, "no figure in the answer")
+        raise limit_in(NAME, body) or ProviderError(NAME, "no figure in the answer")
     hashrate = known(row.hash_rate)
     if hashrate is not None and hashrate > 1e290:
         raise ProviderError(NAME, "a hash rate beyond all numbers", field="$.hash_rate")
