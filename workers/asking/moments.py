@@ -28,6 +28,14 @@ def is_ahead(own: float | None, now: float) -> bool:
     return own is not None and own > now + _WRONG
 
 
+def is_mistaken(own: float | None, now: float) -> bool:
+    """Whether a source's `own` time shows nothing of the age of its figures: far ahead of `now`, or before 2009.
+
+    The latter are seconds read as milliseconds, say. Zero is no time at all, as of sources that know none.
+    """
+    return own is not None and (is_ahead(own, now) or (own != 0 and own < _BITCOIN))
+
+
 class Moments:
     """The sources of one payload in the order in which they were noted, and the oldest moment of each."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from shared.errors import NoSourceError, ProviderError, RateBudgetError
-from workers.asking.moments import believed, is_ahead
+from workers.asking.moments import believed, is_ahead, is_mistaken
 from workers.asking.pool import SourcePool
 from workers.asking.provider import Ask, Provider
 
@@ -105,6 +105,8 @@ class Part(Generic[P, T]):
             value = await self._question(provider, ask, now)
             if is_ahead(self._dated(value), now):
                 raise ProviderError(provider.name, "its figures are of the future", kind="stale")
+            if is_mistaken(self._dated(value), now):
+                raise ProviderError(provider.name, "its figures have a time before 2009", kind="stale")
             if (age := now - believed(self._dated(value), now)) > self._oldest:
                 raise ProviderError(provider.name, f"its figures are of {_span(age)} ago", kind="stale")
             return value

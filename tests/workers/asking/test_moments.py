@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.asking.moments import Moments, believed, is_ahead
+from workers.asking.moments import Moments, believed, is_ahead, is_mistaken
 
 NOON = 1_795_435_200.0
 
@@ -40,6 +40,18 @@ def test_a_sources_own_time_counts_where_it_is_plausible(own: float | None, mome
 def test_what_is_of_the_future_is_known(own: float | None, ahead: bool) -> None:
     """More than an hour ahead is no difference of clocks: milliseconds, microseconds, another zone, a year off."""
     assert is_ahead(own, NOON) is ahead
+
+
+@pytest.mark.parametrize(
+    ("own", "mistaken"),
+    [
+        *((own, False) for own in (None, 0.0, NOON - 10 * 365 * 86_400, NOON, NOON + 3600)),
+        *((own, True) for own in (NOON + 3601, NOON * 1000, NOON / 1000, NOON / 1e6, 5.0, -1.0, -NOON)),
+    ],
+)
+def test_what_shows_nothing_of_an_age_is_known(own: float | None, mistaken: bool) -> None:
+    """Seconds read as milliseconds are of 1970: figures that stopped would count as of now. Zero is no time."""
+    assert is_mistaken(own, NOON) is mistaken
 
 
 def test_the_oldest_of_a_sources_figures_counts() -> None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from shared.payloads import MarketData
 from shared.timestamps import iso
 from workers.answers import ListedCoin, Ticker
-from workers.asking.moments import Moments, believed, is_ahead
+from workers.asking.moments import Moments, believed, is_mistaken
 from workers.services.market_data.agreement import Claim, Verdict, decide
 from workers.services.market_data.coins import Coin
 from workers.services.market_data.figures import LISTED, QUOTED, SUPPLY, TRADED
@@ -132,7 +132,7 @@ def _rows(now: float, coin_id: str, newest: Sequence[Listing]) -> list[_Row]:
     rows = []
     for listing in newest:
         coin = listing.coins.get(coin_id)
-        if coin is not None and not is_ahead(coin.as_of, listing.received):
+        if coin is not None and not is_mistaken(coin.as_of, listing.received):
             moment = believed(coin.as_of, listing.received)
             rows.append(_Row(listing.source, moment, now - moment, coin))
     return rows
@@ -152,7 +152,7 @@ def _traded(now: float, symbol: str, fresh: Sequence[_Board], rate: Claim | None
     for board in fresh:
         for ticker in board.tickers.get(symbol, ()):
             moment = believed(ticker.as_of, board.received)
-            if now - moment > _TRADE_AGE or is_ahead(ticker.as_of, board.received):
+            if now - moment > _TRADE_AGE or is_mistaken(ticker.as_of, board.received):
                 continue
             if ticker.quote == "USD":
                 price, by = ticker.price, None

@@ -7,7 +7,7 @@ from typing import Any
 from shared.errors import NoSourceError, ProviderError
 from shared.payloads import MarketData
 from workers.answers import DatedPrice
-from workers.asking.moments import believed, is_ahead
+from workers.asking.moments import believed, is_mistaken
 from workers.asking.pool import SourcePool
 from workers.asking.ports import PriceList
 from workers.asking.provider import Ask
@@ -89,4 +89,4 @@ class PriceBook:
 
 def _is_current(as_of: float | None, now: float) -> bool:
     """Whether a price of `as_of` may be used at `now`, both in unix seconds."""
-    return not is_ahead(as_of, now) and now - believed(as_of, now) <= _OLDEST
+    return not is_mistaken(as_of, now) and now - believed(as_of, now) <= _OLDEST

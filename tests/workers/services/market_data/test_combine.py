@@ -339,8 +339,8 @@ def test_an_exchange_against_an_old_list_is_named() -> None:
     assert data.disputed == {"bitcoin": {"binance": 300.0}}
 
 
-@pytest.mark.parametrize("own", [NOW + 7200, NOW + 365 * 86400, NOW * 1000])
-def test_a_figure_of_the_future_does_not_count(own: float) -> None:
+@pytest.mark.parametrize("own", [NOW + 7200, NOW + 365 * 86400, NOW * 1000, NOW / 1000, 1.0])
+def test_a_figure_of_the_future_or_of_1970_does_not_count(own: float) -> None:
     """Nothing shows how old it is: the next source counts, be it a list or an exchange."""
     rows = [listing(listed(BTC, as_of=own, price=1.0)), listing(listed(BTC), source="coinpaprika", age=1.0)]
     ahead = Ticker(base="BTC", quote="USD", price=101.0, change=None, as_of=own)
