@@ -64,7 +64,7 @@ def is_limited(error: ProviderError) -> bool:
 
 class _Error(Struct):
     code: int
-    message: str = ""
+    message: str | None = None
 
 
 class _Envelope(Struct):
@@ -122,7 +122,7 @@ def _result(provider: str, body: bytes, codes: frozenset[int] = LIMIT_CODES) -> 
 def refused(provider: str, error: bytes, codes: frozenset[int] = LIMIT_CODES) -> ProviderError:
     """The exception for an `error` member."""
     try:
-        fault = decode(provider, error, _Error)
+        fault = decode(provider, error, _Error, lax=True)  # some proxies write the code as a text
     except ProviderError as other:
         return other if other.limited else ProviderError(provider, "an error without a code", field="$.error")
-    return RpcError(provider, fault.code, fault.message, codes=codes, retry_after=pause_field(error))
+    return RpcError(provider, fault.code, fault.message or "", codes=codes, retry_after=pause_field(error))

@@ -46,9 +46,14 @@ _RATE = re.compile(
     r"|(?:rate|usage) (?:was |is |has been )?exceeded|(?:out of|insufficient|no more|no) (?:\w+ )?credits"
     r"|\b(?:ip|you|address)\b[^.]{0,40}(?:banned|blocked|blacklisted)"
     r"|temporar\w+ (?:ban|block|lock)|error(?: code)?:? 1015\b|used cloudflare to restrict|\bslow down\b"
+    r"|too (?:frequent|much traffic|many (?:visits|queries|hits|messages|connections))|request frequency|call frequency"
+    r"|excessive (?:requests|usage|use|calls)|max(?:imum)? (?:usage|requests|calls)|requests? (?:was |were )?exceeded"
+    r"|limit of (?:requests|calls)|(?:monthly|daily|hourly) (?:limit|cap|allotment|allowance)|request[_ -]limit"
+    r"|all (?:of )?(?:your |the )?(?:available |included )?(?:requests|calls|credits)"
+    r"|(?:http|error|status)(?: code)?:? 429\b"
 )
 _LIMIT = re.compile(
-    r"limits? (?:is |was |has been |have been )?(?:exceeded|reached|hit)|(?:exceed\w*|reached|hit) [^.]{0,30}limit"
+    r"limits?[ _-](?:is |was |has been |have been )?(?:exceeded|reached|hit)|(?:exceed\w*|reached|hit) [^.]{0,30}limit"
 )
 # What may not be too large, as opposed to too often.
 _SIZE = re.compile(
@@ -204,6 +209,8 @@ def _retry_after(headers: Mapping[str, str], now: float, *, milliseconds: bool, 
     if number is None:
         moment = http_date(value)
         return None if moment is None else moment - now
+    if number > 1e9:
+        return number / (1000 if number > 1e12 else 1) - now  # no delay of 30 years, but a moment
     if milliseconds and most < number <= most * 1000:
         return max(number / 1000, _LEAST_READ_AS_MS)  # more than an hour: in all likelihood milliseconds
     return number

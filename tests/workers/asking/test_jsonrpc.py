@@ -100,6 +100,14 @@ def test_limits_are_told_from_other_errors(code: int, message: str, limited: boo
     assert is_limited(error(code, message)) is limited
 
 
+@pytest.mark.parametrize("said", [{"code": 429, "message": None}, {"code": "429", "message": ""}, {"code": 429.0}])
+def test_a_limit_whatever_its_types(said: dict[str, Any]) -> None:
+    """Proxies write the code as a text or a float, and no message: the limit is known all the same."""
+    with pytest.raises(RpcError) as caught:
+        parse_quantity(body(error=said))
+    assert (caught.value.code, caught.value.limited) == (429, True)
+
+
 @pytest.mark.parametrize(("status", "limited"), [(429, True), (418, True), (403, True), (500, False)])
 def test_http_limits(status: int, limited: bool) -> None:
     """An HTTP status reports a rate limit."""
