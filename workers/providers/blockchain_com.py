@@ -16,7 +16,7 @@ from shared.errors import ProviderError
 from workers.answers import ActiveAddresses, BitcoinStats, BtcBlock, BtcHeader, BtcOutput, BtcTransaction
 from workers.asking.limits import limit_in
 from workers.asking.ports import AddressCounter, BitcoinDay, BitcoinMining, BitcoinTip
-from workers.asking.provider import Amount, Ask, Change, Count, Parsers, Request, Seconds, decode, known
+from workers.asking.provider import Amount, Ask, Count, Parsers, Request, Seconds, decode, known
 from workers.asking.rows import decode_figures, decode_outside, decode_rows
 from workers.providers.esplora import Hash, Sats
 
@@ -71,7 +71,7 @@ class _Stats(Struct):
 
 class _Point(Struct):
     x: Seconds
-    y: Change
+    y: Amount
 
 
 class _Chart(Struct):
@@ -90,9 +90,13 @@ def parse_block(body: bytes) -> BtcBlock:
     row = decode(NAME, body, _Block)
     if not row.tx or row.n_tx not in (None, len(row.tx)):
         raise ProviderError(NAME, f"{len(row.tx)} of a block's {row.n_tx} transactions", field="$.tx")
+    if len({tx.hash for tx in row.tx}) < len(row.tx):
+        raise ProviderError(NAME, "one transaction twice", field="$.tx")
     header = BtcHeader(height=row.height, hash=row.hash, parent=row.prev_block, time=float(row.time), count=len(row.tx))
     # The coinbase comes first, and it alone spends nothing.
     coinbase, *others = row.tx
+    if not coinbase.out:
+        raise ProviderError(NAME, "a transaction without outputs", field="$.tx[0].out")
     first = _transaction(coinbase, tuple(_spent(coinbase)))
     return BtcBlock(header=header, transactions=(first, *(_whole(tx) for tx in others)))
 
@@ -170,7 +174,7 @@ class BlockchainCom(BitcoinTip, BitcoinMining, BitcoinDay, AddressCounter):
     async def active_addresses(self, ask: Ask, chain: str) -> ActiveAddresses:
         """See AddressCounter. Bitcoin only: the chart of unique addresses used."""
         day, count = await self.chart(ask, _ADDRESSES)
-        if not 0 < count <= _MOST_ADDRESSES:
+        if not 1 <= count <= _MOST_ADDRESSES:
             raise ProviderError(NAME, f"{_ADDRESSES}: newest point is {count:g}")
         return ActiveAddresses(chain=chain, day=day, count=round(count), series=_ADDRESSES)
 
@@ -208,4 +212,4 @@ def _transaction(row: _Transaction, inputs: tuple[BtcOutput, ...]) -> BtcTransac
 
 
 def _output(row: _Output) -> BtcOutput:
-    return BtcOutput(address=row.addr or None, sats=row.value)
+    return BtcOutput(address=(row.addr or "").strip() or None, sats=row.value)

@@ -10,9 +10,9 @@ https://docs.coinmetrics.io/asset-metrics/addresses/adract30dcnt
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
@@ -20,7 +20,7 @@ from workers.answers import ActiveAddresses
 from workers.answers.dates import unix_seconds
 from workers.asking.limits import Limits
 from workers.asking.ports import AddressCounter
-from workers.asking.provider import Amount, Ask, Moment, Parsers, Request, Text
+from workers.asking.provider import Ask, Moment, Parsers, Request, Text
 from workers.asking.rows import decode_outside, decode_rows
 
 NAME = "coinmetrics"
@@ -28,11 +28,14 @@ _ASSETS = {"bitcoin": "btc", "ethereum": "eth"}
 _METRIC = "AdrActCnt"
 _DAYS = "3"  # the newest may lack the metric until it is complete
 
+Addresses = Annotated[float, Meta(ge=1, le=1e12)]
+"""A number of addresses; a larger one is not from this series. Zero is none: a day without any does not exist."""
+
 
 class _Day(Struct):
     asset: Text
     time: Moment
-    AdrActCnt: Amount | None = None
+    AdrActCnt: Addresses | None = None
 
 
 class _Answer(Struct):

@@ -100,6 +100,8 @@ def parse_page(name: str, body: bytes) -> tuple[BtcTransaction, ...]:
     rows = decode(name, body, list[_Transaction])
     if not rows:
         raise ProviderError(name, "no transaction in the answer")
+    if len({row.txid for row in rows}) < len(rows):
+        raise ProviderError(name, "one transaction twice")
     return tuple(_transaction(name, row) for row in rows)
 
 
@@ -217,4 +219,4 @@ def _transaction(name: str, row: _Transaction) -> BtcTransaction:
 
 def _output(row: _Output) -> BtcOutput:
     # mempool with bitcoind behind it has an empty text where there is no address.
-    return BtcOutput(address=row.scriptpubkey_address or None, sats=row.value)
+    return BtcOutput(address=(row.scriptpubkey_address or "").strip() or None, sats=row.value)

@@ -117,6 +117,8 @@ def parse_block(body: bytes, provider: str = NAME) -> EthBlock | None:
         )
         for tx in block.transactions
     )
+    if len({tx.hash for tx in transactions}) < len(transactions):
+        raise ProviderError(provider, "one transaction twice", field="$.result.transactions")
     return EthBlock(header=block.answer(len(transactions)), transactions=transactions)
 
 

@@ -111,7 +111,7 @@ def parse_receipts(body: bytes, provider: str = NAME) -> BlockReceipts | None:
     return BlockReceipts(
         count=len(receipts),
         block_hashes=frozenset(receipt.block_hash.lower() for receipt in receipts),
-        logs=tuple(log.answer() for receipt in receipts for log in receipt.logs),
+        logs=tuple(_once(provider, [log.answer() for receipt in receipts for log in receipt.logs])),
     )
 
 
@@ -127,4 +127,12 @@ def parse_status(body: bytes, provider: str = NAME) -> bool | None:
 
 
 def _logs(body: bytes, provider: str) -> list[EthLog]:
-    return [log.answer() for log in result_of(provider, body, list[_Log])]
+    return _once(provider, [log.answer() for log in result_of(provider, body, list[_Log])])
+
+
+def _once(provider: str, logs: list[EthLog]) -> list[EthLog]:
+    """`logs`, if no two have one place in a block. Raises ProviderError: what is told twice happened once."""
+    there = [(log.block_hash, log.index) for log in logs if not log.removed]
+    if len(set(there)) < len(there):
+        raise ProviderError(provider, "two logs with one index", field="$.result[...].logIndex")
+    return logs

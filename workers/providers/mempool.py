@@ -68,6 +68,8 @@ def parse_summary(body: bytes) -> tuple[tuple[str, int], ...]:
     rows = decode(NAME, body, list[_Row])
     if not rows:
         raise ProviderError(NAME, "no transaction in the answer")
+    if len({row.txid for row in rows}) < len(rows):
+        raise ProviderError(NAME, "one transaction twice")
     return tuple((row.txid, row.value) for row in rows)
 
 

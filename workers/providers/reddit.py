@@ -44,10 +44,14 @@ class _Granted(Struct):
     """With HTTP 200 for some refusals."""
 
 
+_Created = Annotated[float, Meta(ge=1_104_537_600, lt=100_000_000_000)]
+"""Unix seconds since 2005, when Reddit began: an earlier time would look like the end of the day's posts."""
+
+
 class _Link(Struct):
     id: Label
     title: Annotated[str, Meta(pattern=r"\S")]
-    created_utc: Amount
+    created_utc: _Created
 
 
 class _Child(Struct):
@@ -81,7 +85,7 @@ def parse_listing(body: bytes) -> PostPage:
         raise ProviderError(NAME, "not a list", field="$.kind")
     links = [child.data for child in decode_rows(NAME, listing.data.children, _Child, "$.data.children")]
     posts = tuple(Post(post_id=link.id, title=link.title, created=link.created_utc) for link in links)
-    return PostPage(posts=posts, after=listing.data.after or None)
+    return PostPage(posts=posts, after=(listing.data.after or "").strip() or None)
 
 
 class Reddit(Provider):
@@ -117,6 +121,8 @@ class Reddit(Provider):
         for _ in range(_PAGES):
             params = {"limit": "100", "raw_json": "1"} | ({"after": after} if after else {})
             page = await self._page(ask, params)
+            if after is None and not page.posts:
+                raise ProviderError(NAME, "no post on the first page", field="$.data.children", kind="empty")
             found |= {(post.post_id, post.title): post for post in page.posts if post.created > since}
             after = page.after
             # By the last post: pinned posts come first, whatever their age.

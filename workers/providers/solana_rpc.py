@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from functools import partial
 from statistics import median
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Raw, Struct
 
 from shared.budget import Budget
 from shared.errors import ProviderError
@@ -20,6 +20,7 @@ from workers.asking.gathering import gather_all
 from workers.asking.jsonrpc import RpcError, call, result_of, result_or_none
 from workers.asking.ports import ChainNode
 from workers.asking.provider import Ask, Count, Parsers, ProbePlan
+from workers.asking.rows import decode_rows
 
 NAME = "solana_rpc"
 GENESIS = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
@@ -34,8 +35,8 @@ _COMMITMENT = {"commitment": "confirmed"}
 
 
 class _Sample(Struct):
-    seconds: Count = msgspec.field(name="samplePeriodSecs")
-    transactions: Count = msgspec.field(name="numNonVoteTransactions")
+    seconds: Annotated[int, Meta(ge=1, le=86_400)] = msgspec.field(name="samplePeriodSecs")
+    transactions: Annotated[int, Meta(ge=0, le=10**12)] = msgspec.field(name="numNonVoteTransactions")
 
 
 class _Fee(Struct):
@@ -60,7 +61,7 @@ def parse_time(body: bytes, provider: str = NAME) -> float | None:
 
 def parse_samples(body: bytes, provider: str = NAME) -> float:
     """getRecentPerformanceSamples: transactions per second without votes, over all samples. Raises ProviderError."""
-    samples = result_of(provider, body, list[_Sample])
+    samples = decode_rows(provider, result_of(provider, body, list[Raw]), _Sample, "$.result")
     seconds = sum(sample.seconds for sample in samples)
     if not seconds:
         raise ProviderError(provider, "no second in the samples", field="$.result")
@@ -72,7 +73,7 @@ def parse_priority(body: bytes, provider: str = NAME) -> float:
 
     Raises ProviderError.
     """
-    slots = result_of(provider, body, list[_Fee])
+    slots = decode_rows(provider, result_of(provider, body, list[Raw]), _Fee, "$.result")
     if not slots:
         raise ProviderError(provider, "no slot in the answer", field="$.result")
     return float(median(slot.fee for slot in slots))

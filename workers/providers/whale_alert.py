@@ -68,7 +68,7 @@ def parse_transactions(body: bytes) -> TransferPage:
     if answer.count != len(answer.transactions):
         raise ProviderError(NAME, "fewer transfers than it says", field="$.count")
     rows = decode_rows(NAME, answer.transactions, _Row, "$.transactions")
-    return TransferPage(transfers=tuple(map(_transfer, rows)), cursor=answer.cursor or None)
+    return TransferPage(transfers=tuple(map(_transfer, rows)), cursor=(answer.cursor or "").strip() or None)
 
 
 class _Chain(Struct):
@@ -140,8 +140,10 @@ def _transfer(row: _Row) -> ReportedTransfer:
 
 
 def _address(party: _Party | None) -> str | None:
-    return party.address if party and party.address and party.address.lower() != _SEVERAL else None
+    address = ((party.address if party else None) or "").strip()
+    return address if address and address.lower() != _SEVERAL else None
 
 
 def _owner(party: _Party | None) -> str | None:
-    return party.owner if party and party.owner and party.owner != "unknown" else None
+    owner = ((party.owner if party else None) or "").strip()
+    return owner if owner and owner != "unknown" else None
