@@ -69,8 +69,10 @@ def parse_samples(body: bytes, provider: str = NAME) -> float:
 
 
 def parse_priority(body: bytes, provider: str = NAME) -> float:
-    """getRecentPrioritizationFees: the median over the slots, in micro-lamports per compute unit.
+    """getRecentPrioritizationFees: the median of the slots' fees, in micro-lamports per compute unit.
 
+    Without accounts, a slot's fee is the lowest that one of its transactions paid
+    (https://github.com/anza-xyz/agave/blob/master/runtime/src/prioritization_fee.rs), so it is often 0.
     Raises ProviderError.
     """
     slots = decode_rows(provider, result_of(provider, body, list[Raw]), _Fee, "$.result")
