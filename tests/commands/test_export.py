@@ -103,8 +103,11 @@ async def test_csv_of_market_data_has_a_row_a_coin(database: Database, export: E
         "price": "45001.5",
         "volume": "10000000000.0",
         "market_cap": "900000000000.0",
+        "price_spread_bps": "",
+        "disputed": "",
         "price_change_24h": "-1.5",
         "timestamp": "2026-11-23T12:00:00.000Z",
+        "as_of": "",
         "source": "'=coingecko",
     }
     assert (rows[1]["volume"], rows[1]["market_cap"]) == ("", "")
