@@ -57,8 +57,12 @@ class _Head(Struct):
     timestamp: Quantity | None = None
 
 
+class _Named(Struct):
+    hash: Hash
+
+
 class _Listed(_Header, kw_only=True):
-    transactions: list[msgspec.Raw] | None = None
+    transactions: list[Hash | _Named] | None = None
     """Hashes, or whole transactions."""
 
 
@@ -79,7 +83,12 @@ def parse_header(body: bytes, provider: str = NAME) -> EthHeader | None:
     header = result_or_none(provider, body, _Listed)
     if header is None:
         return None
-    return header.answer(len(header.transactions) if header.transactions is not None else None)
+    if header.transactions is None:
+        return header.answer(None)
+    hashes = {each if isinstance(each, str) else each.hash for each in header.transactions}
+    if len(hashes) < len(header.transactions):
+        raise ProviderError(provider, "one transaction twice", field="$.result.transactions")
+    return header.answer(len(hashes))
 
 
 def parse_head(body: bytes, provider: str = NAME) -> ChainHead:

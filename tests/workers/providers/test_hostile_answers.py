@@ -14,7 +14,7 @@ from workers.answers import Post
 from workers.asking.provider import Request
 from workers.asking.rows import noting
 from workers.providers import blockchain_com, coinmetrics, esplora, mempool, solana_rpc
-from workers.providers.ethereum_blocks import parse_block
+from workers.providers.ethereum_blocks import parse_block, parse_header
 from workers.providers.ethereum_logs import parse_logs, parse_receipts, parse_transfers
 from workers.providers.reddit import Reddit, parse_listing
 from workers.providers.whale_alert import parse_transactions
@@ -36,6 +36,7 @@ def dumped(body: Any) -> bytes:
     ("provider", "name", "at", "parse"),
     [
         ("ethereum_rpc", "block", ("result", "transactions"), parse_block),
+        ("ethereum_rpc", "header", ("result", "transactions"), parse_header),
         ("ethereum_rpc", "transfers", ("result",), parse_transfers),
         ("ethereum_rpc", "logs", ("result",), parse_logs),
         ("ethereum_rpc", "receipts", ("result", 0, "logs"), parse_receipts),
@@ -59,6 +60,15 @@ def test_what_is_told_twice_is_not_counted_twice(provider: str, name: str, at: t
         body["n_tx"] += 1
     with pytest.raises(ProviderError, match=r"twice|one index"):
         parse(dumped(body))
+
+
+@pytest.mark.parametrize("odd", [None, 5, "", "0x1", [], {}], ids=repr)
+def test_a_header_counts_transactions_only(odd: Any) -> None:
+    """By their number it is judged whether an answer without logs can be true."""
+    body = recorded("ethereum_rpc", "header")
+    body["result"]["transactions"].append(odd)
+    with pytest.raises(ProviderError):
+        parse_header(dumped(body))
 
 
 @pytest.mark.parametrize("blank", BLANK)
