@@ -120,21 +120,21 @@ class Truth:
         """A publisher was told that its update is at `position`."""
         self._show(service, position, n)
 
-    def seen(self, service: str, position: Position | None, n: int, last: Published | None) -> Published:
-        """What a client saw after `last`. Raises Broken if that never happened, or is not what others saw there.
+    def seen(self, service: str, position: Position | None, n: int, last: Published | None) -> list[Published]:
+        """What a client may have seen after `last`: several, if it has no position of what was published again.
 
-        Without a position, of an update that was published again it is the first one that can come after `last`.
+        Raises Broken if that never happened, or is not what others saw there.
         """
         update = self._by_n.get(n)
         if update is None or update.service != service:
             raise Broken(f"invented: {service} {position} {n}")
         if position is None:
             behind = -1 if last is None else last.order
-            return next((each for each in self._all_by_n[n] if each.order > behind), update)
+            return [each for each in self._all_by_n[n] if each.order > behind] or [update]
         self._show(service, position, n)
         for update in self.updates.get((service, position), ()):
             if update.n == n:
-                return update
+                return [update]
         raise Broken(f"invented: {service} {position} is not {n}")
 
     def age(self, update: Published) -> int:
@@ -232,23 +232,34 @@ class View:
 
     def update(self, position: Position | None, n: int, meta: dict[str, Any]) -> None:
         """An update came. Raises Broken."""
-        update, last = self.truth.seen(self.service, position, n, self.last), self.last
-        name = self.truth.name(update)
-        if last is not None:
-            same = update.position.epoch == last.position.epoch
-            if update is last and (self._again or (position is None and self.truth.again(n))):
+        faults = []
+        for update in self.truth.seen(self.service, position, n, self.last):
+            if update is self.last and (self._again or (position is None and self.truth.again(n))):
                 self._again = False  # a snapshot; or published again, and the client does not see where
                 return
-            if n in self._had and not self.truth.again(n):
-                raise Broken(f"{self.client} got {name} twice")
-            if self.truth.age(update) < self.truth.age(last) or (same and update.position.seq < last.position.seq):
-                raise Broken(f"{self.client} got {name} after {self.truth.name(last)}: older than what it had")
-            follows = last.position.seq + 1 if same else 1
-            if update.position.seq != follows and not self._told and not self._is_told(meta, follows, update, same):
-                raise Broken(f"{self.client} got {name} after {self.truth.name(last)}: silently missing {follows}")
-        self._told = self._again = False
-        self._had.add(n)
-        self.last = update
+            fault = self._fault(update, meta)
+            if fault is None:
+                self._told = self._again = False
+                self._had.add(n)
+                self.last = update
+                return
+            faults.append(fault)
+        raise Broken(f"{self.client} got {faults[0]}")
+
+    def _fault(self, update: Published, meta: dict[str, Any]) -> str | None:
+        """What is wrong with this update as the next one."""
+        last, name = self.last, self.truth.name(update)
+        if last is None:
+            return None
+        same = update.position.epoch == last.position.epoch
+        if update.n in self._had and not self.truth.again(update.n):
+            return f"{name} twice"
+        if self.truth.age(update) < self.truth.age(last) or (same and update.position.seq < last.position.seq):
+            return f"{name} after {self.truth.name(last)}: older than what it had"
+        follows = last.position.seq + 1 if same else 1
+        if update.position.seq != follows and not self._told and not self._is_told(meta, follows, update, same):
+            return f"{name} after {self.truth.name(last)}: silently missing {follows}"
+        return None
 
     def _is_told(self, meta: dict[str, Any], follows: int, update: Published, same: bool) -> bool:
         """Whether the update itself says which are missing before it."""
