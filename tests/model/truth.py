@@ -121,7 +121,7 @@ class Truth:
         self._show(service, position, n)
 
     def seen(self, service: str, position: Position | None, n: int, last: Published | None) -> list[Published]:
-        """What a client may have seen after `last`: several, if it has no position of what was published again.
+        """What a client may have seen after or as `last`: several, if it has no position of what was published again.
 
         Raises Broken if that never happened, or is not what others saw there.
         """
@@ -130,7 +130,7 @@ class Truth:
             raise Broken(f"invented: {service} {position} {n}")
         if position is None:
             behind = -1 if last is None else last.order
-            return [each for each in self._all_by_n[n] if each.order > behind] or [update]
+            return [each for each in self._all_by_n[n] if each.order >= behind] or [update]
         self._show(service, position, n)
         for update in self.updates.get((service, position), ()):
             if update.n == n:
