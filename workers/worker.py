@@ -7,7 +7,7 @@ import contextlib
 import signal
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -19,7 +19,7 @@ from shared.bus.lease import Lease
 from shared.bus.reports import Reports
 from shared.catalog import SERVICES, SYSTEM, of_category
 from shared.channels import Channels
-from shared.errors import BusError, ProviderError, SettingsError
+from shared.errors import BusError, FencedError, ProviderError, SettingsError
 from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload, SystemNotice
 from shared.settings import Settings
@@ -225,7 +225,8 @@ class Worker:
 
     async def publish(self, name: str, payload: Payload, fence: int, cursor: bytes | None = None) -> Position:
         """Put an update on the bus; refused if a newer holder of the lease has published. Raises BusError."""
-        position = await self._bus.publish(name, msgspec.to_builtins(payload), fence=fence, cursor=cursor)
+        with self._fenced(fence):
+            position = await self._bus.publish(name, msgspec.to_builtins(payload), fence=fence, cursor=cursor)
         self._latest[name] = time.monotonic(), payload
         self._metrics.published.labels(name).inc()
         self._metrics.last_update.labels(name).set_to_current_time()
@@ -237,7 +238,17 @@ class Worker:
 
     async def cursor_of(self, name: str, fence: int) -> bytes | None:
         """The cursor of the last update of service `name`. It stops holders before `fence`. Raises BusError."""
-        return await self._bus.cursor_of(name, fence)
+        with self._fenced(fence):
+            return await self._bus.cursor_of(name, fence)
+
+    @contextlib.contextmanager
+    def _fenced(self, fence: int) -> Iterator[None]:
+        """What is refused because of a newer fence ends this lease, also if nobody else holds it."""
+        try:
+            yield
+        except FencedError:
+            self.lease.refused(fence)
+            raise
 
     async def publish_notices(self) -> None:
         """Publish this cycle's notices on the `system` channel; without Redis they are kept for the next cycle."""

@@ -83,6 +83,16 @@ class Lease:
             await self._answered.wait()
         return self.fence
 
+    def refused(self, fence: int) -> None:
+        """An update under `fence` was refused. If that is our fence, it no longer counts: the next renewal gets a newer
+        one, unless another process holds the lease.
+
+        An earlier holder, whose lease has not run out by its own clock, may publish on a server that has lost both, and
+        whose clock is behind: then its fence is above ours (ADR 29).
+        """
+        if fence == self._fence:
+            self._until = float("-inf")
+
     async def _ask(self, own: int, above: int = 0) -> int:
         keys = self._keys if self._one_by_one else self._keys + self._metas
         # On a connection that has died silently, the next question must come while the lease still lasts.

@@ -81,7 +81,9 @@ class Publisher:
             n = next(self._numbers)
             try:
                 position = await self._bus.publish(service, {"n": n}, fence=fence)
-            except (FencedError, BusError) as error:
+            except BusError as error:
+                if isinstance(error, FencedError) and self.lease is not None:
+                    self.lease.refused(fence)
                 self._truth.note(f"{self.name:9} n={n} is not confirmed: {error}")
                 return
             self._truth.note(f"{self.name:9} n={n} is confirmed at {self._truth.place(service, position)}")

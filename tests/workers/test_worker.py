@@ -70,6 +70,18 @@ async def bench(settings: Settings) -> AsyncIterator[Bench]:
     await worker.aclose()
 
 
+async def test_a_worker_that_is_refused_leads_again_if_nobody_else_does(bench: Bench) -> None:
+    """An earlier leader may have published with a higher fence, on a server that had lost both, its clock behind."""
+    before = bench.worker.fence
+    redis = open_redis(bench.settings)
+    await redis.hset(Channels(bench.settings.redis_prefix).meta("news"), "fence", before + 10**6)
+    await redis.aclose()
+    assert not await bench.collector.cycle()
+    await until(lambda: bench.worker.fence > before, 5)
+    assert await bench.collector.cycle()
+    assert len(await bench.published("news")) == 1
+
+
 async def test_a_cycle_publishes_what_the_service_collected(bench: Bench) -> None:
     """One cycle is one update, with the payload as its data."""
     assert await bench.collector.cycle()

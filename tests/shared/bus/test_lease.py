@@ -281,6 +281,31 @@ class TestFencesOfServices:
         fence = await Lease(redis, channels, MONITORING, 60).refresh()
         assert await Bus(redis, channels, 10).publish("scheduler", {}, fence=fence)
 
+    async def test_a_holder_that_is_refused_gets_a_newer_fence(self, redis: Redis, channels: Channels) -> None:
+        """A fence of an earlier holder may be above its own: on a server that has lost both, and has a clock behind."""
+        lease, bus = Lease(redis, channels, MONITORING, 60), Bus(redis, channels, 10)
+        before = await lease.refresh()
+        await bus.publish("scheduler", {}, fence=before + 10**6)
+        with pytest.raises(FencedError):
+            await bus.publish("scheduler", {}, fence=before)
+        lease.refused(before)
+        assert lease.fence == 0
+        after = await lease.refresh()
+        await bus.publish("scheduler", {}, fence=after)
+        lease.refused(before)  # a cycle that began under the earlier one
+        assert lease.fence == after
+
+    async def test_who_is_refused_because_another_holds_the_lease_stands_by(
+        self, redis: Redis, channels: Channels
+    ) -> None:
+        """It takes nothing away from the new holder."""
+        old, new = (Lease(redis, channels, MONITORING, 60) for _ in range(2))
+        before = await old.refresh()
+        await redis.delete(channels.lease(MONITORING))
+        after = await new.refresh()
+        old.refused(before)
+        assert (await old.refresh(), await new.refresh()) == (0, after)
+
     async def test_a_key_of_another_type_stops_its_own_service_only(self, redis: Redis, channels: Channels) -> None:
         """The lease is taken, and the other services are published."""
         await redis.set(channels.meta("scheduler"), "not a hash")
