@@ -66,6 +66,7 @@ def test_a_later_start_changes_nothing(tmp_path: Path) -> None:
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in FILES} == before
 
 
+@pytest.mark.slow
 def test_two_at_once_agree(tmp_path: Path) -> None:
     """`make credentials` while `docker compose up` runs the same: one waits for the other, and changes nothing."""
     command = [sys.executable, "-m", "commands", "credentials", str(tmp_path)]

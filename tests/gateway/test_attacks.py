@@ -45,6 +45,7 @@ async def published(cluster: Cluster) -> list[int]:
     ],
     ids=["pongs", "pings", "empty fragments", "tiny fragments", "empty messages", "too big"],
 )
+@pytest.mark.slow
 async def test_floods_are_closed_and_the_innocent_gets_everything(cluster: Cluster, flood: bytes, code: int) -> None:
     """Each of twenty connections that send 16 KiB at once; they read only the end."""
     async with contextlib.AsyncExitStack() as stack:

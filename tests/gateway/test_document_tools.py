@@ -15,6 +15,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.gateway.serving import Gateway
 from tests.places import ROOT
 
+pytestmark = pytest.mark.slow  # compilers and validators
+
 NODE = ROOT / "tests" / "node"
 DEADLINE = 120.0  # seconds: a compiler of TypeScript on a machine that is busy
 BUILT_IN = {"Array", "Date", "Error", "Function", "Map", "Number", "Object", "Promise", "Set", "String", "Symbol"}

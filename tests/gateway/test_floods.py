@@ -156,6 +156,7 @@ async def test_a_slow_client_that_reads_again_is_told_4008(cluster: Cluster) -> 
     assert float(dropped.split()[-1]) > 0
 
 
+@pytest.mark.slow
 async def test_a_client_that_never_reads_its_close_is_cut(cluster: Cluster) -> None:
     """The gateway waits a few seconds for an answer and then frees the socket, unread data or not."""
     node = cluster.nodes[0]

@@ -114,6 +114,7 @@ def test_nothing_is_left_when_everybody_is_gone(script: list[tuple[int, int, boo
 
 
 @pytest.mark.usefixtures("no_errors")
+@pytest.mark.slow
 async def test_a_gateway_closes_whom_most_waits_for(settings: Settings) -> None:
     """Who reads nothing of much is closed with 4008; who reads nothing of little stays, and gets all of it."""
     limits = {"waiting_bytes": 2 << 20, "outbox_bytes": 64 << 20}

@@ -118,6 +118,7 @@ def test_a_second_signal_kills_what_hangs(run: Start) -> None:
     assert not any(alive(pid) for pid in pids_of(cluster))
 
 
+@pytest.mark.slow
 def test_a_part_that_hangs_is_killed(run: Start) -> None:
     """A part that ignores SIGTERM is killed after five seconds, and the others end as usual."""
     cluster = run(DEAF, SAYS_GOODBYE)

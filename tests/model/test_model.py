@@ -32,6 +32,7 @@ def model(*args: str, hashes: str = "0") -> str:
     ).stdout
 
 
+@pytest.mark.slow
 def test_no_promise_is_broken() -> None:
     """Through the faults of the first schedules, no update is out of order, twice, or silently missing."""
     assert model("--seconds", "0", "--jobs", "2").startswith("50 schedules from seed 0 on")

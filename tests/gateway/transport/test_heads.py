@@ -88,6 +88,7 @@ async def test_half_a_head_ends_in_time(cluster: Cluster, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("more", [b"", b"\r\n"], ids=["nothing", "an empty line"])
+@pytest.mark.slow
 async def test_an_idle_connection_is_closed(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
     """Between requests a connection is kept for a while only; an empty line, which may precede a request, is none."""
     async with dial(cluster.nodes[0].port) as raw:

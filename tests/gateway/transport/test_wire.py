@@ -234,6 +234,7 @@ async def test_who_reads_nothing_is_stalled_also_on_a_quiet_service(cluster: Clu
         assert code_of((await raw.until_close())[-1]) == 4008
 
 
+@pytest.mark.slow
 async def test_nobody_is_stalled_because_the_gateway_stood_still(cluster: Cluster) -> None:
     """After a pause of the whole process, what was just written waits: that alone says nothing about its client."""
     async with connect(cluster.nodes[0].port, "/ws/market_data?meta=1", window=4096) as raw:

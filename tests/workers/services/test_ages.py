@@ -141,6 +141,7 @@ def values(data: Any, path: str) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run.service}-{run.failing[0]}")
+@pytest.mark.slow
 async def test_every_figure_is_null_once_its_bound_has_passed(stage: Stage, run: Run) -> None:
     """At half of it the last answer still counts; and a second after it, nothing of it is left."""
     service = stage.open(run.service, **KEYS)

@@ -85,6 +85,7 @@ async def test_every_fault_of_the_primaries_fails_over_in_the_same_cycle(
     }
 
 
+@pytest.mark.slow
 async def test_hanging_primaries_leave_time_for_the_fallbacks(stage: Stage, explorers: Any) -> None:
     """A source that never answers costs part of the cycle, not the cycle."""
     stage.spoil(MEMPOOL, NODES[0], fault="hang")

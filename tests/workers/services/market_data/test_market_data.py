@@ -83,6 +83,7 @@ async def test_one_exchange_that_is_wrong_is_named(stage: Stage, monkeypatch: py
 
 
 @pytest.mark.parametrize("silent", EXCHANGES)
+@pytest.mark.slow
 async def test_one_exchange_without_an_answer_costs_the_others_nothing(stage: Stage, silent: str) -> None:
     """Whichever fails or never answers, the spread is that of the others, in the same cycle."""
     stage.spoil(HOSTS[silent], fault="500" if silent == "binance" else "hang")
@@ -161,6 +162,7 @@ async def test_an_odd_row_of_the_primaries_is_no_fault(stage: Stage) -> None:
     assert stage.failovers == []
 
 
+@pytest.mark.slow
 async def test_a_hanging_primary_leaves_time_for_the_fallback(stage: Stage) -> None:
     """A source that never answers costs part of the cycle, not the cycle."""
     stage.spoil(HOSTS["coingecko"], HOSTS["binance"], fault="hang")

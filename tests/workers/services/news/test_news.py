@@ -171,6 +171,7 @@ async def test_every_fault_of_a_feed_that_was_well_is_noticed(stage: Stage) -> N
         assert "Decrypt" in sources(await collect(stage, 60))
 
 
+@pytest.mark.slow
 async def test_a_feed_that_hangs_takes_its_own_time_only(stage: Stage) -> None:
     """A feed that never answers is given up at the deadline, and the others are published."""
     stage.spoil(HOSTS["Cointelegraph"], fault="hang")

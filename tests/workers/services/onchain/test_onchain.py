@@ -198,6 +198,7 @@ async def test_who_is_down_takes_only_what_nobody_else_has(
     assert bitcoin.transaction_count is not None
 
 
+@pytest.mark.slow
 async def test_hanging_sources_leave_time_for_the_others(stage: Stage, onchain: OnchainService) -> None:
     """A source that never answers costs part of the cycle, not the cycle."""
     stage.spoil(LLAMA, NODES[0], SCOUT, fault="hang")

@@ -17,6 +17,8 @@ from tests.workers.nodes import FakeNode, serving
 from tests.workers.stage import NOON, Stage
 from workers.services.rpc_nodes.chains import CHAINS, chain_of
 
+pytestmark = pytest.mark.slow  # 49 times the service, over nodes of its own
+
 DAY = 86_400.0
 FAR = 40_000_000
 NAMES = [*CHAINS, "gnosis"]

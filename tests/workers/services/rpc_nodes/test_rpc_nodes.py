@@ -140,6 +140,7 @@ async def test_a_node_that_asked_for_a_pause_is_left_alone(stage: Stage) -> None
     assert row(data, "ethereum/one").error == "HTTP 429"
 
 
+@pytest.mark.slow
 async def test_a_hanging_node_does_not_hold_up_the_others(stage: Stage) -> None:
     """A node that never answers is down after its share of the cycle."""
     await collect(stage, nodes=TWO)
@@ -150,6 +151,7 @@ async def test_a_hanging_node_does_not_hold_up_the_others(stage: Stage) -> None:
     assert data.events
 
 
+@pytest.mark.slow
 async def test_the_time_of_an_answer_is_measured(stage: Stage) -> None:
     """A slow node's row has the time that its one answer took, in milliseconds."""
     await collect(stage, nodes=TWO)

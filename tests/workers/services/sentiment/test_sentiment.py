@@ -97,6 +97,7 @@ async def test_every_fault_of_coingecko_leaves_the_rest(stage: Stage, fault: Fau
     assert data.sentiment_score == data.sentiment_by_source["fear_and_greed"]
 
 
+@pytest.mark.slow
 async def test_a_hanging_index_leaves_time_for_the_fallback(stage: Stage) -> None:
     """A source that never answers costs part of the cycle, not the cycle."""
     stage.spoil(ALTERNATIVE, fault="hang")

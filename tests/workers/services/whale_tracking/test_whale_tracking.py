@@ -232,6 +232,7 @@ async def test_a_faulty_primary_costs_no_transfer(stage: Stage, fault: Any) -> N
     assert bitcoin_whales(stage, first_height, height(stage, 120)) <= hashes
 
 
+@pytest.mark.slow
 async def test_sources_that_hang_leave_time_for_others(stage: Stage) -> None:
     """A first source that never answers takes a part of the cycle; the update is still in time, from the next one."""
     open_service(stage)
@@ -245,6 +246,7 @@ async def test_sources_that_hang_leave_time_for_others(stage: Stage) -> None:
     assert "esplora (simulated)" in data.sources
 
 
+@pytest.mark.slow
 async def test_the_chains_are_independent(stage: Stage) -> None:
     """With one chain's sources down the other's transfers are published; its own come when it is back."""
     open_service(stage)
