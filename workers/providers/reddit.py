@@ -44,8 +44,11 @@ class _Granted(Struct):
     """With HTTP 200 for some refusals."""
 
 
-_Created = Annotated[float, Meta(ge=1_104_537_600, lt=100_000_000_000)]
-"""Unix seconds since 2005, when Reddit began: an earlier time would look like the end of the day's posts."""
+_Created = Annotated[float, Meta(ge=0, lt=100_000_000_000)]
+"""Unix seconds."""
+
+_FOUNDED = 1_104_537_600.0
+"""Unix seconds of 2005, when Reddit began. An earlier time is a mistake, and not the end of the day's posts."""
 
 
 class _Link(Struct):
@@ -126,7 +129,8 @@ class Reddit(Provider):
             found |= {(post.post_id, post.title): post for post in page.posts if post.created > since}
             after = page.after
             # By the last post: pinned posts come first, whatever their age.
-            if after is None or not page.posts or page.posts[-1].created <= since:
+            times = [post.created for post in page.posts if post.created >= _FOUNDED]
+            if after is None or not page.posts or (times and times[-1] <= since):
                 break
         return tuple(found.values())
 

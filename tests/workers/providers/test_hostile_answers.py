@@ -169,7 +169,7 @@ async def test_a_post_without_a_possible_time_ends_no_count(odd: Any) -> None:
     first, second = listing(1_795_341_600, 1_795_341_500, odd, after="t3_p1"), listing(1_795_341_400)
     second["data"]["children"][0]["data"]["id"] = "last"
     assert [post.created for post in await read(first, second)] == [1_795_341_600, 1_795_341_500, 1_795_341_400]
-    assert len(parse_listing(dumped(first)).posts) == 2
+    assert len(parse_listing(dumped(first)).posts) == (3 if odd in (0, 1) else 2)
 
 
 @pytest.mark.parametrize("after", [None, "", " ", "t3_p1"])
