@@ -126,8 +126,9 @@ class Recent:
         if latest is not None and update.position != (latest.position.epoch, latest.position.seq + 1):
             self._begins = self.count
             self._first_epoch = self._first_epoch and update.position.epoch == latest.position.epoch
-        if update.position.epoch not in self._epochs:
-            self._epochs.append(update.position.epoch)
+        epoch = update.position.epoch
+        if (latest is None or epoch != latest.position.epoch) and epoch not in self._epochs:
+            self._epochs.append(epoch)
         self.updates.append(update)
         if update.gap is not None:
             self._gaps.append((self.count, update.gap))
