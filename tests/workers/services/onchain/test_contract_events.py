@@ -101,9 +101,8 @@ async def test_a_successor_goes_on_where_the_last_update_ended(stage: Stage) -> 
     assert events
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-async def test_a_node_without_logs_gives_way(stage: Stage, fault: Any) -> None:
-    """With any fault of the first node, the next one delivers the same blocks."""
+async def gives_way(stage: Stage, fault: Any) -> OnchainService:
+    """Spoil the first node; the next one must deliver the same blocks. Returns the service."""
     service = open_service(stage)
     await collect(stage)
     start = next_block(service)
@@ -111,18 +110,19 @@ async def test_a_node_without_logs_gives_way(stage: Stage, fault: Any) -> None:
     data = await collect(stage, 120)
     assert told(data) == happened(stage, start, next_block(service))
     assert next_block(service) > start
+    return service
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_node_without_logs_gives_way(stage: Stage, fault: Any) -> None:
+    """With any fault of the first node, the next one delivers the same blocks."""
+    await gives_way(stage, fault)
 
 
 @pytest.mark.parametrize("fault", ["no_logs", "no_rows"])
 async def test_a_node_that_lacks_blocks_costs_no_event(stage: Stage, fault: Any) -> None:
     """Its answers without logs are refused, as the blooms have some; the next node delivers the same blocks."""
-    service = open_service(stage)
-    await collect(stage)
-    start = next_block(service)
-    stage.spoil(NODES[0], fault=fault)
-    data = await collect(stage, 120)
-    assert told(data) == happened(stage, start, next_block(service))
-    assert next_block(service) > start
+    service = await gives_way(stage, fault)
     stage.spoil(*NODES, fault=fault)
     stands = next_block(service)
     assert told(await collect(stage, 120)) == []
