@@ -14,6 +14,8 @@ class Article(Struct, frozen=True, kw_only=True):
     source: Annotated[str, Meta(description="the outlet", examples=["CoinDesk"])]
     url: Annotated[str, Meta(description="http or https")]
     published_at: UtcTime
+    categories: Annotated[list[str], Meta(description="categories that the feed gives this article")] = []
+    """Has a default because updates of older versions lack it."""
 
 
 class News(Payload, frozen=True, kw_only=True):
@@ -21,4 +23,4 @@ class News(Payload, frozen=True, kw_only=True):
 
     articles: list[Article]
     sources: Annotated[list[str], Meta(description="outlets that answered")]
-    categories: Annotated[list[str], Meta(description="categories that the feeds themselves give")]
+    categories: Annotated[list[str], Meta(description="the most frequent categories of these articles")]

@@ -8,4 +8,4 @@ FEEDS = Bound("news", 1800.0)
 """Besides the pause of a source that is not asked in every cycle. Then the articles of a failed feed are dropped as
 possibly stale.
 """
-FIGURES: Figures = {"articles[].title": (FEEDS,), "categories[]": (FEEDS,)}
+FIGURES: Figures = {"articles[].title": (FEEDS,), "articles[].categories[]": (FEEDS,), "categories[]": (FEEDS,)}

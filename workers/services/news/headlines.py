@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from workers.answers import Headline
 from workers.answers.texts import link_key, title_key
 
@@ -20,6 +22,8 @@ SAME_TITLE = 48 * 3600.0
 """Seconds within which equal titles of two outlets mean one story: they reprint agency texts within a day or two, and
 weekly columns repeat their titles after seven days.
 """
+ARTICLE_CATEGORIES = 30
+"""Per article, the story's own first. More than any feed gives; only a story of several feeds can have more."""
 MAX_CATEGORIES = 20
 """The most frequent are published, up to this number: a long tail of tags is on one article each."""
 
@@ -34,26 +38,37 @@ def merge(headlines: Iterable[Headline], now: float) -> tuple[Headline, ...]:
     one outlet are one story only if they have both: a daily column has the same title, and some outlets link all
     articles to their home page. Ids are not compared: some outlets give all articles one id, and unique ones tell
     nothing that links don't. Of several headlines, an outlet's own item is preferred to an aggregator's, then the one
-    published first, which is the original.
+    published first, which is the original. It gets the categories of all of them, each once regardless of case.
     """
-    links: dict[str, set[tuple[_Source, str]]] = {}
-    titles: dict[str, list[tuple[_Source, float]]] = {}
-    kept: list[Headline] = []
+    links: dict[str, dict[tuple[_Source, str], int]] = {}
+    titles: dict[str, list[tuple[_Source, float, int]]] = {}
+    stories: list[Headline] = []
+    categories: list[dict[str, str]] = []
     for headline in sorted(headlines, key=_precedence):
         title, source = title_key(headline.title), (headline.relayed, headline.outlet)
-        seen = links.setdefault(link_key(headline.url), set())
+        seen = links.setdefault(link_key(headline.url), {})
         times = titles.setdefault(title, [])
-        same_link = any(other != source or name == title for other, name in seen)
-        same_title = bool(title) and any(
-            other != source and abs(headline.published - time) <= SAME_TITLE for other, time in times
-        )
+        same_link = [story for (other, name), story in seen.items() if other != source or name == title]
+        same_title = [
+            story
+            for other, time, story in times
+            if title and other != source and abs(headline.published - time) <= SAME_TITLE
+        ]
+        story = next(iter(same_link + same_title), len(stories))
         # A duplicate still identifies further ones: an aggregator's item has the title of one and another link.
-        seen.add((source, title))
+        seen.setdefault((source, title), story)
         if not same_title:
-            times.append((source, headline.published))
-        if not same_link and not same_title:
-            kept.append(headline)
-    current = [headline for headline in kept if now - MAX_AGE <= headline.published <= now + MAX_AHEAD]
+            times.append((source, headline.published, story))
+        if story == len(stories):
+            stories.append(headline)
+            categories.append({})
+        for category in headline.categories:
+            categories[story].setdefault(category.casefold(), category)
+    current = [
+        replace(headline, categories=tuple(named.values())[:ARTICLE_CATEGORIES])
+        for headline, named in zip(stories, categories, strict=True)
+        if now - MAX_AGE <= headline.published <= now + MAX_AHEAD
+    ]
     return tuple(sorted(current, key=lambda headline: (-headline.published, headline.url))[:MAX_ARTICLES])
 
 
@@ -69,9 +84,10 @@ def categories_of(headlines: Sequence[Headline]) -> list[str]:
     return [_spelling(spellings[category]) for category in ranked[:MAX_CATEGORIES]]
 
 
-def _precedence(headline: Headline) -> tuple[bool, float, str, str, str, str]:
+def _precedence(headline: Headline) -> tuple[bool, float, str, str, str, str, tuple[str, ...]]:
     """A total order of headlines, so that the result does not depend on the order in which feeds were read."""
-    return headline.relayed, headline.published, headline.url, headline.title, headline.outlet, headline.guid
+    one = headline
+    return one.relayed, one.published, one.url, one.title, one.outlet, one.guid, one.categories
 
 
 def _spelling(spellings: Counter[str]) -> str:

@@ -72,6 +72,7 @@ class NewsService(Service):
                     source=headline.outlet,
                     url=headline.url,
                     published_at=iso(headline.published),
+                    categories=list(headline.categories),
                 )
                 for headline in headlines
             ],

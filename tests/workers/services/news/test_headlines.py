@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from workers.answers import Headline
 from workers.answers.texts import link_key, title_key
 from workers.services.news.headlines import (
+    ARTICLE_CATEGORIES,
     MAX_AGE,
     MAX_AHEAD,
     MAX_ARTICLES,
@@ -46,7 +47,7 @@ headlines = st.lists(
         outlet=st.sampled_from(("One", "Two")),
         published=st.integers(-100, 2).map(lambda hours: NOW + hours * 3600.0),
         guid=st.sampled_from(("", "1", "2", "3", "4")),
-        categories=st.just(()),
+        categories=st.sampled_from([(), ("Markets",), ("markets", "DeFi"), ("Policy", "defi")]),
         relayed=st.booleans(),
     ),
     max_size=30,
@@ -133,6 +134,21 @@ def test_what_was_left_out_still_identifies_a_story() -> None:
     assert merge([copy, syndicated, FIRST], NOW) == (FIRST,)
 
 
+def test_a_story_has_the_categories_of_all_its_articles() -> None:
+    """Its own come first, then what copies by title, by link, or through another copy add, each once, up to a limit."""
+    by_title = later(title=FIRST.title, categories=("MARKETS", "Bitcoin"))
+    by_link = later(title="Other (CoinDesk)", url=FIRST.url, outlet="The Block", categories=("ETF",))
+    through = later(title=by_link.title, url="https://c.com/2", relayed=True, categories=("bitcoin", "Policy"))
+    other = later(title="Another story", url="https://c.com/3", categories=("Games",))
+    merged = merge([through, other, by_link, by_title, FIRST], NOW)
+    assert [(one.title, one.categories) for one in merged] == [
+        (other.title, ("Games",)),
+        (FIRST.title, ("Markets", "Bitcoin", "ETF", "Policy")),
+    ]
+    many = replace(by_title, categories=tuple(f"c{n}" for n in range(ARTICLE_CATEGORIES)))
+    assert merge([FIRST, many], NOW)[0].categories == ("Markets", *many.categories[:-1])
+
+
 def test_titles_without_letters_are_not_compared() -> None:
     """Two titles of nothing but symbols need not be one story."""
     assert len(merge([replace(FIRST, title="🚀"), later(title="!!!")], NOW)) == 2
@@ -170,9 +186,14 @@ def test_merging_is_pure_sorted_unique_and_idempotent(given_ones: list[Headline]
     sources = {link_key(h.url): (h.relayed, h.outlet) for h in merged}
     assert all(sources[link_key(h.url)] == (h.relayed, h.outlet) for h in merged)
     assert len({(link_key(h.url), title_key(h.title)) for h in merged}) == len(merged)
-    assert {link_key(h.url) for h in merge(shuffled, NOW)} == {link_key(h.url) for h in merged}
+    assert merge(shuffled, NOW) == merged
     assert merge(merged, NOW) == merged
-    assert set(merged) <= set(given_ones)
+    assert {replace(h, categories=()) for h in merged} <= {replace(h, categories=()) for h in given_ones}
+    for one in merged:
+        folded = [category.casefold() for category in one.categories]
+        assert len(set(folded)) == len(folded)
+        own = next(h for h in given_ones if replace(h, categories=()) == replace(one, categories=()))
+        assert {category.casefold() for category in own.categories} <= set(folded)
     for one in merged:
         same = [h for h in merged if title_key(h.title) and title_key(h.title) == title_key(one.title)]
         others = [h for h in same if (h.relayed, h.outlet) != (one.relayed, one.outlet)]

@@ -66,12 +66,17 @@ async def test_a_whole_update(stage: Stage) -> None:
 
 
 async def test_categories_are_those_of_the_published_articles(stage: Stage) -> None:
-    """Categories come from the feeds, each once; neither an outlet's name nor a kind of text is one."""
+    """Each article has those of its feed, and the update the most frequent of these, each once; neither an outlet's
+    name nor a kind of text is one.
+    """
     data = await collect(stage)
     assert "Markets" in data.categories
     assert len(data.categories) > 3
     assert len({category.casefold() for category in data.categories}) == len(data.categories) <= 20
     assert not {"The Block", "news", ""} & set(data.categories)
+    own = {category.casefold() for article in data.articles for category in article.categories}
+    assert {category.casefold() for category in data.categories} <= own
+    assert any(len(article.categories) > 1 for article in data.articles)
 
 
 async def test_a_story_of_two_outlets_is_told_once(stage: Stage) -> None:
