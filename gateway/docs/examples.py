@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.history import archive
+from gateway.history import archive, query
 from gateway.messages.fields import EXAMPLE_TIME
 from gateway.messages.http import HISTORIES, SNAPSHOTS, HistoryLimits, HistoryRecord, SnapshotMeta, Success
 
@@ -59,8 +59,8 @@ def snapshot_example() -> Any:
 def history_example() -> Any:
     """An answer of `/api/v1/history/market_data?limit=1`."""
     limits = HistoryLimits(
-        default_limit=archive.DEFAULT_LIMIT,
-        largest_limit=archive.LARGEST_LIMIT,
+        default_limit=query.DEFAULT_LIMIT,
+        largest_limit=query.LARGEST_LIMIT,
         page_bytes=archive.PAGE_BYTES,
         retention_days=7.0,
     )

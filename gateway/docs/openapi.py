@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from gateway.docs.examples import history_example, snapshot_example
 from gateway.endpoints import ENDPOINTS
-from gateway.history import archive
 from gateway.http import rest
+from gateway.http.api import ApiRoute
 from gateway.messages import http as bodies
 from gateway.messages.http import Failure, success
 from shared.catalog import CHANNEL_NAMES
@@ -37,16 +37,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a route does not state: its group, outcomes and parameters."""
+    """What a route does not state: its group, outcomes, and parameters besides those that an ApiRoute declares."""
 
     tag: str
     outcomes: dict[int, Outcome]
     parameters: tuple[dict[str, Any], ...] = ()
     headers: dict[int, dict[str, str]] = field(default_factory=dict)
-
-
-def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": {"type": "integer", **schema}}
 
 
 def _path(name: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -55,13 +51,12 @@ def _path(name: str, description: str, **schema: Any) -> dict[str, Any]:
 
 
 _SERVICE = _path("service", "One of the twelve services, or `system`", enum=list(CHANNEL_NAMES))
-_MOMENT = (
-    "ISO 8601 (`2025-11-11T10:30:00Z`, `2025-11-11T11:30:00%2B01:00`, `2025-11-11`; UTC unless it has a zone) "
-    "or unix seconds (`1762857000`, `1762857000.250`), inclusive. "
-)
 _RETRY = {"Retry-After": "seconds"}
 
 _BAD = "A parameter is invalid"
+_REFUSED = Outcome(
+    "A parameter is invalid (`invalid_parameter`), or there is no such one (`unknown_parameter`)", Failure
+)
 _GUIDE = {200: Outcome("The document as HTML", str, "text/html"), 404: Outcome("There is no such document", Failure)}
 _HANDSHAKE = Operation(
     "WebSocket handshakes",
@@ -84,10 +79,7 @@ OPERATIONS: dict[str, Operation] = {
                 Failure,
             ),
         },
-        (
-            _query("limit", "Clients per page", minimum=0, maximum=rest.LARGEST_PAGE, default=rest.DEFAULT_PAGE),
-            _query("cursor", "`next_cursor` of the previous page", minimum=0, maximum=2**53, default=0),
-        ),
+        tuple(rest.STATS_PARAMETERS.documents),
         headers={503: _RETRY},
     ),
     "/ws/services": Operation("Catalogue", {200: Outcome("The catalogue", success("Catalogue", bodies.Catalogue))}),
@@ -103,6 +95,7 @@ OPERATIONS: dict[str, Operation] = {
                 example=snapshot_example,
             ),
             304: Outcome("The newest update is the one named in If-None-Match"),
+            400: _REFUSED,
             404: Outcome("There is no such service, or it has published nothing yet (`no_update`)", Failure),
             503: Outcome("This gateway has just started and has received nothing from Redis yet", Failure),
         },
@@ -129,25 +122,13 @@ OPERATIONS: dict[str, Operation] = {
                 success("History", bodies.any_of(bodies.HISTORIES)),
                 example=history_example,
             ),
-            400: Outcome(_BAD, Failure),
+            400: _REFUSED,
             404: Outcome("There is no such service", Failure),
             503: Outcome(
                 "The database can't be read (`unavailable`), or too many pages are in progress (`busy`)", Failure
             ),
         },
-        (
-            _SERVICE,
-            _query("from", _MOMENT + "Default: an hour before `to`", type="string"),
-            _query("to", _MOMENT + "Default: now", type="string"),
-            _query(
-                "limit",
-                "Records per page. A page may be shorter because of its size",
-                minimum=1,
-                maximum=archive.LARGEST_LIMIT,
-                default=archive.DEFAULT_LIMIT,
-            ),
-            _query("cursor", "`next_cursor` of the previous page. It includes `from` and `to`", type="string"),
-        ),
+        (_SERVICE,),
         headers={503: _RETRY},
     ),
     "/health/live": Operation("Operation", {200: Outcome("Alive", bodies.Live)}),
@@ -223,8 +204,9 @@ def _operation(route: Route, entry: Operation, schema_of: dict[Any, Any]) -> dic
         "summary": endpoint.description if endpoint else (getdoc(route.endpoint) or "").replace("`", ""),
         "responses": {str(status): _response(entry, status, schema_of) for status in entry.outcomes},
     }
-    if entry.parameters:
-        operation["parameters"] = list(entry.parameters)
+    declared = route.parameters.documents if isinstance(route, ApiRoute) else []
+    if entry.parameters or declared:
+        operation["parameters"] = [*entry.parameters, *declared]
     return operation
 
 

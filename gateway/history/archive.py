@@ -16,14 +16,14 @@ from typing import Protocol
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.history.query import Range, encode_cursor, range_of
+from gateway.history.query import DEFAULT_LIMIT, LARGEST_LIMIT, LIMIT, PARAMETERS, Range, encode_cursor, range_of
+from gateway.http.api import ApiRoute
+from gateway.http.parameters import Asked
 from gateway.http.pieces import PiecewiseResponse
-from gateway.http.rest import failure, integer, invalid_service
+from gateway.http.rest import failure
 from gateway.messages.http import HISTORIES, FailureData, HistoryLimits, HistoryRecord, HttpCode, Success
-from shared.catalog import CHANNEL_NAMES
 from shared.database import Database, Record
 from shared.errors import CoinwireError, DatabaseError
 from shared.metrics import GatewayMetrics
@@ -33,8 +33,6 @@ from shared.timestamps import iso_of, now_iso
 
 _to_json = msgspec.json.Encoder().encode
 
-DEFAULT_LIMIT = 100  # records per page unless `limit` is given: about 1 MB of market_data, 100 kB of most others
-LARGEST_LIMIT = 1000  # records per page; more rows would block the event loop for more than a few milliseconds
 PAGE_BYTES = 4_194_304  # of `data` per page, then `next_cursor`: 4 MiB are read and sent in about 0.1 s
 
 _READING = 2  # pages read at once: their rows become Python objects between broadcasts; others wait for their turn
@@ -162,15 +160,13 @@ def _later(message: str, code: HttpCode, seconds: int) -> Response:
     return response
 
 
-async def history(request: Request) -> Response:
+async def history(request: Request, query: Asked) -> Response:
     """The stored updates of a service, oldest first, page by page."""
     node: HistoryPort = request.state.node
     service, archive = request.path_params["service"], node.archive
-    if service not in CHANNEL_NAMES:
-        return invalid_service(service)
+    limit = query[LIMIT]
     try:
-        limit = integer(request, "limit", DEFAULT_LIMIT, 1, LARGEST_LIMIT)
-        asked = range_of(service, request.query_params, time.time())
+        asked = range_of(service, query, time.time())
     except ValueError as error:
         return failure(400, FailureData(message=str(error), code="invalid_parameter"))
     held: ExitStack[bool | None] = ExitStack()
@@ -193,4 +189,4 @@ async def history(request: Request) -> Response:
         return PageResponse(_to_json(Success(status="success", data=page, timestamp=now_iso())), held.pop_all())
 
 
-ROUTES = [Route("/api/v1/history/{service}", history)]
+ROUTES = [ApiRoute("/api/v1/history/{service}", history, PARAMETERS)]

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from gateway.endpoints import ENDPOINTS, MASTER
 from gateway.http.answers import Answers, BusyError
+from gateway.http.parameters import ParameterError, Parameters, integer
 from gateway.http.pieces import PiecewiseResponse
 from gateway.messages.http import (
     Catalogue,
@@ -123,16 +124,20 @@ def _stats_of(found: ClusterStats, limit: int) -> Stats:
     )
 
 
+_LIMIT = integer("limit", "Clients per page", 0, LARGEST_PAGE, DEFAULT_PAGE)
+_AFTER = integer("cursor", "`next_cursor` of the previous page", 0, 2**53, 0)
+STATS_PARAMETERS = Parameters((_LIMIT, _AFTER))
+
+
 async def stats(request: Request) -> Response:
     """Connections and subscriptions of the whole cluster. `limit` and `cursor` page through the clients."""
     try:
-        limit = integer(request, "limit", DEFAULT_PAGE, 0, LARGEST_PAGE)
-        after = integer(request, "cursor", 0, 0, 2**53)
-    except ValueError as error:
+        asked = STATS_PARAMETERS.read(request.query_params, lenient=True)
+    except ParameterError as error:
         return failure(400, FailureData(message=str(error)))
     node: RestPort = request.state.node
     try:
-        (status, body), made = await node.stats.get(StatsPage(after, limit))
+        (status, body), made = await node.stats.get(StatsPage(asked[_AFTER], asked[_LIMIT]))
     except BusyError:
         response = failure(503, FailureData(message="Too many pages are asked for: try again", code="busy"))
         outcome = "busy"
@@ -143,16 +148,6 @@ async def stats(request: Request) -> Response:
     if response.status_code == 503:
         response.headers["Retry-After"] = str(_RETRY_SECONDS)
     return response
-
-
-def integer(request: Request, name: str, default: int, least: int, most: int) -> int:
-    """An integer from the query. Raises ValueError that states the allowed range."""
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
-        raise ValueError(f"{name} must be an integer from {least} to {most}")
-    return int(text)
 
 
 async def services(_request: Request) -> Response:

@@ -13,12 +13,13 @@ from urllib.parse import quote
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.relay import Relay
 from gateway.frames import Form, Update
-from gateway.http.rest import failure, invalid_service
+from gateway.http.api import ApiRoute
+from gateway.http.parameters import Asked
+from gateway.http.rest import failure
 from gateway.messages.http import FailureData
 from shared.bus import Position
 
@@ -52,14 +53,11 @@ def body_of(update: Update) -> bytes:
     return b'{"status":"success","data":%b,"timestamp":%b}' % (message, msgspec.json.encode(update.published_at))
 
 
-async def snapshot(request: Request) -> Response:
+async def snapshot(request: Request, _asked: Asked) -> Response:
     """The newest update of a service, or of `system`."""
     node: SnapshotPort = request.state.node
     service: str = request.path_params["service"]
-    recent = node.hub.recent.get(service)
-    if recent is None:
-        return invalid_service(service)
-    update = recent.latest
+    update = node.hub.recent[service].latest
     if not node.relay.whole or (update is None and not node.relay.proven):
         response = failure(503, FailureData(message="This gateway has not heard from Redis yet", code="not_ready"))
         response.headers["Retry-After"] = str(RETRY_SECONDS)
@@ -73,4 +71,4 @@ async def snapshot(request: Request) -> Response:
     return Response(body_of(update), media_type="application/json", headers=headers)
 
 
-ROUTES = [Route("/api/v1/snapshot/{service}", snapshot)]
+ROUTES = [ApiRoute("/api/v1/snapshot/{service}", snapshot)]

@@ -19,7 +19,15 @@ from shared.payloads.fields import UtcTime
 
 T = TypeVar("T")
 
-HttpCode = Literal["invalid_service", "invalid_parameter", "no_update", "not_ready", "busy", "unavailable"]
+HttpCode = Literal[
+    "invalid_service",
+    "invalid_parameter",
+    "unknown_parameter",
+    "no_update",
+    "not_ready",
+    "busy",
+    "unavailable",
+]
 
 
 class Success(Closed, Generic[T], frozen=True, kw_only=True):
@@ -39,6 +47,9 @@ class FailureData(Closed, frozen=True, kw_only=True):
         Meta(description="for programs: always present under `/api/v1`, and with 503 of `/ws/stats`"),
     ] = UNSET
     available_services: Annotated[list[str] | UnsetType, Meta(description="with `invalid_service`")] = UNSET
+    known_parameters: Annotated[
+        list[str] | UnsetType, Meta(description="with `unknown_parameter`: what this route takes")
+    ] = UNSET
     available_endpoints: Annotated[
         list[str] | UnsetType, Meta(description="where a WebSocket handshake named none of them")
     ] = UNSET

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from gateway.history.archive import LARGEST_LIMIT, PAGE_BYTES
+from gateway.history.archive import PAGE_BYTES
+from gateway.history.query import LARGEST_LIMIT
 from shared.catalog import CHANNEL_NAMES
 from shared.database import Database, Record
 from shared.settings import Settings

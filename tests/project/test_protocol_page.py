@@ -19,7 +19,7 @@ from gateway.broadcast import replays
 from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS
 from gateway.docs import VERSION
 from gateway.endpoints import ENDPOINTS, SUBSCRIBABLE
-from gateway.history import archive
+from gateway.history import archive, query
 from gateway.http import answers, rest
 from gateway.messages.actions import COMMANDS
 from gateway.messages.http import HttpCode
@@ -191,7 +191,7 @@ def test_limits_are_those_of_the_code() -> None:
         "requests sent before the answers of earlier ones": f"{http_protocol.PIPELINED} on a connection",
         "clients per page of `/ws/stats`": f"{rest.DEFAULT_PAGE}, at most {rest.LARGEST_PAGE:,}",
         "different pages of `/ws/stats` asked for at once per gateway": f"{answers.WANTED:,}",
-        "records per page of the history": f"{archive.DEFAULT_LIMIT}, at most {archive.LARGEST_LIMIT:,}",
+        "records per page of the history": f"{query.DEFAULT_LIMIT}, at most {query.LARGEST_LIMIT:,}",
         "bytes of `data` per page of the history": f"{archive.PAGE_BYTES // 2**20} MiB",
         "pages of the history at once per gateway": str(archive.UNDER_WAY),
     }

@@ -18,7 +18,8 @@ from structlog.testing import capture_logs
 
 from gateway.history import archive
 from gateway.history.archive import PAGE_BYTES
-from gateway.history.query import Range, decode_cursor, encode_cursor, read_time
+from gateway.history.query import Range, decode_cursor, encode_cursor
+from gateway.http.moments import read_time
 from gateway.transport import http_protocol
 from shared.database import Database, Record, open_database
 from shared.errors import DatabaseError
