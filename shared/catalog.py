@@ -16,6 +16,9 @@ SYSTEM = "system"
 ALL = "all"
 """Stands for each of the twelve services in a client's command."""
 
+FIELDS = "fields"
+"""The filter that every service has: the names of the fields of `data` that are sent."""
+
 Carries = Literal["state", "events"]
 """What updates hold. A `state` is complete: the newest update replaces the older ones. An update with `events` holds
 something that no other update repeats, so who misses one has missed it."""
@@ -33,6 +36,11 @@ class ServiceSpec:
     interval: float
     endpoints: tuple[str, ...]
     description: str
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The names of its filters: those that stand at its payload type, and `fields`, which every service has."""
+        return (*(rule.name for rule in self.payload.filters), FIELDS)
 
 
 _D, _M, _I, _S = DATA_COLLECTION, MONITORING, INTEGRATION, ServiceSpec

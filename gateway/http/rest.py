@@ -27,7 +27,7 @@ from gateway.messages.http import (
     Success,
 )
 from shared.bus.stats_reader import ClusterStats, StatsReader
-from shared.catalog import ALL, CATEGORIES, CHANNEL_NAMES, SERVICES, SYSTEM, of_category
+from shared.catalog import ALL, CATEGORIES, CHANNEL_NAMES, FIELDS, SERVICES, SYSTEM, of_category
 from shared.errors import BusError
 from shared.metrics import GatewayMetrics
 from shared.timestamps import now_iso
@@ -159,12 +159,14 @@ async def services(_request: Request) -> Response:
             description="Notices about the cluster itself",
             update_interval="when something happens",
             endpoints=list(ENDPOINTS),
+            filters=[],
         ),
         ALL: CatalogueEntry(
             name="All Services",
             description="Subscribe to all services at once",
             update_interval="each service's own",
             endpoints=["/ws/all"],
+            filters=[FIELDS],
         ),
     }
     return success(Catalogue(services=groups, master_endpoints=_of_group(MASTER)))
@@ -177,6 +179,7 @@ def _entry(name: str) -> CatalogueEntry:
         description=spec.description,
         update_interval=f"{spec.interval:g} seconds",
         endpoints=list(spec.endpoints),
+        filters=list(spec.filters),
     )
 
 

@@ -18,6 +18,7 @@ ErrorCode = Literal[
     "unknown_action",
     "missing_service",
     "invalid_service",
+    "invalid_filter",
     "rate_limited",
 ]
 ERRORS: dict[ErrorCode, str] = {
@@ -29,6 +30,7 @@ ERRORS: dict[ErrorCode, str] = {
     "unknown_action": "`action` is missing or none of `supported_actions`.",
     "missing_service": "`subscribe` and `unsubscribe` need `service`.",
     "invalid_service": "`service` is none of `available_services`; nothing was changed.",
+    "invalid_filter": "`filter` is nothing that the service knows; nothing was changed.",
     "rate_limited": "Too many commands; the next is accepted after `retry_after_ms`.",
 }
 """What each error code means."""

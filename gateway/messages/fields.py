@@ -28,6 +28,9 @@ Deliver = Literal["latest", "every"]
 DELIVERS: tuple[Deliver, ...] = get_args(Deliver)
 CommandId = Annotated[str | int, Meta(description="echoed as `data.id` of the reply")]
 EchoedId = Annotated[str | int | UnsetType, Meta(description="the `id` of the command that this answers")]
+KnownFilters = Annotated[
+    dict[str, str], Meta(description="with `invalid_filter`: the filters of `service`, with their types in words")
+]
 Epoch = Annotated[str, Meta(description="changes when counting restarts", examples=["5f2b9c81d04e7a63"])]
 Seq = Annotated[int, Meta(description="+1 per update of a service within an epoch", ge=1)]
 

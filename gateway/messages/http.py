@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_origin
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.messages.fields import ClientId, Closed, Count, CountByService, Epoch, Seq, Subscriptions
+from gateway.messages.fields import ClientId, Closed, Count, CountByService, Epoch, KnownFilters, Seq, Subscriptions
 from shared.catalog import CHANNEL_NAMES, SERVICES
 from shared.payloads import SystemNotice
 from shared.payloads.fields import UtcTime
@@ -23,6 +23,7 @@ HttpCode = Literal[
     "invalid_service",
     "invalid_parameter",
     "unknown_parameter",
+    "invalid_filter",
     "no_update",
     "not_ready",
     "busy",
@@ -49,6 +50,16 @@ class FailureData(Closed, frozen=True, kw_only=True):
     available_services: Annotated[list[str] | UnsetType, Meta(description="with `invalid_service`")] = UNSET
     known_parameters: Annotated[
         list[str] | UnsetType, Meta(description="with `unknown_parameter`: what this route takes")
+    ] = UNSET
+    service: Annotated[str | UnsetType, Meta(description="with `invalid_filter`: which service does not know it")] = (
+        UNSET
+    )
+    known: KnownFilters | UnsetType = UNSET
+    ids: Annotated[
+        list[str] | UnsetType, Meta(description="with `invalid_filter`: the coins that share an ambiguous symbol")
+    ] = UNSET
+    fields: Annotated[
+        list[str] | UnsetType, Meta(description="with `invalid_filter`: the fields that `data` of `service` has")
     ] = UNSET
     available_endpoints: Annotated[
         list[str] | UnsetType, Meta(description="where a WebSocket handshake named none of them")
@@ -89,6 +100,9 @@ class CatalogueEntry(Closed, frozen=True, kw_only=True):
     description: str
     update_interval: Annotated[str, Meta(examples=["5 seconds"])]
     endpoints: Annotated[list[str], Meta(examples=[["/ws/data", "/ws/market_data"]])]
+    filters: Annotated[
+        list[str], Meta(description="what `filter` of a subscribe may have", examples=[["coins", "fields"]])
+    ]
 
 
 class Catalogue(Closed, frozen=True, kw_only=True):

@@ -11,7 +11,16 @@ from msgspec import UNSET, Meta, UnsetType
 from gateway.endpoints import ENDPOINTS, Endpoint, expand
 from gateway.messages.actions import ACTIONS, COMMANDS, Command, Subscribe, action_of
 from gateway.messages.faults import ErrorCode
-from gateway.messages.fields import EXAMPLE_CLIENT, EXAMPLE_TIME, ClientId, Closed, Count, CountByService, EchoedId
+from gateway.messages.fields import (
+    EXAMPLE_CLIENT,
+    EXAMPLE_TIME,
+    ClientId,
+    Closed,
+    Count,
+    CountByService,
+    EchoedId,
+    KnownFilters,
+)
 from gateway.messages.message import Notice
 from shared.catalog import ALL, CATEGORIES, SYSTEM, of_category
 from shared.envelope import UPDATE
@@ -128,6 +137,16 @@ class ErrorData(Notice, frozen=True, kw_only=True):
         Meta(description="with `unknown_action`"),
     ] = UNSET
     retry_after_ms: Annotated[int | UnsetType, Meta(description="with `rate_limited`")] = UNSET
+    service: Annotated[str | UnsetType, Meta(description="with `invalid_filter`: which service does not know it")] = (
+        UNSET
+    )
+    known: KnownFilters | UnsetType = UNSET
+    ids: Annotated[
+        list[str] | UnsetType, Meta(description="with `invalid_filter`: the coins that share an ambiguous symbol")
+    ] = UNSET
+    fields: Annotated[
+        list[str] | UnsetType, Meta(description="with `invalid_filter`: the fields that `data` of `service` has")
+    ] = UNSET
     id: EchoedId = UNSET
 
     @classmethod

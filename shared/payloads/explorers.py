@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
 from shared.payloads.fields import Payload
+from shared.payloads.filtering import Choice, Rule
 
 
 class Fees(Struct, frozen=True, kw_only=True):
@@ -43,6 +44,10 @@ class ExplorerChains(Struct, frozen=True, kw_only=True):
 
 class Explorers(Payload, frozen=True, kw_only=True):
     """Chain statistics. The Bitcoin figures are repeated at the top level."""
+
+    filters: ClassVar[tuple[Rule, ...]] = (
+        Choice(name="chains", words="names of chains", maps=("chains",), names_unknown=True),
+    )
 
     chains: ExplorerChains
     latest_block: Annotated[int | None, Meta(description="Bitcoin: height of the newest block")]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
+
+from shared.payloads.filtering import Again, Rule
 
 UtcTime = Annotated[
     str,
@@ -19,6 +21,11 @@ CoinId = Annotated[str, Meta(description="CoinGecko id, such as `bitcoin`")]
 
 class Payload(Struct, frozen=True, kw_only=True):
     """What every service's `data` has in common."""
+
+    filters: ClassVar[tuple[Rule, ...]] = ()
+    """What clients may filter it by, besides `fields`."""
+    again: ClassVar[tuple[Again, ...]] = ()
+    """What is counted again where a filter has left rows out."""
 
     timestamp: Annotated[UtcTime, Meta(description="when these figures were put together (UTC)")]
     as_of: Annotated[

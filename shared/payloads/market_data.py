@@ -1,15 +1,26 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, field
 
 from shared.payloads.fields import CoinId, Payload
+from shared.payloads.filtering import Choice, Rule
 
 
 class MarketData(Payload, frozen=True, kw_only=True):
     """Prices, volumes and market values of the tracked coins. All maps but `disputed` have the same keys; `null` means
     that no source has a figure that is still fresh."""
+
+    filters: ClassVar[tuple[Rule, ...]] = (
+        Choice(
+            name="coins",
+            words="ids of coins, or symbols that only one coin has",
+            maps=("prices", "volumes", "market_caps", "price_changes", "price_spread_bps", "disputed"),
+            names_unknown=True,
+            coins=True,
+        ),
+    )
 
     prices: Annotated[dict[CoinId, float | None], Meta(description="USD for one coin")]
     volumes: Annotated[dict[CoinId, float | None], Meta(description="USD traded in the last 24 h, all exchanges")]

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
 from shared.payloads.fields import Payload, UtcTime
+from shared.payloads.filtering import Choice, Rule
 
 
 class Article(Struct, frozen=True, kw_only=True):
@@ -20,6 +21,13 @@ class Article(Struct, frozen=True, kw_only=True):
 
 class News(Payload, frozen=True, kw_only=True):
     """Current headlines, newest first, each once."""
+
+    filters: ClassVar[tuple[Rule, ...]] = (
+        Choice(name="sources", words="names of outlets", rows={"articles": "source"}, lists=("sources",)),
+        Choice(
+            name="categories", words="categories of articles", rows={"articles": "categories"}, lists=("categories",)
+        ),
+    )
 
     articles: list[Article]
     sources: Annotated[list[str], Meta(description="outlets that answered")]

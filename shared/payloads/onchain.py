@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
 from shared.payloads.fields import Payload
+from shared.payloads.filtering import Choice, Rule
 
 
 class ChainMetrics(Struct, frozen=True, kw_only=True):
@@ -36,6 +37,16 @@ class ContractEvent(Struct, frozen=True, kw_only=True):
 
 class Onchain(Payload, frozen=True, kw_only=True):
     """Activity over all chains that a source covers, including those that are not in `chains`."""
+
+    filters: ClassVar[tuple[Rule, ...]] = (
+        Choice(
+            name="chains",
+            words="names of chains",
+            maps=("chains",),
+            rows={"contract_events": "chain"},
+            names_unknown=True,
+        ),
+    )
 
     active_addresses: Annotated[int | None, Meta(description="addresses active in the last 24 h, all chains known")]
     transaction_count: Annotated[int | None, Meta(description="transactions in the last 24 h, all chains known")]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
 from shared.payloads.fields import Payload
+from shared.payloads.filtering import Again, Choice, Row, Rule, figures
 
 
 class RpcNode(Struct, frozen=True, kw_only=True):
@@ -33,8 +35,35 @@ class ChainEvent(Struct, frozen=True, kw_only=True):
     depth: Annotated[int | None, Meta(description="blocks replaced, for a reorg")] = None
 
 
+def average_latency(milliseconds: Iterable[float]) -> float | None:
+    """The mean of what nodes took to answer; None where none did."""
+    times = list(milliseconds)
+    return round(sum(times) / len(times), 1) if times else None
+
+
+def _active(rows: list[Row], _before: Any) -> int:
+    return sum(row.get("status") == "active" for row in rows)
+
+
+def _total(rows: list[Row], _before: Any) -> int:
+    return len(rows)
+
+
+def _average(rows: list[Row], _before: Any) -> float | None:
+    return average_latency(figures(rows, "response_time_ms"))
+
+
 class RpcNodes(Payload, frozen=True, kw_only=True):
     """State of the JSON-RPC nodes."""
+
+    filters: ClassVar[tuple[Rule, ...]] = (
+        Choice(name="chains", words="names of chains", rows={"nodes": "chain", "events": "chain"}, names_unknown=True),
+    )
+    again: ClassVar[tuple[Again, ...]] = (
+        Again("active_nodes", "nodes", _active),
+        Again("total_nodes", "nodes", _total),
+        Again("average_latency", "nodes", _average),
+    )
 
     nodes: list[RpcNode]
     active_nodes: int

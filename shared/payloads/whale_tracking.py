@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, field
 
 from shared.payloads.fields import Payload, UtcTime
+from shared.payloads.filtering import Again, Choice, Least, Row, Rule, figures
 
 
 class WhaleTransaction(Struct, frozen=True, kw_only=True):
@@ -33,8 +34,34 @@ class WhaleWallet(Struct, frozen=True, kw_only=True):
     chain: str
 
 
+def total_volume(rows: list[Row], _before: Any) -> float:
+    """USD, sum of the transactions in `rows`."""
+    return round(sum(figures(rows, "value_usd"), 0.0), 2)
+
+
+def wallets_of(rows: list[Row], before: Any) -> Any:
+    """Those of the wallets `before` that took part in the transactions in `rows`."""
+    if not isinstance(before, list):
+        return before
+    parties = {(str(row.get("chain")), str(row.get(side))) for row in rows for side in ("from", "to")}
+    wallets = [wallet for wallet in before if isinstance(wallet, dict)]
+    return [wallet for wallet in wallets if (str(wallet.get("chain")), str(wallet.get("address"))) in parties]
+
+
 class WhaleTracking(Payload, frozen=True, kw_only=True):
     """Large transfers since the last update."""
+
+    filters: ClassVar[tuple[Rule, ...]] = (
+        Choice(name="chains", words="names of chains", rows={"large_transactions": "chain"}),
+        Least(
+            name="min_value_usd", words="USD from which a transfer is sent", rows={"large_transactions": "value_usd"}
+        ),
+        Choice(name="symbols", words="symbols of what is transferred", rows={"large_transactions": "symbol"}),
+    )
+    again: ClassVar[tuple[Again, ...]] = (
+        Again("whale_wallets", "large_transactions", wallets_of),
+        Again("total_volume", "large_transactions", total_volume),
+    )
 
     large_transactions: Annotated[list[WhaleTransaction], Meta(description="newest first, one entry per transfer")]
     whale_wallets: Annotated[list[WhaleWallet], Meta(description="known wallets in these transfers")]

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from shared.errors import ProviderError, RateBudgetError
 from shared.payloads import RpcNodes
-from shared.payloads.rpc_nodes import ChainEvent, RpcNode
+from shared.payloads.rpc_nodes import ChainEvent, RpcNode, average_latency
 from shared.timestamps import iso
 from workers.answers import ChainHead, EthHeader
 from workers.asking.gathering import gather_all
@@ -121,7 +121,7 @@ class RpcNodesService(Service):
             nodes=rows,
             active_nodes=sum(row.status == "active" for row in rows),
             total_nodes=len(rows),
-            average_latency=round(sum(state.milliseconds for state in answers.values()) / len(answers), 1),
+            average_latency=average_latency(state.milliseconds for state in answers.values()),
             events=[event for _, _, events in news for event in events],
             as_of=moments.as_of,
         )

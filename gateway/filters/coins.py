@@ -1,0 +1,36 @@
+"""Coins: what a filter needs to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from shared.errors import CoinwireError
+
+
+class AmbiguousCoinError(CoinwireError):
+    """A symbol that several coins have."""
+
+    def __init__(self, name: str, ids: Sequence[str]) -> None:
+        """`ids` are those of the coins with that symbol."""
+        self.ids = list(ids)
+        super().__init__(f"{name} is the symbol of several coins: name one of their ids")
+
+
+class Coins(Protocol):
+    """The coins that are listed."""
+
+    def resolve(self, name: str) -> str | None:
+        """The id of a coin: `name` itself, or else the coin whose symbol it is, in any case. None if there is none.
+
+        Raises AmbiguousCoinError if several coins have that symbol.
+        """
+        ...
+
+
+class NoCoins:
+    """Nothing is known of any coin: every name is taken for an id."""
+
+    def resolve(self, name: str) -> str | None:
+        """None."""
+        return None
