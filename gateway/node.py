@@ -18,6 +18,7 @@ from gateway.app import create_app
 from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS, Heart
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.relay import Relay
+from gateway.directory import Directory
 from gateway.history.archive import Archive
 from gateway.http.rest import stats_answers
 from gateway.messages.faults import CloseCode
@@ -33,6 +34,7 @@ from gateway.transport.shared import Shared
 from gateway.transport.turn import Turn
 from gateway.waiting import Waiting
 from shared.bus import Subscription, open_redis
+from shared.bus.coin_list import CoinList
 from shared.bus.presence import Presence
 from shared.bus.stats_reader import StatsReader
 from shared.catalog import CHANNEL_NAMES, SYSTEM
@@ -84,6 +86,7 @@ class Node:
             joins=settings.ws_join_updates,
             spare_bytes=settings.history_bytes,
         )
+        self.directory = Directory(CoinList(self._redis, channels))
         self._heart = Heart(self.hub, heartbeat)
         self.relay = Relay(
             Subscription(
@@ -119,6 +122,8 @@ class Node:
             reasons.append("the histories are not read yet")
         elif not self.relay.proven:
             reasons.append("delivery from Redis is not proven")
+        if not self.directory.asked:
+            reasons.append("the coins are not read yet")
         if self._number is None:
             self._number = self.presence.next_number()
             if self._number is None:
@@ -132,6 +137,8 @@ class Node:
             return "draining"
         if not self.relay.whole:
             return "not ready"  # it could be sent something older than what it has
+        if not self.directory.asked:
+            return "not ready"  # symbols of coins would be unknown
         if len(self._sessions) >= self.settings.max_connections:
             return "full"
         return None
@@ -179,6 +186,7 @@ class Node:
             "relay": asyncio.create_task(self.relay.run()),
             "hub": asyncio.create_task(self.hub.run()),
             "heartbeat": asyncio.create_task(self._heart.run()),
+            "coins": asyncio.create_task(self.directory.run()),
             "presence": asyncio.create_task(self.presence.run()),
             "keepalive": asyncio.create_task(keepalive.run(server.websockets)),
             "server": asyncio.create_task(server.serve()),

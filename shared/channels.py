@@ -30,6 +30,10 @@ class Channels:
         """Hash: `epoch`, `seq` and `published_at` (ms) of the newest update; the rest in publish.lua."""
         return f"{self.prefix}:{{{service}}}:meta"
 
+    def coins(self, service: str) -> str:
+        """Hash: `list` (JSON) of the coins that the workers of a service know, and its `version`."""
+        return f"{self.prefix}:{{{service}}}:coins"
+
     def service_of(self, channel: str) -> str | None:
         """The service of a channel, or None for a name that is no service's channel."""
         start, end = f"{self.prefix}:{{", "}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 Refusal = Literal[
@@ -43,6 +44,19 @@ class UnconfirmedError(BusError):
 
 class FencedError(BusError):
     """A publish was refused because a newer holder has the lease. This process must stop publishing."""
+
+
+class CoinListError(CoinwireError):
+    """The list of coins in Redis is none of ours."""
+
+
+class AmbiguousCoinError(CoinwireError):
+    """A symbol that several coins have."""
+
+    def __init__(self, name: str, ids: Sequence[str]) -> None:
+        """`ids` are those of the coins with that symbol, the largest market value first."""
+        self.ids = list(ids)
+        super().__init__(f"{name} is the symbol of several coins: name one of their ids")
 
 
 class DatabaseError(CoinwireError):

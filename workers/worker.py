@@ -15,6 +15,7 @@ import structlog
 
 from shared.bus import Bus, LastPublish, Position, open_redis
 from shared.bus.budgets import Budgets
+from shared.bus.coin_list import CoinList
 from shared.bus.lease import Lease
 from shared.bus.reports import Reports
 from shared.catalog import SERVICES, SYSTEM, of_category
@@ -29,12 +30,13 @@ from workers.asking.fetch import Fetcher
 from workers.asking.jsonrpc import is_limited
 from workers.asking.left_out import LeftOut
 from workers.asking.outages import Outages
+from workers.coin_keeper import CoinKeeper
 from workers.collector import Collector
 from workers.jobs import Jobs
 from workers.reporter import Reporter
 from workers.residents import Residents
 from workers.services import load_service
-from workers.services.service import Resident, Service, ServiceContext
+from workers.services.service import KnowsCoins, Resident, Service, ServiceContext
 from workers.status import Status
 from workers.steady_clock import SteadyClock
 
@@ -76,6 +78,7 @@ class Worker:
         """The fence for which the jobs are planned."""
         self.jobs = Jobs(lambda: self.lease.fence == self._led != 0)
         self._collectors: dict[str, Collector] = {}
+        self._coins = CoinKeeper(CoinList(self._redis, channels))
         self._reports = Reports(self._redis, channels)
         self._clock = SteadyClock()
         self._reporter = Reporter(self._reports, name, self.lease.owner, self.jobs, self._clock)
@@ -134,6 +137,8 @@ class Worker:
         collector = self._collectors[name] = Collector(name, service, self, wall_clock=self._clock)
         self.jobs.add(name, SERVICES[name].interval, collector.cycle)
         self._reporter.add(name, service)
+        if isinstance(service, KnowsCoins):
+            self._coins.add(name, service)
         if isinstance(service, Resident):
             self._residents.add(name, service)
 
@@ -230,6 +235,7 @@ class Worker:
         self._latest[name] = time.monotonic(), payload
         self._metrics.published.labels(name).inc()
         self._metrics.last_update.labels(name).set_to_current_time()
+        await self._coins.store(name, fence)
         return position
 
     async def last_publish(self, name: str) -> LastPublish | None:

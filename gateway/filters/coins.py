@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
-
-from shared.errors import CoinwireError
-
-
-class AmbiguousCoinError(CoinwireError):
-    """A symbol that several coins have."""
-
-    def __init__(self, name: str, ids: Sequence[str]) -> None:
-        """`ids` are those of the coins with that symbol."""
-        self.ids = list(ids)
-        super().__init__(f"{name} is the symbol of several coins: name one of their ids")
 
 
 class Coins(Protocol):

@@ -8,10 +8,11 @@ from typing import Any
 
 from msgspec.structs import fields as fields_of
 
-from gateway.filters.coins import AmbiguousCoinError, Coins
+from gateway.filters.coins import Coins
 from gateway.filters.filter import Filter
 from gateway.messages.faults import Fault, echo, kind_of
 from shared.catalog import FIELDS, SERVICES
+from shared.errors import AmbiguousCoinError
 from shared.payloads.filtering import Choice, Least, Rule
 
 MAX_VALUES = 250

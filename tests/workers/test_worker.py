@@ -12,7 +12,9 @@ import pytest
 
 from launcher.ports import free_port
 from shared.bus import Bus, open_redis
+from shared.bus.coin_list import CoinList
 from shared.channels import Channels
+from shared.coins import unpack_coins
 from shared.envelope import Envelope
 from shared.errors import NoSourceError, SettingsError
 from shared.payloads import News, Payload
@@ -88,6 +90,23 @@ async def test_a_cycle_publishes_what_the_service_collected(bench: Bench) -> Non
     (update,) = await bench.published("news")
     assert msgspec.convert(update.data, News).sources == ["1"]
     assert (update.service, update.type, update.seq) == ("news", "update", 1)
+
+
+async def test_what_a_service_knows_of_coins_is_stored_with_each_update(bench: Bench) -> None:
+    """After its first update, and again after one that finds the list gone."""
+    redis, names = open_redis(bench.settings), Channels(bench.settings.redis_prefix)
+    stored = CoinList(redis, names)
+    payload = News(articles=[], sources=[], categories=[], timestamp=now_iso())
+    await bench.worker.publish("market_data", payload, bench.worker.fence)
+    before = await stored.read()
+    assert before is not None
+    assert unpack_coins(before.raw).resolve("BTC") == "bitcoin"
+    await redis.delete(names.coins("market_data"))
+    assert await bench.collector.cycle()  # of another service
+    assert await stored.read() is None
+    await bench.worker.publish("market_data", payload, bench.worker.fence)
+    assert await stored.read() == before
+    await redis.aclose()
 
 
 async def test_a_worker_without_the_lease_asks_nobody(bench: Bench, settings: Settings) -> None:

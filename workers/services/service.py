@@ -6,12 +6,13 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import structlog
 
 from shared.bus import Bus
 from shared.bus.reports import Reports
+from shared.coins import KnownCoin
 from shared.errors import SettingsError
 from shared.metrics import WorkerMetrics, open_registry
 from shared.payloads import Payload
@@ -113,6 +114,24 @@ class Service(Protocol):
 
         Raises NoSourceError if there is nothing to publish, and BusError if Redis can't count calls.
         """
+        ...
+
+
+class CoinKnowledge(NamedTuple):
+    """The coins that a service knows, for the gateways."""
+
+    coins: Sequence[KnownCoin]
+    learned: bool
+    """Whether an upstream has listed coins. Before that, another worker's list may be better."""
+
+
+@runtime_checkable
+class KnowsCoins(Protocol):
+    """A service that knows coins. They are stored with its updates."""
+
+    @property
+    def known_coins(self) -> CoinKnowledge:
+        """What it knows now; the same object while that is the same."""
         ...
 
 

@@ -7,13 +7,14 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from gateway.filters.coins import AmbiguousCoinError, NoCoins
+from gateway.filters.coins import NoCoins
 from gateway.filters.filter import Filter
 from gateway.filters.reading import FILTERS, filter_of_query, filters_of_query, known_fields, known_filters, read_filter
 from gateway.messages.faults import Fault
 from gateway.messages.http import FailureData
 from gateway.messages.notices import ErrorData
 from shared.catalog import SERVICES, SYSTEM
+from shared.errors import AmbiguousCoinError
 
 HAVE = {
     "market_data": ("coins", "fields"),

@@ -31,12 +31,14 @@ from shared.budget import Budget
 from shared.bus import Bus, open_redis
 from shared.bus.acl import users
 from shared.bus.budgets import Budgets
+from shared.bus.coin_list import CoinList
 from shared.bus.lease import Lease
 from shared.bus.presence import ClientRecord, Presence
 from shared.bus.reports import CallReport, JobsReport, PoolsReport, Reports
 from shared.bus.stats_reader import StatsReader
 from shared.catalog import CHANNEL_NAMES
 from shared.channels import Channels
+from shared.errors import CoinListError
 from shared.settings import Settings
 from tests.places import ROOT
 from tests.shared.listening import SERVICE, Listener
@@ -167,6 +169,22 @@ async def test_a_worker_publishes_leads_spends_and_reports(cluster: Cluster) -> 
         await asyncio.gather(holding, return_exceptions=True)
         assert await reports.leaders(["integration"]) == {}
     assert cluster.refused() == []
+
+
+async def test_coins_are_stored_by_workers_and_read_by_all(cluster: Cluster) -> None:
+    """A worker replaces what others have written there; gateways and tools read it."""
+    names = cluster.channels
+    cluster.operator.set(names.coins(SERVICE), "foreign")
+    async with cluster.client("worker") as redis:
+        await CoinList(redis, names).store(b"[]", 0)
+    async with cluster.client("gateway") as redis:
+        assert (await CoinList(redis, names).read()) == (await CoinList(redis, names).version(), b"[]")
+    with cluster.plain("reader") as client:
+        assert client.hget(names.coins(SERVICE), "list") == b"[]"
+    assert cluster.refused() == []
+    async with cluster.client("health") as redis:
+        with pytest.raises(CoinListError, match="NoPermission"):
+            await CoinList(redis, names).version()
 
 
 async def test_a_stream_that_is_ahead_of_its_count_is_begun_anew_by_a_worker(cluster: Cluster) -> None:

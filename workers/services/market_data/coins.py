@@ -15,6 +15,7 @@ from importlib import resources
 import msgspec
 from msgspec import Struct
 
+from shared.coins import KnownCoin, known_coin
 from workers.answers import ListedCoin
 
 
@@ -58,6 +59,22 @@ def _renewed(row: ListedCoin, coin_id: str, before: Coin | None) -> Coin:
         return Coin(id=coin_id, symbol=row.symbol, name=row.name)
     symbols = tuple({*before.symbols, before.symbol} - {row.symbol})
     return Coin(id=coin_id, symbol=row.symbol, name=row.name, also=(*before.also, before.name), symbols=symbols)
+
+
+def known_coins(published: Sequence[Coin], ranked: Sequence[str], known: Iterable[Coin]) -> tuple[KnownCoin, ...]:
+    """What clients may know: the `published` coins with their places in `ranked`, then `known` and all of the seed.
+
+    A coin of the seed whose symbol now belongs to another one is among them: that symbol has two meanings.
+    """
+    places = {coin_id: place for place, coin_id in enumerate(ranked)}
+    ordered = sorted(published, key=lambda coin: places.get(coin.id, len(places)))
+    listed = [coin for coin in ordered if coin.id in places]
+    found: dict[str, KnownCoin | None] = {}
+    for rank, coin in enumerate(listed, 1):
+        found.setdefault(coin.id, known_coin(coin.id, coin.symbol, coin.name, rank))
+    for coin in (*ordered, *known, *seed()):
+        found.setdefault(coin.id, known_coin(coin.id, coin.symbol, coin.name))
+    return tuple(coin for coin in found.values() if coin is not None)
 
 
 def identify(

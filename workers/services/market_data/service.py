@@ -15,9 +15,9 @@ from workers.asking.pool import SourcePool
 from workers.asking.ports import Aggregator, Exchange
 from workers.asking.provider import Ask
 from workers.providers import provider_class
-from workers.services.market_data.coins import Coin, identify, learn, seed
+from workers.services.market_data.coins import Coin, identify, known_coins, learn, seed
 from workers.services.market_data.combine import RECENT, TETHER, Listing, Quotes, combine
-from workers.services.service import Service, ServiceContext
+from workers.services.service import CoinKnowledge, Service, ServiceContext
 
 A = TypeVar("A", Listing, Quotes)
 
@@ -48,11 +48,22 @@ class MarketDataService(Service):
         """Ids by market value, from the best list so far; empty before the first list."""
         self._ranked_by_ids = False
         """Whether that list has CoinGecko's ids itself: then no other list changes the order."""
+        self._knowledge: tuple[object, CoinKnowledge] | None = None
+        """What it was made of, and `known_coins`."""
 
     @property
     def pools(self) -> tuple[SourcePool[Any], ...]:
         """Its pools, for reports on them."""
         return self.lists, self.exchanges
+
+    @property
+    def known_coins(self) -> CoinKnowledge:
+        """See KnowsCoins: the published coins, those with a market value first, then all others."""
+        made_of = (self._known, self._ranked)
+        if self._knowledge is None or self._knowledge[0] != made_of:
+            coins = known_coins(self._coins(), self._ranked, self._known)
+            self._knowledge = made_of, CoinKnowledge(coins, learned=bool(self._ranked))
+        return self._knowledge[1]
 
     async def collect(self, now: float, deadline: float) -> MarketData:
         """See Service. Raises NoSourceError if no price is known, or none of the sources answers.

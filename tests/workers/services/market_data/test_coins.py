@@ -6,10 +6,12 @@ import re
 
 import pytest
 
+from shared.coins import Coins
+from shared.errors import AmbiguousCoinError
 from tests.places import UPSTREAM
 from workers.answers import ListedCoin
 from workers.providers import load_provider
-from workers.services.market_data.coins import Coin, identify, learn, seed
+from workers.services.market_data.coins import Coin, identify, known_coins, learn, seed
 
 BITCOIN = Coin(id="bitcoin", symbol="BTC", name="Bitcoin")
 
@@ -112,3 +114,14 @@ def test_real_lists_map_without_a_wrong_coin() -> None:
     far = [coin_id for coin_id, coin in found.items() if coin.price and not 0.01 < coin.price / prices[coin_id] < 100]
     assert far == ["bittorrent"]
     assert "bittorrent" not in {coin.coin_id for coin in identify(paprika, known, prices)}
+
+
+def test_a_symbol_that_has_changed_hands_has_two_meanings() -> None:
+    """A coin of the seed is known as long as it may be meant, also where the list has another one with its symbol."""
+    other = Coin(id="bitcoin-other", symbol="BTC", name="Other")
+    known = learn([row("BTC", "Other", coin_id="bitcoin-other")])
+    assert BITCOIN.id not in {coin.id for coin in known}
+    coins = Coins(known_coins([other], ["bitcoin-other"], known))
+    with pytest.raises(AmbiguousCoinError) as raised:
+        coins.resolve("BTC")
+    assert raised.value.ids == ["bitcoin-other", "bitcoin"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
+from shared.coins import KnownCoin
 from shared.errors import NoSourceError
 from shared.payloads import MarketData
 from simulator.faults import FaultName
@@ -109,6 +110,35 @@ async def test_coins_may_be_named(stage: Stage) -> None:
     assert data.prices["no-such-coin"] is None
     assert sources(data) == ["coingecko", "binance"]
     assert known(data.prices) == known(data.market_caps) == 2
+
+
+async def test_it_knows_the_coins_that_it_publishes(stage: Stage) -> None:
+    """Those come first, ranked by market value, with symbol and name; then all others that it has heard of.
+
+    Until a list answers, none has a rank; what was learned then stays when no list answers any more.
+    """
+    stage.open("market_data", coins=20)
+    before = _service(stage).known_coins
+    assert not before.learned
+    assert {coin.rank for coin in before.coins} == {None}
+    data = await collect(stage)
+    known = _service(stage).known_coins
+    assert known.learned
+    assert [coin.id for coin in known.coins[:20]] == list(data.prices)
+    assert [coin.rank for coin in known.coins[:21]] == [*range(1, 21), None]
+    assert known.coins[0] == KnownCoin(id="bitcoin", symbol="BTC", name="Bitcoin", rank=1)
+    assert {coin.id for coin in known.coins} == {coin.id for coin in before.coins} | set(data.prices)
+    assert _service(stage).known_coins is known
+
+
+async def test_named_coins_are_ranked_among_themselves(stage: Stage) -> None:
+    """A coin that nobody lists is known by its id; Tether, which is only asked for its rate, has no rank."""
+    stage.open("market_data", coins=("solana", "no-such-coin", "bitcoin"))
+    await collect(stage)
+    first, second, third, *others = _service(stage).known_coins.coins
+    assert [(coin.id, coin.rank) for coin in (first, second)] == [("bitcoin", 1), ("solana", 2)]
+    assert third == KnownCoin(id="no-such-coin")
+    assert [coin.rank for coin in others if coin.id == "tether"] == [None]
 
 
 @pytest.mark.parametrize(
