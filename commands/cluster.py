@@ -34,6 +34,6 @@ def _run(mode: str, state: State) -> None:
     settings = load_settings()
     state.refuse_a_second()  # first: its gateways also hold the ports, and another port would not help
     plan = make_plan(settings, mode, state, colour=wants_colour(sys.stdout))
-    with state.claim(plan.redis_url, plan.database_url):
+    with state.claim(plan.redis_url, plan.database_url, plan.other_redis_urls):
         status = Cluster(plan.parts).run()
     raise typer.Exit(status)

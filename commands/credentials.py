@@ -5,6 +5,7 @@ Each part of the deployment mounts one folder, which has what that part needs:
     redis/users.acl, redis/operator_password               Redis users (hashed passwords, rights); the operator's own
     postgres/postgres_password, postgres/reader_password   of the roles coinwire and coinwire_reader
     worker/, gateway/, tools/: redis_url, database_url     settings, as `shared.settings` reads them from files
+    consumer/: redis_url                                   the same for tools that read with consumer groups
 
 With `--sentinels`, the Redis of a deployment is replicated, and has more users:
 
@@ -12,14 +13,13 @@ With `--sentinels`, the Redis of a deployment is replicated, and has more users:
     redis/sentinels.acl, redis/watcher_password            users of the Sentinels; the password of all others
 
 Existing passwords are kept; a missing or unreadable one is generated. REDIS_WORKER_PASSWORD, REDIS_GATEWAY_PASSWORD,
-REDIS_READER_PASSWORD, REDIS_OPERATOR_PASSWORD, POSTGRES_PASSWORD and POSTGRES_READER_PASSWORD in the environment
-replace existing ones.
+REDIS_READER_PASSWORD, REDIS_CONSUMER_PASSWORD, REDIS_OPERATOR_PASSWORD, POSTGRES_PASSWORD and POSTGRES_READER_PASSWORD
+in the environment replace existing ones.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import re
 import secrets
@@ -31,7 +31,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import typer
 
-from shared.bus.acl import replication_users, sentinel_users, users
+from shared.bus.acl import replication_users, sentinel_users, user_lines, users
 from shared.errors import CoinwireError
 
 UID = 10001
@@ -58,6 +58,7 @@ LOGINS = (
     Login("worker", "REDIS_WORKER_PASSWORD", "worker/redis_url"),
     Login("gateway", "REDIS_GATEWAY_PASSWORD", "gateway/redis_url"),
     Login("reader", "REDIS_READER_PASSWORD", "tools/redis_url"),
+    Login("consumer", "REDIS_CONSUMER_PASSWORD", "consumer/redis_url"),
     Login("operator", "REDIS_OPERATOR_PASSWORD", "redis/operator_password"),
     Login("coinwire", "POSTGRES_PASSWORD", "postgres/postgres_password"),
     Login("coinwire_reader", "POSTGRES_READER_PASSWORD", "postgres/reader_password"),
@@ -142,12 +143,12 @@ def _files(
     found = {
         "redis/operator_password": (passwords["operator"], _OWN),
         # Readable by everybody, as the servers' user ids differ between images; only their containers mount these.
-        "redis/users.acl": (_acl(users(prefix) | (replication_users() if replicated else {}), passwords), _ALL),
+        "redis/users.acl": (user_lines(users(prefix) | (replication_users() if replicated else {}), passwords), _ALL),
         "postgres/postgres_password": (passwords["coinwire"], _ALL),
         "postgres/reader_password": (passwords["coinwire_reader"], _ALL),
     }
     if replicated:
-        found["redis/sentinels.acl"] = _acl(sentinel_users(), passwords), _ALL
+        found["redis/sentinels.acl"] = user_lines(sentinel_users(), passwords), _ALL
         for login in REPLICATED_LOGINS:
             found[login.file] = passwords[login.user], _OWN
     scheme = "redis+sentinel" if replicated else "redis"
@@ -155,21 +156,15 @@ def _files(
         ("worker", "worker", "coinwire"),
         ("gateway", "gateway", "coinwire_reader"),
         ("tools", "reader", "coinwire"),
+        ("consumer", "consumer", None),
     ):
         redis_url = f"{scheme}://{redis_user}:{quote(passwords[redis_user], safe='')}@{redis_place}"
         found[f"{part}/redis_url"] = redis_url, _OWN
+        if role is None:
+            continue
         database_url = f"postgresql://{role}:{quote(passwords[role], safe='')}@{postgres_host}:5432/coinwire"
         found[f"{part}/database_url"] = database_url, _OWN
     return found
-
-
-def _acl(rules: Mapping[str, str], passwords: Mapping[str, str]) -> str:
-    """A file of users, with the hash of the password of each that has one."""
-    lines = []
-    for name, rule in rules.items():
-        digest = f" #{hashlib.sha256(passwords[name].encode()).hexdigest()}" if name in passwords else ""
-        lines.append(f"user {name} {rule}{digest}\n")
-    return "".join(lines)
 
 
 def _put(path: Path, text: str, mode: int, uid: int) -> bool:
@@ -204,7 +199,7 @@ def _put(path: Path, text: str, mode: int, uid: int) -> bool:
 def credentials(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="Holds a volume each at redis, postgres, worker, gateway and tools."),
+        typer.Argument(metavar="FOLDER", help="Holds a volume per part: redis, postgres, worker, …, consumer."),
     ],
     uid: Annotated[int, typer.Option(help="User id of gateways, workers and tools.")] = UID,
     redis_host: Annotated[str, typer.Option(help="Host name of Redis.")] = "redis",

@@ -1,7 +1,8 @@
 """`python -m launcher.redis --port N --folder F`: runs a redis-server and restarts it whenever it dies.
 
 Stands in for what a supervisor does in production, so that a Redis killed under the demo comes back on its port.
-The environment variable REDIS_PASSWORD has the password that its clients need.
+With `--prefix P`, the server has the deployment's users, for keys that begin with P; the environment has their
+passwords (`launcher.users`). Without it, there is one password for all, in REDIS_PASSWORD.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from launcher.redis_server import RedisServer, RedisServerError
+from launcher.redis_server import OLDEST, RedisServer, RedisServerError
+from launcher.users import LOGINS, OLDEST_WITH_USERS, Users, variable
 
 _FIRST_PAUSE = 0.5  # s before a restart: long enough for clients to notice, short enough for a person who watches
 _LONGEST_PAUSE = 5.0  # s between failed attempts
@@ -28,13 +30,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="launcher.redis", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--prefix", help="REDIS_PREFIX of the users; without it, there is one user for all")
     options = parser.parse_args()
     password = os.environ.get(PASSWORD)
-    if not password:
+    users = Users.of_environment(options.prefix, os.environ) if options.prefix else None
+    if options.prefix and users is None:
+        parser.error(f"not all of {', '.join(map(variable, LOGINS))} are set: the passwords of the server's users")
+    if not options.prefix and not password:
         parser.error(f"{PASSWORD} is not set: the server's password")
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    server = RedisServer(options.folder, options.port, password)
+    oldest = OLDEST_WITH_USERS if users else OLDEST
+    server = RedisServer(options.folder, options.port, password, oldest=oldest, users=users)
     try:
         try:
             server.start()

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from launcher.ports import free_port
+from launcher.users import OPERATOR, Users
 from shared.errors import CoinwireError
 
 OLDEST = (6, 2)
@@ -79,6 +80,8 @@ class RedisServer:
     It wants a password, so that another user of this machine can neither read it nor have it write files
     (`CONFIG SET dir`). Without `password` it gets a random one. `oldest` is the oldest version that may be started,
     `appendfsync` the option of that name: when what it stores is written to disk.
+
+    With `users`, it has the deployment's users instead of one for all, and needs OLDEST_WITH_USERS.
     """
 
     def __init__(
@@ -89,18 +92,27 @@ class RedisServer:
         *,
         oldest: tuple[int, int] = OLDEST,
         appendfsync: str = "everysec",
+        users: Users | None = None,
     ) -> None:
         self.folder = folder
         self.port = port or free_port()
-        self.password = password or secrets.token_urlsafe()
+        self.users = users
+        self.password = users.passwords[OPERATOR] if users else password or secrets.token_urlsafe()
+        """Of the user who may do everything."""
         self.oldest = oldest
         self.appendfsync = appendfsync
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """What REDIS_URL would be for this server. It holds the password: not for logs or command lines."""
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+        """What REDIS_URL is for who may do everything. It holds the password: not for logs or command lines."""
+        return self.url_of(OPERATOR) if self.users else f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    def url_of(self, user: str) -> str:
+        """What REDIS_URL is for one of `users`; without users, the address that there is."""
+        if self.users is None:
+            return self.url
+        return f"redis://{user}:{self.users.passwords[user]}@127.0.0.1:{self.port}/0"
 
     @property
     def address(self) -> str:
@@ -150,7 +162,7 @@ class RedisServer:
         if process.stdin is None:
             raise RedisServerError("redis-server was started without an input to configure it through")
         with contextlib.suppress(BrokenPipeError), process.stdin as configuration:  # it exited: `start` says so
-            configuration.write(f"requirepass {self.password}\n".encode())
+            configuration.write((self.users.configuration if self.users else f"requirepass {self.password}\n").encode())
 
     def _last_line(self, log: Path, start: int) -> str:
         """What it said last, of what `log` has from byte `start` on. A configuration that it can't read, it quotes."""
@@ -162,7 +174,8 @@ class RedisServer:
         """Whether it takes commands. Not while it loads its AOF; not another server, which has another password."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=0.5) as connection:
-                connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
+                login = f"{OPERATOR} {self.password}" if self.users else self.password
+                connection.sendall(f"AUTH {login}\r\nPING\r\n".encode())
                 with connection.makefile("rb") as answers:
                     return [answers.readline(), answers.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
         except OSError:

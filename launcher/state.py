@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -43,12 +43,15 @@ class State:
         return (self.folder / "history" / f"{mode}.db").absolute()
 
     def redis_url(self) -> str | None:
-        """Address of the Redis of the cluster that runs here, or None."""
+        """Address of the Redis of the cluster that runs here, for tools that read; or None."""
         return _read(self._redis_url)
 
     def database_url(self) -> str | None:
         """Address of the database of the cluster that runs here, or of the SQLite file of the one that ran last."""
         return _read(self._database_url)
+
+    def _redis_url_of(self, user: str) -> Path:
+        return self._redis_url.with_name(f"{self._redis_url.name}-{user}")
 
     def refuse_a_second(self) -> None:
         """Raise StateError if another cluster holds the folder. Creates nothing."""
@@ -62,8 +65,13 @@ class State:
             self._lock(lock)
 
     @contextmanager
-    def claim(self, redis_url: str, database_url: str | None = None) -> Iterator[None]:
-        """Hold the folder, with both addresses in it for other commands. Raises StateError if it is held already."""
+    def claim(
+        self, redis_url: str, database_url: str | None = None, other_redis_urls: Mapping[str, str] | None = None
+    ) -> Iterator[None]:
+        """Hold the folder, with the addresses in it for other commands. Raises StateError if it is held already.
+
+        `other_redis_urls` are those of users who may do more than read: `redis-url-consumer` has that of `consumer`.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("w")
@@ -71,13 +79,16 @@ class State:
             raise StateError(f"{self.folder}: {error.strerror}") from None
         with lock:
             self._lock(lock)
-            _write(self._redis_url, redis_url)
+            others = {self._redis_url_of(user): url for user, url in (other_redis_urls or {}).items()}
+            for path, url in {self._redis_url: redis_url, **others}.items():
+                _write(path, url)
             if database_url is not None:
                 _write(self._database_url, database_url)
             try:
                 yield
             finally:
-                self._redis_url.unlink(missing_ok=True)
+                for path in (self._redis_url, *others):
+                    path.unlink(missing_ok=True)
                 if database_url is not None and not database_url.startswith("sqlite:"):
                     self._database_url.unlink(missing_ok=True)  # it may hold a password; a file's address stays
 

@@ -6,6 +6,7 @@ import argparse
 import http.client
 import sys
 import time
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 _PAUSE = 0.25  # s between requests: loopback, one small answer each
@@ -18,6 +19,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="launcher.watch", description=__doc__)
     parser.add_argument("gateways", nargs="+", help="base URLs: http://127.0.0.1:7860")
     parser.add_argument("--simulated", action="store_true", help="the figures come from the simulator")
+    parser.add_argument("--state", help="the folder that has the addresses of its own Redis")
+    parser.add_argument("--note", action="append", default=[], help="a line for who looks on")
     parser.add_argument("--database", help="where updates are kept, without credentials")
     options = parser.parse_args()
     began_at, announced, impatient = time.monotonic(), False, False
@@ -30,7 +33,8 @@ def main() -> int:
             ready[url] = fault is None
         if not announced and all(ready.values()):
             announced = True
-            _say(*invitation(options.gateways, simulated=options.simulated, database=options.database))
+            places = {"database": options.database, "state": options.state, "notes": options.note}
+            _say(*invitation(options.gateways, simulated=options.simulated, **places))
         if not announced and not impatient and time.monotonic() - began_at > _IMPATIENCE:
             impatient = True
             _say(*(f"still waiting for {url}: {fault_of(url)}" for url, fine in ready.items() if not fine))
@@ -51,7 +55,14 @@ def fault_of(url: str) -> str | None:
     return None if answer.status == 200 else f"HTTP {answer.status}"
 
 
-def invitation(gateways: list[str], *, simulated: bool, database: str | None = None) -> list[str]:
+def invitation(
+    gateways: list[str],
+    *,
+    simulated: bool,
+    database: str | None = None,
+    state: str | None = None,
+    notes: Sequence[str] = (),
+) -> list[str]:
     """What a person can open now, in lines. The first address is one that a browser shows."""
     first = gateways[0]
     figures = "simulated: no upstream is asked" if simulated else "real: the public upstreams are asked"
@@ -64,8 +75,11 @@ def invitation(gateways: list[str], *, simulated: bool, database: str | None = N
         *(f"  prices       {url}/ws/market_data" for url in sockets),
         f"  everything   {sockets[0]}/ws/all",
         "  Redis        make tail SERVICE=market_data",
+        *([f"  your tools   REDIS_URL=$(cat {state}/redis-url)"] if state else []),
+        *([f"  with groups  REDIS_URL=$(cat {state}/redis-url-consumer)"] if state else []),
         *([f"  database     {database}"] if database else []),
         f"  figures      {figures}",
+        *(f"  note         {note}" for note in notes),
         "Ctrl-C stops all of it.",
     ]
 

@@ -7,6 +7,9 @@ caller may. Every user may send AUTH, HELLO, QUIT and RESET: Redis can't refuse 
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+
 from shared.catalog import CHANNEL_NAMES
 
 _ONLY = "on resetkeys resetchannels -@all +ping"
@@ -21,7 +24,15 @@ def users(prefix: str) -> dict[str, str]:
     channels = f"&{prefix}:{{*}}"
     # Named one by one, because the key of the workers' reports (`Channels.calls`) looks like that of a service.
     histories = " ".join(f"%R~{prefix}:{{{service}}}:*" for service in CHANNEL_NAMES)
+    streams = " ".join(f"~{prefix}:{{{service}}}:stream" for service in CHANNEL_NAMES)
     probes = f"&{prefix}:probe:*"
+    # Internal tools: the channels and keys of the services. No scripts, no transactions, no listing of keys.
+    # CLIENT SETNAME and SETINFO are for client libraries that send them when they connect.
+    reader = (
+        f"{_ONLY} +client|setname +client|setinfo {_CLUSTER}"
+        f" (+subscribe +unsubscribe +psubscribe +punsubscribe +ssubscribe +sunsubscribe {channels})"
+        f" (+get +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +xinfo|stream {histories})"
+    )
     return {
         # Nobody can log in as this user. Before 8.4, Redis replays the transactions of its log as `default`: a
         # command that `default` may not send is lost at a restart.
@@ -45,12 +56,13 @@ def users(prefix: str) -> dict[str, str]:
             " (+del +pexpire +hget +hset +hdel +hgetall +hlen +zadd +zrem +zcard +zrangebyscore +sadd +srem +smembers"
             f" ~{prefix}:presence:*)"
         ),
-        # Internal tools: the channels and keys of the services. No scripts, no transactions, no listing of keys.
-        # CLIENT SETNAME and SETINFO are for client libraries that send them when they connect.
-        "reader": (
-            f"{_ONLY} +client|setname +client|setinfo {_CLUSTER}"
-            f" (+subscribe +unsubscribe +psubscribe +punsubscribe +ssubscribe +sunsubscribe {channels})"
-            f" (+get +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +xinfo|stream {histories})"
+        "reader": reader,
+        # Tools that read the streams as consumer groups of their own. No rule can name a group, so this user could read
+        # and acknowledge as the recorder's too. It can't delete or move (SETID) a group, nor delete an entry.
+        "consumer": (
+            f"{reader}"
+            f" (+xgroup|create +xgroup|createconsumer +xreadgroup +xack +xpending +xclaim +xautoclaim"
+            f" +xinfo|groups +xinfo|consumers {streams})"
         ),
     }
 
@@ -80,3 +92,12 @@ def sentinel_users() -> dict[str, str]:
         "sentinel": "on allkeys allchannels +@all",
         "watcher": f"{_ONLY} +sentinel|master",
     }
+
+
+def user_lines(rules: Mapping[str, str], passwords: Mapping[str, str]) -> str:
+    """Lines of an `aclfile`, or of a configuration: each user, with the hash of its password where it has one."""
+    lines = []
+    for name, rule in rules.items():
+        digest = f" #{hashlib.sha256(passwords[name].encode()).hexdigest()}" if name in passwords else ""
+        lines.append(f"user {name} {rule}{digest}\n")
+    return "".join(lines)

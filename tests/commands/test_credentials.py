@@ -26,6 +26,7 @@ FILES = {
     "redis/operator_password",
     "postgres/postgres_password",
     "postgres/reader_password",
+    "consumer/redis_url",
     *(f"{part}/{setting}" for part in ("worker", "gateway", "tools") for setting in ("redis_url", "database_url")),
 }
 ODD = " päss:w@rd/with?all&the #'\"`$signs%41 "
@@ -47,7 +48,7 @@ def password(url: str) -> str:
 
 
 def test_the_first_start_makes_a_password_for_each(tmp_path: Path) -> None:
-    """All files, six passwords of 43 characters, no two alike."""
+    """All files, seven passwords of 43 characters, no two alike."""
     assert set(make(tmp_path, {})) == FILES
     found = texts(tmp_path)
     assert found.keys() == FILES
@@ -88,7 +89,7 @@ def test_what_a_crash_left_out_is_made_up_for(tmp_path: Path, lost: str) -> None
     assert lost in make(tmp_path, {})
     after = texts(tmp_path)
     assert after.keys() == FILES
-    for name, user in (("worker", "worker"), ("gateway", "gateway"), ("tools", "reader")):
+    for name, user in (("worker", "worker"), ("gateway", "gateway"), ("tools", "reader"), ("consumer", "consumer")):
         digest = hashlib.sha256(password(after[f"{name}/redis_url"]).encode()).hexdigest()
         assert re.search(rf"^user {user} .* #{digest}$", after["redis/users.acl"], re.MULTILINE)
     assert password(after["worker/database_url"]) == after["postgres/postgres_password"]
@@ -214,7 +215,7 @@ def test_files_that_another_uid_must_read_are_given_to_it(tmp_path: Path) -> Non
     """`--uid` moves what gateways, workers and tools read, and nothing else."""
     make(tmp_path, {})
     written = make(tmp_path, {}, uid=4711)
-    assert set(written) == {name for name in FILES if name.partition("/")[0] in ("worker", "gateway", "tools")}
+    assert set(written) == {name for name in FILES if name.partition("/")[0] not in ("redis", "postgres")}
     assert (tmp_path / "tools/redis_url").stat().st_uid == 4711
     assert make(tmp_path, {}, uid=4711) == []
 
@@ -264,7 +265,7 @@ def test_with_sentinels_everybody_asks_them_and_servers_have_more_users(tmp_path
     assert set(made) == FILES | extra
     found = texts(tmp_path)
     watcher = found["redis/watcher_password"]
-    for part in ("worker", "gateway", "tools"):
+    for part in ("worker", "gateway", "tools", "consumer"):
         address = parse_address(found[f"{part}/redis_url"])
         assert (address.kind, address.service) == ("sentinel", REPLICATED_SERVICE)
         assert address.hosts == tuple((host, 26379) for host in SENTINELS)

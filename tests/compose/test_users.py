@@ -14,7 +14,7 @@ from tests.waiting import until
 CHANNEL, LAST, STREAM, META = (f"coinwire:{{market_data}}{part}" for part in ("", ":last", ":stream", ":meta"))
 PROBE, PRESENCE = "coinwire:probe:n", "coinwire:presence:{n}:clients"
 PUBLISH_SCRIPT = ("EVALSHA", "0" * 40, "3", META, STREAM, LAST)
-EVERYBODY = frozenset(("health", "operator", "worker", "gateway", "reader"))
+EVERYBODY = frozenset(("health", "operator", "worker", "gateway", "reader", "consumer"))
 
 ALLOWED = [
     (("PING",), EVERYBODY),

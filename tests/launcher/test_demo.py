@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis
+from redis.exceptions import NoPermissionError
 from websockets.sync.client import connect
 
 from shared.catalog import CATEGORIES
@@ -114,6 +116,27 @@ def test_make_tail_prints_the_channel(demo: Command, start: Start, tmp_path: Pat
     tail.line(r"#\d+  bitcoin [\d,.]+ \([+-]\d+\.\d %\)")
     tail.signal(signal.SIGINT)
     assert tail.wait() == 0
+
+
+def test_its_redis_has_the_users_of_a_deployment(demo: Command, tmp_path: Path) -> None:
+    """Tools find an address each for reading, for consumer groups and for everything; no part is refused anything."""
+    with connect(f"{addresses(demo)[0]}?meta=1") as client:
+        update(client)
+    url = {
+        name: (tmp_path / "state" / f"redis-url{name}").read_text().strip() for name in ("", "-consumer", "-operator")
+    }
+    assert not [one for one in url.values() if str(urlsplit(one).password) in demo.output]
+    stream = "coinwire:{market_data}:stream"
+    with Redis.from_url(url[""]) as reader, Redis.from_url(url["-consumer"]) as consumer:
+        assert reader.xlen(stream) > 0
+        consumer.xgroup_create(stream, "mine", "0")
+        assert consumer.xreadgroup("mine", "me", {stream: ">"}, count=1)
+        with Redis.from_url(url["-operator"]) as operator:
+            assert operator.acl_log() == []
+        with pytest.raises(NoPermissionError):
+            reader.xgroup_create(stream, "other", "0")
+        with pytest.raises(NoPermissionError):
+            consumer.xgroup_destroy(stream, "recorder")
 
 
 def test_nobody_else_learns_the_password_of_its_redis(demo: Command, tmp_path: Path) -> None:

@@ -9,8 +9,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from redis import AuthenticationError, Redis
+from redis.exceptions import NoPermissionError
 
 from launcher.ports import fault_of, free_port
+from launcher.users import Users
 from tests.started import Command, Start, alive
 
 PASSWORD = "sesame"  # noqa: S105 - of servers that live as long as a test
@@ -90,3 +93,33 @@ def test_a_keeper_without_a_password_is_refused(start: Start, tmp_path: Path, po
     keeper = start("launcher.redis", "--port", str(port), "--folder", tmp_path / "data", REDIS_PASSWORD="")
     assert keeper.wait() == 2
     assert "REDIS_PASSWORD is not set" in keeper.lines[-1]
+
+
+def test_users_come_back_with_their_server(start: Start, tmp_path: Path, port: int) -> None:
+    """With `--prefix`, the server has the deployment's users, also after it was killed; none of them is shown."""
+    users = Users.made("coinwire")
+    command = ("--port", str(port), "--folder", tmp_path / "data", "--prefix", users.prefix)
+    keeper = start("launcher.redis", *command, **users.environment)
+    keeper.line("redis-server listens")
+    for _ in range(2):
+        seen = len(keeper.lines)
+        with pytest.raises(AuthenticationError):
+            Redis(port=port).ping()
+        with Redis(port=port, username="reader", password=users.passwords["reader"]) as reader:
+            assert reader.get("coinwire:{news}:last") is None
+            with pytest.raises(NoPermissionError):
+                reader.set("coinwire:{news}:last", "x")
+        with Redis(port=port, username="operator", password=users.passwords["operator"]) as operator:
+            os.kill(operator.info("server")["process_id"], signal.SIGKILL)
+        keeper.line("redis-server back after", after=seen)
+    shown = keeper.output + (tmp_path / "data" / "redis.log").read_text()
+    assert not [user for user, password in users.passwords.items() if password in shown]
+
+
+def test_a_keeper_without_all_passwords_of_its_users_is_refused(start: Start, tmp_path: Path, port: int) -> None:
+    """A user without a password would be missing: one line names the variables, and the status is 2."""
+    environment = {**Users.made("coinwire").environment, "REDIS_GATEWAY_PASSWORD": ""}
+    command = ("--port", str(port), "--folder", tmp_path / "data", "--prefix", "coinwire")
+    keeper = start("launcher.redis", *command, **environment)
+    assert keeper.wait() == 2
+    assert "REDIS_GATEWAY_PASSWORD" in keeper.lines[-1]

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from launcher.plan import make_plan
 from launcher.state import State, StateError, settings_here
+from shared.catalog import CATEGORIES
 from shared.settings import Settings
 
 REDIS = "redis://127.0.0.1:6379/0"
@@ -86,15 +87,54 @@ def test_every_part_is_given_the_clusters_own_database(state: State, nothing_set
     assert not state.folder.exists()
 
 
-def test_the_password_of_the_clusters_own_redis_is_in_no_command_line(state: State, nothing_set: Settings) -> None:
-    """Every part gets the address with the password, and the one that runs Redis the password, by its environment."""
+def test_every_part_of_a_demo_has_the_user_that_it_has_in_a_deployment(state: State, nothing_set: Settings) -> None:
+    """Workers and gateways log in as themselves, and tools as `reader`; no command line has a password."""
     plan = make_plan(nothing_set.model_copy(update={"redis_url": None}), "demo", state, colour=False)
-    password = urlsplit(plan.redis_url).password
-    assert password
-    redis, *others = plan.parts
-    assert redis.env["REDIS_PASSWORD"] == password
-    assert {part.env["REDIS_URL"] for part in others} == {plan.redis_url}
-    assert password not in str([part.command for part in plan.parts])
+    urls = {part.name: urlsplit(part.env["REDIS_URL"]) for part in plan.parts if "REDIS_URL" in part.env}
+    assert {name: url.username for name, url in urls.items()} == {
+        **dict.fromkeys(CATEGORIES, "worker"),
+        **dict.fromkeys(("gateway-1", "gateway-2"), "gateway"),
+    }
+    redis, *_ = plan.parts
+    tools = {"reader": plan.redis_url, **plan.other_redis_urls}
+    assert set(tools) == {"reader", "consumer", "operator"}
+    assert {user: urlsplit(url).username for user, url in tools.items()} == {user: user for user in tools}
+    for url in (*urls.values(), *map(urlsplit, tools.values())):
+        assert redis.env[f"REDIS_{url.username.upper()}_PASSWORD"] == url.password  # type: ignore[union-attr]
+        assert str(url.password) not in str([part.command for part in plan.parts])
+    assert len(set(redis.env.values())) == len(redis.env)
+
+
+def test_a_redis_that_is_too_old_for_users_has_one_for_all(
+    state: State, nothing_set: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every server is older than 7.2, parts and tools share one password, and the demo says so."""
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\necho 'Redis server v=7.0.15 sha=0'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    plan = make_plan(nothing_set.model_copy(update={"redis_url": None}), "demo", state, colour=False)
+    assert set(plan.other_redis_urls.values()) == {plan.redis_url}
+    assert {part.env["REDIS_URL"] for part in plan.parts if "REDIS_URL" in part.env} == {plan.redis_url}
+    assert plan.parts[0].env["REDIS_PASSWORD"] == urlsplit(plan.redis_url).password
+    assert "Redis is older than 7.2, so it has one user for all" in plan.parts[-1].command
+
+
+def test_an_operators_redis_is_everybodys(state: State, nothing_set: Settings) -> None:
+    """With REDIS_URL set, every part and tool has that one, and no further address is kept."""
+    plan = make_plan(nothing_set, "demo", state, colour=False)
+    assert {part.env["REDIS_URL"] for part in plan.parts if "REDIS_URL" in part.env} == {plan.redis_url}
+    assert plan.other_redis_urls == {}
+
+
+def test_addresses_of_further_users_are_there_while_it_runs(state: State) -> None:
+    """Each is in a file of its own for this user only, and goes when the cluster does."""
+    consumer = state.folder / "redis-url-consumer"
+    with state.claim(REDIS, other_redis_urls={"consumer": REDIS + "?"}):
+        assert consumer.read_text().strip() == REDIS + "?"
+        assert stat.S_IMODE(consumer.stat().st_mode) == 0o600
+    assert not consumer.exists()
 
 
 def test_an_operators_database_is_everybodys(state: State, nothing_set: Settings) -> None:

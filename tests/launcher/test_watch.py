@@ -63,12 +63,12 @@ def test_a_gateway_that_is_not_there_is_not_ready() -> None:
 
 
 def test_the_invitation_names_what_there_is_to_open() -> None:
-    """Sockets, documentation, statistics, history, Redis channel, database, and whether figures are simulated."""
+    """Sockets, documentation, statistics, history, Redis and its users, database, and whether figures are simulated."""
     gateways, database = ["http://127.0.0.1:7860", "http://127.0.0.1:7861"], "sqlite:////tmp/demo.db"
-    text = "\n".join(invitation(gateways, simulated=True, database=database))
+    text = "\n".join(invitation(gateways, simulated=True, database=database, state=".coinwire", notes=["old"]))
     for part in ("ws://127.0.0.1:7860/ws/", "ws://127.0.0.1:7861/ws/", "/docs", "/ws/stats", "make tail", "simulated"):
         assert part in text
-    for part in ("http://127.0.0.1:7860/api/v1/history/market_data", database):
+    for part in ("http://127.0.0.1:7860/api/v1/history/market_data", database, ".coinwire/redis-url-consumer", "old"):
         assert part in text
     assert "simulated" not in "\n".join(invitation(["http://127.0.0.1:7860"], simulated=False))
     assert max(map(len, text.splitlines())) <= 80

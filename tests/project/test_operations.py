@@ -32,7 +32,7 @@ def test_every_variable_of_the_compose_files_is_explained() -> None:
 def test_every_password_that_can_be_set_is_named() -> None:
     """What the one-shot container takes from the environment is what operate.md lists."""
     taken = set(re.findall(r"^      ([A-Z_]+_PASSWORD):$", COMPOSE["docker-compose.yml"], re.MULTILINE))
-    assert len(taken) == 6
+    assert len(taken) == 7
     assert taken == set(re.findall(r"`([A-Z_]+_PASSWORD)`", PAGES[0].read_text()))
 
 

@@ -44,7 +44,7 @@ from tests.places import ROOT
 from tests.shared.listening import SERVICE, Listener
 from tests.waiting import until
 
-RESTRICTED = ("health", "worker", "gateway", "reader")
+RESTRICTED = ("health", "worker", "gateway", "reader", "consumer")
 BUDGET = Budget(units=10, seconds=60)
 
 
@@ -363,6 +363,30 @@ def commands(prefix: str) -> dict[str, dict[tuple[str, ...], set[str]]]:
             ("HSET", names.jobs, "monitoring", "x"): {"worker"},
             ("HINCRBY", names.failovers, "news", "1"): {"worker"},
         },
+        "read with a consumer group": {
+            ("XGROUP", "CREATE", stream, "mine", "0"): {"worker", "consumer"},
+            ("XGROUP", "CREATECONSUMER", stream, "mine", "me"): {"consumer"},
+            ("XREADGROUP", "GROUP", "mine", "me", "STREAMS", stream, ">"): {"worker", "consumer"},
+            ("XACK", stream, "mine", "1-0"): {"worker", "consumer"},
+            ("XPENDING", stream, "mine"): {"consumer"},
+            ("XCLAIM", stream, "mine", "me", "0", "1-0"): {"consumer"},
+            ("XAUTOCLAIM", stream, "mine", "me", "0", "0"): {"consumer"},
+            ("XINFO", "GROUPS", stream): {"consumer"},
+            ("XINFO", "CONSUMERS", stream, "mine"): {"consumer"},
+            ("GET", last): {"worker", "reader", "consumer"},
+            ("XRANGE", stream, "-", "+"): {"worker", "gateway", "reader", "consumer"},
+            ("SUBSCRIBE", channel): {"gateway", "reader", "consumer"},
+            ("SSUBSCRIBE", channel): {"gateway", "reader", "consumer"},
+        },
+        "harm another's consumer group": {
+            ("XGROUP", "DESTROY", stream, "recorder"): set(),
+            ("XGROUP", "DELCONSUMER", stream, "recorder", "recorder"): set(),
+            ("XGROUP", "SETID", stream, "recorder", "$"): set(),
+            ("XSETID", stream, "9-0"): set(),
+            ("XGROUP", "CREATE", names.calls, "mine", "0", "MKSTREAM"): {"worker"},
+            ("XGROUP", "CREATE", "anything", "mine", "0", "MKSTREAM"): set(),
+            ("XREADGROUP", "GROUP", "mine", "me", "STREAMS", stream, "anything", ">", ">"): set(),
+        },
         "reach another cluster": {
             ("GET", Channels(f"{prefix}2").last(SERVICE)): set(),
             ("SUBSCRIBE", Channels(f"{prefix}2").channel(SERVICE)): set(),
@@ -407,7 +431,7 @@ def test_nobody_may_do_more_than_they_need(cluster: Cluster, intent: str) -> Non
         assert cluster.verdict("operator", *command), command
 
 
-@pytest.mark.parametrize("user", ["worker", "gateway", "reader"])
+@pytest.mark.parametrize("user", ["worker", "gateway", "reader", "consumer"])
 def test_what_is_refused_is_not_done(cluster: Cluster, user: str) -> None:
     """The refusal is an error of the command, at once and in a transaction, and nothing has changed."""
     key = Channels("other").last(SERVICE)
