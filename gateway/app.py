@@ -18,6 +18,7 @@ from gateway import docs
 from gateway.endpoints import ENDPOINTS
 from gateway.history import archive
 from gateway.http import rest, snapshot
+from gateway.http.sending import Sending
 from gateway.messages.http import FailureData
 from gateway.session import Session, SessionPort
 from gateway.transport.opening import EXTENSION
@@ -70,7 +71,8 @@ def create_app(node: AppPort) -> ASGIApp:
                 allow_methods=["GET", "HEAD"],
                 allow_headers=["If-None-Match"],
                 expose_headers=["ETag", "Retry-After"],
-            )
+            ),
+            Middleware(Sending),
         ],
         exception_handlers={404: not_found, 405: method_not_allowed},
         lifespan=lifespan,

@@ -7,6 +7,7 @@ it, because threads take turns with the loop that broadcasts, and a crowd of the
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import mimetypes
 import threading
 from collections.abc import Callable, Mapping
@@ -19,13 +20,14 @@ from starlette.routing import BaseRoute, Route
 from gateway.docs import asyncapi, guides, html, openapi
 from gateway.history import archive
 from gateway.http import rest, snapshot
-from gateway.http.pieces import PiecewiseResponse
 from shared.version import VERSION
 
 _BRIEFLY = {"Cache-Control": "no-cache"}  # so that browsers don't show the previous version after an upgrade
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with the content
 
 _rendered: dict[str, bytes] = {}  # by address: at most one per document and asset, 3 MB in all
+_etags: dict[str, str] = {}
+_ETAG_BYTES = 12  # enough that two versions of a page never share a tag
 _rendering = threading.Lock()
 _renderings: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[bytes]] = {}
 
@@ -39,13 +41,15 @@ async def _page(address: str, render: Callable[[], bytes], media_type: str, head
             _renderings[key] = asyncio.create_task(asyncio.to_thread(_render, address, render))
             _renderings[key].add_done_callback(lambda _: _renderings.pop(key))
         body = await asyncio.shield(_renderings[key])
-    return PiecewiseResponse(body, media_type=media_type, headers=headers)
+    return Response(body, media_type=media_type, headers={**headers, "ETag": _etags[address]})
 
 
 def _render(address: str, render: Callable[[], bytes]) -> bytes:
     with _rendering:
         if address not in _rendered:
-            _rendered[address] = render()
+            body = render()
+            _etags[address] = f'"{hashlib.blake2s(body, digest_size=_ETAG_BYTES).hexdigest()}"'
+            _rendered[address] = body
         return _rendered[address]
 
 

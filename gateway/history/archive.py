@@ -21,8 +21,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.history.query import DEFAULT_LIMIT, LARGEST_LIMIT, LIMIT, PARAMETERS, Range, encode_cursor, range_of
 from gateway.http.api import ApiRoute
 from gateway.http.parameters import Asked
-from gateway.http.pieces import PiecewiseResponse
-from gateway.http.rest import failure
+from gateway.http.rest import NOT_KEPT, failure
 from gateway.messages.http import HISTORIES, FailureData, HistoryLimits, HistoryRecord, HttpCode, Success
 from shared.database import Database, Record
 from shared.errors import CoinwireError, DatabaseError
@@ -45,13 +44,13 @@ class BusyError(CoinwireError):
     """UNDER_WAY pages are in progress."""
 
 
-class PageResponse(PiecewiseResponse):
+class PageResponse(Response):
     """Holds the slot of a page until it is sent."""
 
     media_type = "application/json"
 
     def __init__(self, body: bytes, held: ExitStack) -> None:
-        super().__init__(body)
+        super().__init__(body, headers=NOT_KEPT)
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -13,7 +14,6 @@ from starlette.routing import Route
 from gateway.endpoints import ENDPOINTS, MASTER
 from gateway.http.answers import Answers, BusyError
 from gateway.http.parameters import ParameterError, Parameters, integer
-from gateway.http.pieces import PiecewiseResponse
 from gateway.messages.http import (
     Catalogue,
     CatalogueEntry,
@@ -53,14 +53,19 @@ class RestPort(Protocol):
 _to_json = msgspec.json.Encoder().encode
 
 
-def respond(body: msgspec.Struct, status: int = 200) -> Response:
+NOT_KEPT = {"Cache-Control": "no-store"}
+"""Headers of an answer that is true only now, or that nobody else asks for: a cache does not store it."""
+_A_MINUTE = {"Cache-Control": "public, max-age=60"}  # what changes with an upgrade only
+
+
+def respond(body: msgspec.Struct, status: int = 200, headers: Mapping[str, str] = NOT_KEPT) -> Response:
     """`body` as a JSON response."""
-    return Response(_to_json(body), status, media_type="application/json")
+    return Response(_to_json(body), status, headers, "application/json")
 
 
-def success(data: msgspec.Struct) -> Response:
+def success(data: msgspec.Struct, headers: Mapping[str, str] = NOT_KEPT) -> Response:
     """A successful answer that carries `data`."""
-    return respond(Success(status="success", data=data, timestamp=now_iso()))
+    return respond(Success(status="success", data=data, timestamp=now_iso()), headers=headers)
 
 
 def failure(status: int, data: FailureData) -> Response:
@@ -142,7 +147,7 @@ async def stats(request: Request) -> Response:
         response = failure(503, FailureData(message="Too many pages are asked for: try again", code="busy"))
         outcome = "busy"
     else:
-        response = PiecewiseResponse(body, status, media_type="application/json")
+        response = Response(body, status, NOT_KEPT, "application/json")
         outcome = "unavailable" if status != 200 else "made" if made else "shared"
     node.metrics.stats.labels(outcome).inc()
     if response.status_code == 503:
@@ -169,7 +174,7 @@ async def services(_request: Request) -> Response:
             filters=[FIELDS],
         ),
     }
-    return success(Catalogue(services=groups, master_endpoints=_of_group(MASTER)))
+    return success(Catalogue(services=groups, master_endpoints=_of_group(MASTER)), _A_MINUTE)
 
 
 def _entry(name: str) -> CatalogueEntry:
@@ -185,7 +190,8 @@ def _entry(name: str) -> CatalogueEntry:
 
 async def endpoints(_request: Request) -> Response:
     """Every WebSocket path with a line of description, by category."""
-    return success(EndpointList(**{f"{group}_endpoints": _of_group(group) for group in (MASTER, *CATEGORIES)}))
+    groups = {f"{group}_endpoints": _of_group(group) for group in (MASTER, *CATEGORIES)}
+    return success(EndpointList(**groups), _A_MINUTE)
 
 
 def _of_group(group: str) -> dict[str, str]:
@@ -207,7 +213,7 @@ async def ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Prometheus metrics of this gateway."""
     node: RestPort = request.state.node
-    return Response(generate_latest(node.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(node.registry), headers=NOT_KEPT, media_type=CONTENT_TYPE_LATEST)
 
 
 async def upgrade_required(request: Request) -> Response:

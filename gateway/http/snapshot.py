@@ -6,7 +6,6 @@ A body consists of the bytes that WebSocket clients receive with `meta`; nothing
 
 from __future__ import annotations
 
-import re
 from typing import Protocol
 from urllib.parse import quote
 
@@ -27,7 +26,6 @@ RETRY_SECONDS = 1
 """Retry-After before the first delivery from Redis, which takes a gateway less than a second after its start."""
 
 _CACHING = "public, no-cache"  # caches may store it, and must revalidate it each time
-_TAG = re.compile(r'(?:W/)?("[^"]*")')  # RFC 9110, section 8.8.3; W/ makes no difference: If-None-Match compares weakly
 
 
 class SnapshotPort(Protocol):
@@ -40,11 +38,6 @@ class SnapshotPort(Protocol):
 def etag_of(position: Position) -> str:
     """The ETag of the update at `position`. Quoted, because others could write any epoch to Redis."""
     return f'"{quote(position.epoch, safe="")}-{position.seq}"'
-
-
-def matches(header: str, etag: str) -> bool:
-    """Whether an If-None-Match names `etag` (RFC 9110, section 13.1.2)."""
-    return header.strip() == "*" or etag in _TAG.findall(header)
 
 
 def body_of(update: Update) -> bytes:
@@ -64,10 +57,7 @@ async def snapshot(request: Request, _asked: Asked) -> Response:
         return response
     if update is None:
         return failure(404, FailureData(message=f"No update of {service} has been published yet", code="no_update"))
-    etag = etag_of(update.position)
-    headers = {"ETag": etag, "Cache-Control": _CACHING}
-    if matches(", ".join(request.headers.getlist("If-None-Match")), etag):
-        return Response(status_code=304, headers=headers)
+    headers = {"ETag": etag_of(update.position), "Cache-Control": _CACHING}
     return Response(body_of(update), media_type="application/json", headers=headers)
 
 

@@ -24,6 +24,7 @@ HttpCode = Literal[
     "invalid_parameter",
     "unknown_parameter",
     "invalid_filter",
+    "not_acceptable",
     "no_update",
     "not_ready",
     "busy",

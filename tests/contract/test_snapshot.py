@@ -9,7 +9,8 @@ import httpx
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import SecretStr
 
-from gateway.http.snapshot import etag_of, matches
+from gateway.http.sending import matches
+from gateway.http.snapshot import etag_of
 from gateway.node import Node
 from shared.bus import Position
 from shared.catalog import CHANNEL_NAMES
