@@ -12,15 +12,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import and_, case, delete, func, select, text, tuple_
+from sqlalchemy import delete, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import schema
+from shared.database.candle_table import add_candles
 from shared.database.engine import DATABASE_FAULTS, fault_text, location_of, open_engine, url_of
 from shared.database.record import Record, SortKey
-from shared.database.statements import NOTED, around, between, bytes_of, row_of
-from shared.database.tables import totals, updates
+from shared.database.statements import NOTED, SIZE, around, between, bytes_of, counted, pruned, row_of
+from shared.database.tables import metadata, totals, updates
 from shared.errors import DatabaseError, NothingStoredError
 from shared.settings import Settings
 
@@ -66,7 +67,7 @@ class Database:
                 async with self._connected(making=True, patient=True) as connection:
                     await connection.execution_options(isolation_level="AUTOCOMMIT")
                     await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            async with self._begun(making=True, patient=True) as connection:
+            async with self.begun(making=True, patient=True) as connection:
                 await schema.upgrade(connection)
 
     @asynccontextmanager
@@ -86,7 +87,7 @@ class Database:
 
     async def check(self) -> None:
         """Raise DatabaseError if the database can't be reached, or its tables are not those of this version."""
-        async with self._begun() as connection:
+        async with self.begun() as connection:
             found = await connection.run_sync(schema.revision_of)
         if found is None:
             raise NothingStoredError(f"{self.location}: its tables are at nothing, not at {schema.head()}")
@@ -108,26 +109,28 @@ class Database:
     ) -> int:
         """Store `records`, add to the count of `unrecorded` updates, and note the `positions` recorded last.
 
-        Both are per service. All is one transaction. Returns how many records are new. Records that are already stored
-        are left unchanged.
+        Both are per service. All is one transaction. Returns how many records are new; their prices are added to the
+        candles. Records that are already stored are left unchanged.
         """
         # Always in the same order, so that two writers never deadlock.
         ordered = sorted(records, key=lambda record: (record.service, record.epoch, record.seq))
-        rows = [row_of(record) for record in ordered]
         lost, reached = unrecorded or {}, positions or {}
-        if not rows and not lost and not reached:
+        if not ordered and not lost and not reached:
             return 0
-        async with self._begun() as connection:
-            new: Counter[str] = Counter()
-            if rows:
-                statement = self._insert(updates).on_conflict_do_nothing().returning(updates.c.service)
-                new.update((await connection.execute(statement, rows)).scalars().all())
-            await self._add(connection, new, lost, reached)
-        return new.total()
+        async with self.begun() as connection:
+            new: list[Record] = []
+            if ordered:
+                statement = self._insert(updates).on_conflict_do_nothing().returning(*_KEY)
+                stored = await connection.execute(statement, [row_of(record) for record in ordered])
+                by_key = {(record.service, record.epoch, record.seq): record for record in reversed(ordered)}
+                new = [by_key[key] for key in map(tuple, stored.all())]
+                await connection.run_sync(add_candles, new)
+            await self._add(connection, Counter(record.service for record in new), lost, reached)
+        return len(new)
 
     async def prune(self, service: str, before_ms: int, limit: int) -> int:
         """Delete at most `limit` of the oldest records of `service` published before `before_ms`; return how many."""
-        async with self._begun() as connection:
+        async with self.begun() as connection:
             oldest = (
                 select(*_KEY)
                 .where(updates.c.service == service, updates.c.published_at < before_ms)
@@ -137,16 +140,17 @@ class Database:
             gone = await connection.execute(delete(updates).where(tuple_(*_KEY).in_(oldest)))
             if gone.rowcount:
                 await self._add(connection, Counter({service: -gone.rowcount}))
+                await connection.execute(pruned(service, before_ms))
             return gone.rowcount
 
     async def clear(self) -> None:
-        """Delete every record and all counts."""
-        async with self._begun(patient=True) as connection:
+        """Delete every record, all candles and all counts."""
+        async with self.begun(patient=True) as connection:
             if self.dialect == "postgresql":
                 # Inserts wait: a record between the two statements would be missing from the totals.
                 await connection.execute(text("LOCK TABLE updates IN SHARE ROW EXCLUSIVE MODE"))
-            await connection.execute(delete(updates))
-            await connection.execute(delete(totals))
+            for table in metadata.sorted_tables:
+                await connection.execute(delete(table))
 
     async def _add(
         self,
@@ -160,17 +164,7 @@ class Database:
             saved = self._clock() if added > 0 else None
             epoch, seq = reached.get(service, (None, None))
             row = {"records": added, "unrecorded": lost.get(service, 0), "last_save": saved, "epoch": epoch, "seq": seq}
-            statement = self._insert(totals).values(service=service, **row)
-            # Of two recorders, while a lease passes on, the one that has come further counts.
-            behind = and_(totals.c.epoch == statement.excluded.epoch, totals.c.seq > statement.excluded.seq)
-            changed = {
-                "records": totals.c.records + statement.excluded.records,
-                "unrecorded": totals.c.unrecorded + statement.excluded.unrecorded,
-                "last_save": func.coalesce(statement.excluded.last_save, totals.c.last_save),
-                "epoch": func.coalesce(statement.excluded.epoch, totals.c.epoch),
-                "seq": case((behind, totals.c.seq), else_=func.coalesce(statement.excluded.seq, totals.c.seq)),
-            }
-            await connection.execute(statement.on_conflict_do_update(index_elements=["service"], set_=changed))
+            await connection.execute(counted(self._insert(totals).values(service=service, **row)))
 
     # Reading.
 
@@ -190,7 +184,7 @@ class Database:
         """
         found: list[Record] = []
         size = 0
-        async with self._begun() as connection:
+        async with self.begun() as connection:
             while len(found) < limit:
                 wanted = min(_ROWS, limit - len(found)) if most_bytes is not None else limit
                 statement = between(select(updates), service, first, last).order_by(*_SORT_KEY).limit(wanted)
@@ -210,7 +204,7 @@ class Database:
     async def newest(self, service: str) -> SortKey | None:
         """The sort key of the last record of `service`; None if it has no record."""
         backwards = [column.desc() for column in _SORT_KEY]
-        async with self._begun() as connection:
+        async with self.begun() as connection:
             found = await connection.execute(
                 select(*_SORT_KEY).where(updates.c.service == service).order_by(*backwards).limit(1)
             )
@@ -219,7 +213,7 @@ class Database:
 
     async def count(self, service: str | None = None, *, first: int | None = None, last: int | None = None) -> int:
         """The number of records, counted now; of one service and of one span if given."""
-        async with self._begun(patient=True) as connection:
+        async with self.begun(patient=True) as connection:
             statement = between(select(func.count()).select_from(updates), service, first, last)
             return int((await connection.execute(statement)).scalar_one())
 
@@ -229,24 +223,24 @@ class Database:
 
     async def totals(self) -> dict[str, int]:
         """The number of records per service."""
-        async with self._begun() as connection:
+        async with self.begun() as connection:
             rows = (await connection.execute(select(totals.c.service, totals.c.records))).all()
         return {row.service: row.records for row in rows}
 
     async def unrecorded(self) -> int:
         """The number of updates that had left the bus before the recorder read them."""
-        async with self._begun() as connection:
+        async with self.begun() as connection:
             return int((await connection.execute(select(func.coalesce(func.sum(totals.c.unrecorded), 0)))).scalar_one())
 
     async def last_save(self) -> float | None:
         """Unix seconds of the last commit that stored a record; None before the first."""
-        async with self._begun() as connection:
+        async with self.begun() as connection:
             found: float | None = (await connection.execute(select(func.max(totals.c.last_save)))).scalar_one()
         return found
 
     async def around(self, services: Collection[str], moment: int) -> tuple[int | None, int | None]:
         """Times of the newest record of `services` up to `moment`, and of the oldest after it; None for no record."""
-        async with self._begun() as connection:
+        async with self.begun() as connection:
             found = [time for time in (await connection.execute(around(services, moment))).one() if time is not None]
         before, after = ([time for time in found if (time <= moment) is up_to] for up_to in (True, False))
         return max(before, default=None), min(after, default=None)
@@ -256,7 +250,7 @@ class Database:
 
         Where none was noted (by an older version, or after a restore): the highest seq in the newest record's epoch.
         """
-        async with self._begun() as connection:
+        async with self.begun() as connection:
             noted = (await connection.execute(NOTED)).all()
             found: dict[tuple[str, str], int] = {(row.service, row.epoch): row.seq for row in noted}
             for service in set(services) - {name for name, _ in found}:
@@ -278,12 +272,11 @@ class Database:
         """Bytes on disk."""
         if self._file is not None:
             return await asyncio.to_thread(bytes_of, self._file)
-        async with self._begun() as connection:
-            tables = text("SELECT pg_total_relation_size('updates') + pg_total_relation_size('totals')")
-            return int((await connection.execute(tables)).scalar_one())
+        async with self.begun() as connection:
+            return sum((await connection.execute(SIZE)).one())
 
     @asynccontextmanager
-    async def _begun(self, *, making: bool = False, patient: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def begun(self, *, making: bool = False, patient: bool = False) -> AsyncIterator[AsyncConnection]:
         """One transaction, committed at the end; without a deadline if `patient`."""
         async with self._connected(making=making, patient=patient) as connection, connection.begin():
             yield connection

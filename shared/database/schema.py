@@ -16,10 +16,12 @@ _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x636F696E77697265  # "coinwire": the advisory lock that PostgreSQL's migrations hold
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
-    return config
+def config(connection: Connection) -> Config:
+    """What Alembic's commands take, to be run on `connection`."""
+    found = Config()
+    found.set_main_option("script_location", str(_FOLDER))
+    found.attributes["connection"] = connection
+    return found
 
 
 @cache
@@ -41,9 +43,7 @@ async def upgrade(connection: AsyncConnection) -> None:
 def _upgrade(connection: Connection) -> None:
     if revision_of(connection) == head():
         return
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config(connection), "head")
 
 
 def revision_of(connection: Connection) -> str | None:

@@ -6,13 +6,37 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, Update, and_, case, func, or_, select, update
 
 from shared.database.record import Record
-from shared.database.tables import totals, updates
+from shared.database.tables import metadata, totals, updates
 
 NOTED = select(totals.c.service, totals.c.epoch, totals.c.seq).where(totals.c.epoch.is_not(None))
 """The position recorded last, of each service whose position was noted."""
+
+SIZE = select(*(func.pg_total_relation_size(name) for name in metadata.tables))
+"""Bytes on PostgreSQL's disk, by table."""
+
+
+def counted(statement: Any) -> Any:
+    """An insert into `totals` that adds to the row that is there. Of its columns, None changes nothing."""
+    new, old = statement.excluded, totals.c
+    # Of two recorders, while a lease passes on, the one that has come further counts.
+    behind = and_(old.epoch == new.epoch, old.seq > new.seq)
+    changed = {
+        "records": old.records + new.records,
+        "unrecorded": old.unrecorded + new.unrecorded,
+        "last_save": func.coalesce(new.last_save, old.last_save),
+        "epoch": func.coalesce(new.epoch, old.epoch),
+        "seq": case((behind, old.seq), else_=func.coalesce(new.seq, old.seq)),
+    }
+    return statement.on_conflict_do_update(index_elements=["service"], set_=changed)
+
+
+def pruned(service: str, before_ms: int) -> Update:
+    """Note that records of `service` from before `before_ms` may have been deleted."""
+    later = or_(totals.c.pruned_to.is_(None), totals.c.pruned_to < before_ms)
+    return update(totals).where(totals.c.service == service, later).values(pruned_to=before_ms)
 
 
 def around(services: Collection[str], moment: int) -> Select[Any]:

@@ -61,6 +61,8 @@ GOOD: dict[str, tuple[str, Any]] = {
     "cryptopanic_plan": ("enterprise", "enterprise"),
     "database_url": (f"postgresql://me:{SECRET}@db/name", SecretStr(f"postgresql://me:{SECRET}@db/name")),
     "retention_days": ("2,news=90", Retention(2.0, {"news": 90.0})),
+    "candles_1m_days": ("0.5", 0.5),
+    "candles_1h_days": ("36500", 36_500.0),
     "huggingface_token": (SECRET, SecretStr(SECRET)),
     "huggingface_model": ("me/model", "me/model"),
     "model_folder": ("models/mine", Path("models/mine")),
@@ -88,6 +90,11 @@ BAD = [
     *(
         ("RETENTION_DAYS", value)
         for value in ("0", "-1", "nan", "40000", "x", "news=0", "7,7", "nobody=1", "news=1,news=2")
+    ),
+    *(
+        (name, value)
+        for name in ("CANDLES_1M_DAYS", "CANDLES_1H_DAYS")
+        for value in ("0", "-1", "nan", "inf", "36501", "a week")
     ),
     *(("HUGGINGFACE_MODEL", value) for value in ("finbert", "a/b/c", "a/../b", "a b/c")),
     *(("SIMULATOR_URL", value) for value in ("127.0.0.1:1", "ftp://x")),

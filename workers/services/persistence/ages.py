@@ -1,6 +1,9 @@
-"""Ages of records, counted so that a clock that is wrong makes only few of them too old."""
+"""Ages of records and candles, counted so that a clock that is wrong makes only few of them too old."""
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -34,21 +37,31 @@ class Gaps:
             )
 
 
+Around = Callable[[int], Awaitable[tuple[int | None, int | None]]]
+"""The time of the newest thing that is kept up to a moment, and of the oldest after it; None for none. All unix ms."""
+
+
 async def oldest_kept(database: Database, days: float, now_ms: int, gaps: Gaps) -> int | None:
     """The time (unix ms) before which records are older than `days` at `now_ms`; None if none is. Raises DatabaseError.
 
     A time in which no service recorded anything counts as a day at most, or as half of `days` if that is less: that is
     how a clock looks that was set ahead. Records of before such a time are kept longer, by what is not counted.
     """
+    return await oldest_of(functools.partial(database.around, CHANNEL_NAMES), days, now_ms, gaps)
+
+
+async def oldest_of(around: Around, days: float, now_ms: int, gaps: Gaps | None = None) -> int | None:
+    """The same of whatever `around` looks at; `gaps` logs the times without any."""
     left, at = int(days * _DAY_MS), now_ms
     most = min(_MOST, left // 2 + 1)
     while left > 0:
-        newest, next_one = await database.around(CHANNEL_NAMES, at)
+        newest, next_one = await around(at)
         if newest is None:
             return None
         until = now_ms if next_one is None else min(next_one, now_ms)
         if newest < at and until - newest > most:
-            gaps.found(newest, until)
+            if gaps is not None:
+                gaps.found(newest, until)
             left -= most - (until - at)  # the last step has counted a part of it
             at = newest
         else:

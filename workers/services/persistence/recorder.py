@@ -7,8 +7,10 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -16,13 +18,13 @@ import structlog
 
 from shared.bus import Entry, Position, StreamReader
 from shared.catalog import CHANNEL_NAMES
-from shared.database import Database, Record
+from shared.database import HOUR, MINUTE, Charts, Database, Record
 from shared.envelope import Envelope
 from shared.errors import BusError, DatabaseError, EnvelopeError
 from shared.metrics import WorkerMetrics
 from shared.outage import Backoff, Outage
 from shared.settings import Retention
-from workers.services.persistence.ages import Gaps, oldest_kept
+from workers.services.persistence.ages import Gaps, oldest_kept, oldest_of
 
 log = structlog.get_logger()
 
@@ -35,6 +37,10 @@ _PRUNE_EVERY = 300.0  # s between two deletions of records older than their rete
 _PRUNED = 500  # records deleted per transaction, so that the recorder's own transactions wait only briefly
 _PRUNE_PAUSE = 0.05  # s between two such transactions: SQLite has no queue, waiting writers just poll
 _HIGHEST = 2**63 - 1  # largest BIGINT
+_WHOLE = {MINUTE: 900_000, HOUR: 86_400_000}
+"""Milliseconds of the longest candle that is made of stored ones. Only whole ones of these are deleted."""
+CANDLE_DAYS: Mapping[int, float] = MappingProxyType({MINUTE: 7.0, HOUR: 365.0})
+"""Days that candles are kept by default, by their length in seconds."""
 
 
 class _Batch(NamedTuple):
@@ -62,11 +68,14 @@ class Recorder:
         retention: Retention,
         metrics: WorkerMetrics,
         *,
+        candle_days: Mapping[int, float] = CANDLE_DAYS,
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`clock` gives unix seconds; `jitter` gives 0 ≤ x < 1."""
+        """`candle_days`: see CANDLE_DAYS. `clock` gives unix seconds; `jitter` gives 0 ≤ x < 1."""
         self._database = database
+        self._charts = Charts(database)
+        self._candle_days = candle_days
         self._reader = reader
         self._retention = retention
         self._metrics = metrics
@@ -188,7 +197,7 @@ class Recorder:
             await asyncio.sleep(_PRUNE_EVERY)
 
     async def prune(self) -> None:
-        """Delete records older than their service's retention. Raises DatabaseError.
+        """Delete records and candles older than their retention. Raises DatabaseError.
 
         See `oldest_kept` for how their age is counted: no clock that is set ahead makes all of them old.
         """
@@ -198,12 +207,19 @@ class Recorder:
             days = self._retention.of(service)
             if days not in kept:
                 kept[days] = await oldest_kept(self._database, days, now_ms, self._gaps)
-            if (before := kept[days]) is None:
-                continue
-            while True:
-                if await self._database.prune(service, before, _PRUNED) < _PRUNED:
-                    break
-                await asyncio.sleep(_PRUNE_PAUSE)
+            await self._delete(partial(self._database.prune, service), kept[days])
+        for seconds, days in self._candle_days.items():
+            before = await oldest_of(partial(self._charts.around, seconds), days, now_ms)
+            whole = None if before is None else before - before % _WHOLE[seconds]
+            await self._delete(partial(self._charts.prune, seconds), whole)
+
+    async def _delete(self, prune: Callable[[int, int], Awaitable[int]], before: int | None) -> None:
+        if before is None:
+            return
+        while True:
+            if await prune(before, _PRUNED) < _PRUNED:
+                return
+            await asyncio.sleep(_PRUNE_PAUSE)
 
     async def _insist(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
         """Repeat `attempt` until it succeeds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.catalog import CHANNEL_NAMES
-from shared.database import open_database
+from shared.database import HOUR, MINUTE, open_database
 from shared.errors import DatabaseError, NoSourceError, ProviderError
 from shared.payloads import Persistence
 from shared.timestamps import iso
@@ -25,7 +25,11 @@ class PersistenceService(Service):
         """Opens nothing. Raises SettingsError if DATABASE_URL can't be used."""
         self._database = open_database(context.settings)
         reader = context.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
-        self.recorder = Recorder(self._database, reader, context.settings.retention_days, context.metrics)
+        settings = context.settings
+        candle_days = {MINUTE: settings.candles_1m_days, HOUR: settings.candles_1h_days}
+        self.recorder = Recorder(
+            self._database, reader, settings.retention_days, context.metrics, candle_days=candle_days
+        )
         context.metrics.storing.set_function(lambda: float(self.recorder.writing))
         context.metrics.expect_records()
 

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from shared.bus import Bus, Position, open_redis
 from shared.catalog import CHANNEL_NAMES
 from shared.channels import Channels
-from shared.database import Database, Record, open_database
+from shared.database import HOUR, MINUTE, Charts, Database, Record, open_database
 from shared.envelope import Envelope, pack_draft
 from shared.errors import EnvelopeError
 from shared.metrics import WorkerMetrics, open_registry
@@ -144,6 +144,31 @@ async def test_what_was_read_and_not_acknowledged_is_recorded_once(recording: Re
     assert numbers(await recording.holds(6)) == list(range(6))
     await until(recording.acknowledged, 10)
     assert await recording.database.count("news") == 6
+
+
+async def test_prices_that_are_read_again_count_once_in_candles(recording: Recording) -> None:
+    """Whether a predecessor died before its commit or after it; and with two recorders at once."""
+    for price in range(1, 31):
+        await recording.bus.publish("market_data", {"prices": {"bitcoin": price}, "timestamp": NOW})
+    dead = recording.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
+    await dead.read(30)
+    entries = await dead.read(30)
+    await recording.database.insert([record_of(entry.envelope) for entry in entries[:10] if entry.envelope])
+    recording.start()
+    first = recording.task
+    recording.start()
+    for price in range(31, 61):
+        await recording.bus.publish("market_data", {"prices": {"bitcoin": price}, "timestamp": NOW})
+    await recording.holds(60, "market_data")
+    await until(lambda: recording.acknowledged("market_data"), 10)
+    page = await Charts(recording.database).page("bitcoin", 3600, first=0, last=2**42, limit=10)
+    bars = page.bars  # two, where an hour has just begun
+    assert sum(bar.samples for bar in bars) == 60
+    assert (min(bar.low for bar in bars), max(bar.high for bar in bars)) == (1.0, 60.0)
+    assert page.recorded_to == (await recording.recorded("market_data"))[-1].published_at
+    assert first is not None
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
 
 
 async def test_two_recorders_at_once_record_each_update_once(recording: Recording) -> None:
@@ -276,6 +301,30 @@ async def test_records_older_than_their_retention_go(recording: Recording) -> No
     await opened.aclose()
     assert await recording.database.totals() == {"news": 7 * 120, "market_data": 3 * 120}
     assert await recording.database.count() == 10 * 120
+
+
+@pytest.mark.parametrize(("ahead", "minutes_kept", "hours_kept"), [(0, 2 * 96 + 1, 133), (365, 96 + 1, 109)])
+async def test_candles_go_by_retentions_of_their_own(
+    recording: Recording, ahead: int, minutes_kept: int, hours_kept: int
+) -> None:
+    """Those of minutes in quarters of an hour, those of hours in days of UTC; a clock that is ahead takes a day."""
+    quarter, day = 900_000, 86_400_000
+    now_ms = record_of(Envelope("news", "update", {}, NOW, "e", 1)).published_at
+    data = '{"prices":{"bitcoin":1}}'
+    records = [Record("market_data", "e", n, now_ms - n * quarter, data) for n in range(8 * 24 * 4)]
+    await recording.database.insert(records)
+    opened = open_database(recording.settings)
+    reader = recording.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
+    metrics = WorkerMetrics(open_registry())
+    clock = (now_ms + ahead * day) / 1000
+    days = {MINUTE: 2.0, HOUR: 5.25}
+    recorder = Recorder(opened, reader, Retention(1.0), metrics, candle_days=days, clock=lambda: clock)
+    await recorder.prune()
+    await opened.aclose()
+    charts = Charts(recording.database)
+    minutes = (await charts.page("bitcoin", 60, first=0, last=now_ms, limit=2000)).bars
+    hours = (await charts.page("bitcoin", 3600, first=0, last=now_ms, limit=2000)).bars
+    assert (len(minutes), len(hours)) == (minutes_kept, hours_kept)
 
 
 async def test_a_recorder_whose_clock_is_a_year_ahead_keeps_what_it_has(recording: Recording) -> None:
