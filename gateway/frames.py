@@ -235,6 +235,11 @@ class Update:
         return made
 
     @property
+    def raw(self) -> bytes:
+        """The update as it is on the bus."""
+        return self._raw
+
+    @property
     def size(self) -> int:
         """Bytes of the update on the bus."""
         return len(self._raw)

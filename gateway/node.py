@@ -20,6 +20,8 @@ from gateway.broadcast.hub import Hub
 from gateway.broadcast.relay import Relay
 from gateway.directory import Directory
 from gateway.history.archive import Archive
+from gateway.http import coins
+from gateway.http.coins import CoinTable
 from gateway.http.rest import stats_answers
 from gateway.messages.faults import CloseCode
 from gateway.protocol import notice
@@ -87,6 +89,7 @@ class Node:
             spare_bytes=settings.history_bytes,
         )
         self.directory = Directory(CoinList(self._redis, channels))
+        self.coins = CoinTable(self.hub.recent[coins.SERVICE], self.directory)
         self._heart = Heart(self.hub, heartbeat)
         self.relay = Relay(
             Subscription(
@@ -186,7 +189,8 @@ class Node:
             "relay": asyncio.create_task(self.relay.run()),
             "hub": asyncio.create_task(self.hub.run()),
             "heartbeat": asyncio.create_task(self._heart.run()),
-            "coins": asyncio.create_task(self.directory.run()),
+            "directory": asyncio.create_task(self.directory.run()),
+            "coins": asyncio.create_task(self.coins.run()),
             "presence": asyncio.create_task(self.presence.run()),
             "keepalive": asyncio.create_task(keepalive.run(server.websockets)),
             "server": asyncio.create_task(server.serve()),

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.docs import asyncapi, guides, html, openapi
 from gateway.history import archive
-from gateway.http import rest, snapshot
+from gateway.http import coins, rest, schemas, snapshot
 from shared.version import VERSION
 
 _BRIEFLY = {"Cache-Control": "no-cache"}  # so that browsers don't show the previous version after an upgrade
@@ -54,7 +54,8 @@ def _render(address: str, render: Callable[[], bytes]) -> bytes:
 
 
 def _openapi() -> bytes:
-    return msgspec.json.encode(openapi.document((*rest.ROUTES, *snapshot.ROUTES, *archive.ROUTES, *ROUTES), VERSION))
+    routes = (*rest.ROUTES, *snapshot.ROUTES, *coins.ROUTES, *schemas.ROUTES, *archive.ROUTES, *ROUTES)
+    return msgspec.json.encode(openapi.document(routes, VERSION))
 
 
 def _asyncapi() -> bytes:

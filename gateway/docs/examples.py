@@ -10,7 +10,16 @@ import msgspec
 
 from gateway.history import archive, query
 from gateway.messages.fields import EXAMPLE_TIME
-from gateway.messages.http import HISTORIES, SNAPSHOTS, HistoryLimits, HistoryRecord, SnapshotMeta, Success
+from gateway.messages.http import (
+    HISTORIES,
+    SNAPSHOTS,
+    CoinEntry,
+    CoinListing,
+    HistoryLimits,
+    HistoryRecord,
+    SnapshotMeta,
+    Success,
+)
 
 _BLANKS: dict[str, Any] = {"string": "…", "integer": 1, "number": 1.5, "boolean": True}
 
@@ -54,6 +63,29 @@ def snapshot_example() -> Any:
         meta=msgspec.convert(_POSITION, SnapshotMeta),
     )
     return _answered(snapshot)
+
+
+def coins_example() -> Any:
+    """An answer of `/api/v1/coins`, shortened."""
+    prices = example_of(_EXAMPLE, {}, {})["prices"]
+    known = (("bitcoin", "BTC", "Bitcoin"), ("ethereum", "ETH", "Ethereum"))
+    return _answered(
+        CoinListing(
+            coins=[
+                CoinEntry(
+                    id=coin_id,
+                    symbol=symbol,
+                    name=name,
+                    rank=rank,
+                    ambiguous=False,
+                    price=prices[coin_id],
+                    price_at=EXAMPLE_TIME,
+                    age_seconds=0.0,
+                )
+                for rank, (coin_id, symbol, name) in enumerate(known, 1)
+            ]
+        )
+    )
 
 
 def history_example() -> Any:

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 from starlette.routing import Route
 
-from gateway.docs.examples import history_example, snapshot_example
+from gateway.docs.examples import coins_example, history_example, snapshot_example
 from gateway.endpoints import ENDPOINTS
-from gateway.http import rest
+from gateway.http import rest, schemas
 from gateway.http.api import ApiRoute
+from gateway.http.snapshot import CACHING
 from gateway.messages import http as bodies
 from gateway.messages.http import Failure, success
 from shared.catalog import CHANNEL_NAMES
@@ -51,6 +52,12 @@ def _path(name: str, description: str, **schema: Any) -> dict[str, Any]:
 
 
 _SERVICE = _path("service", "One of the twelve services, or `system`", enum=list(CHANNEL_NAMES))
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "ETags of what the client has already",
+    "schema": {"type": "string"},
+}
 _RETRY = {"Retry-After": "seconds"}
 
 _BAD = "A parameter is invalid"
@@ -101,17 +108,50 @@ OPERATIONS: dict[str, Operation] = {
         },
         (
             _SERVICE,
-            {
-                "name": "If-None-Match",
-                "in": "header",
-                "description": "ETags of updates that the client has already",
-                "schema": {"type": "string"},
-            },
+            _IF_NONE_MATCH,
         ),
         headers={
             200: {"ETag": "identifies this update, on every gateway", "Cache-Control": "`public, no-cache`"},
             304: {"ETag": "identifies this update, on every gateway", "Cache-Control": "`public, no-cache`"},
             503: _RETRY,
+        },
+    ),
+    "/api/v1/coins": Operation(
+        "Data",
+        {
+            200: Outcome(
+                "The coins of the newest update of `market_data`",
+                success("Coins", bodies.CoinListing),
+                example=coins_example,
+            ),
+            304: Outcome("Nothing has changed since the answer that is named in If-None-Match"),
+            400: _REFUSED,
+            404: Outcome("`market_data` has published nothing yet (`no_update`)", Failure),
+            503: Outcome("This gateway has just started and has received nothing from Redis yet", Failure),
+        },
+        (_IF_NONE_MATCH,),
+        headers={
+            200: {"ETag": "identifies this answer", "Cache-Control": f"`{CACHING}`"},
+            304: {"ETag": "identifies this answer", "Cache-Control": f"`{CACHING}`"},
+            503: _RETRY,
+        },
+    ),
+    "/api/v1/schemas/{service}": Operation(
+        "Data",
+        {
+            200: Outcome(
+                "A schema that stands by itself. `x-filters` has what a filter may ask for",
+                dict[str, Any],
+                schemas.MEDIA_TYPE,
+            ),
+            304: Outcome("The schema is the one named in If-None-Match"),
+            400: _REFUSED,
+            404: Outcome("There is no such service", Failure),
+        },
+        (_SERVICE, _IF_NONE_MATCH),
+        headers={
+            200: {"ETag": "identifies this schema", "Cache-Control": f"`{schemas.CACHING}`"},
+            304: {"ETag": "identifies this schema", "Cache-Control": f"`{schemas.CACHING}`"},
         },
     ),
     "/api/v1/history/{service}": Operation(

@@ -25,7 +25,8 @@ from shared.bus import Position
 RETRY_SECONDS = 1
 """Retry-After before the first delivery from Redis, which takes a gateway less than a second after its start."""
 
-_CACHING = "public, no-cache"  # caches may store it, and must revalidate it each time
+CACHING = "public, no-cache"
+"""Caches may store it, and must revalidate it each time."""
 
 
 class SnapshotPort(Protocol):
@@ -46,10 +47,8 @@ def body_of(update: Update) -> bytes:
     return b'{"status":"success","data":%b,"timestamp":%b}' % (message, msgspec.json.encode(update.published_at))
 
 
-async def snapshot(request: Request, _asked: Asked) -> Response:
-    """The newest update of a service, or of `system`."""
-    node: SnapshotPort = request.state.node
-    service: str = request.path_params["service"]
+def newest_of(node: SnapshotPort, service: str) -> Update | Response:
+    """The newest update of a service, or the answer where there is none."""
     update = node.hub.recent[service].latest
     if not node.relay.whole or (update is None and not node.relay.proven):
         response = failure(503, FailureData(message="This gateway has not heard from Redis yet", code="not_ready"))
@@ -57,7 +56,15 @@ async def snapshot(request: Request, _asked: Asked) -> Response:
         return response
     if update is None:
         return failure(404, FailureData(message=f"No update of {service} has been published yet", code="no_update"))
-    headers = {"ETag": etag_of(update.position), "Cache-Control": _CACHING}
+    return update
+
+
+async def snapshot(request: Request, _asked: Asked) -> Response:
+    """The newest update of a service, or of `system`."""
+    update = newest_of(request.state.node, request.path_params["service"])
+    if isinstance(update, Response):
+        return update
+    headers = {"ETag": etag_of(update.position), "Cache-Control": CACHING}
     return Response(body_of(update), media_type="application/json", headers=headers)
 
 

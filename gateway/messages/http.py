@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway.messages.fields import ClientId, Closed, Count, CountByService, Epoch, KnownFilters, Seq, Subscriptions
 from shared.catalog import CHANNEL_NAMES, SERVICES
 from shared.payloads import SystemNotice
-from shared.payloads.fields import UtcTime
+from shared.payloads.fields import CoinId, UtcTime
 
 T = TypeVar("T")
 
@@ -133,6 +133,31 @@ class Readiness(Closed, frozen=True, kw_only=True):
 
     status: Literal["ready", "not ready"]
     reasons: Annotated[list[str], Meta(description="why not; empty when ready")]
+
+
+class CoinEntry(Closed, frozen=True, kw_only=True):
+    """One published coin. What nobody knows yet is null."""
+
+    id: CoinId
+    symbol: Annotated[str | None, Meta(examples=["BTC"])]
+    name: Annotated[str | None, Meta(examples=["Bitcoin"])]
+    rank: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="place by market value among the published coins, from 1")
+    ]
+    ambiguous: Annotated[
+        bool, Meta(description="whether another coin that is known has this symbol: then only the id names it")
+    ]
+    price: Annotated[float | None, Meta(description="USD for one coin; the last one that this gateway has heard of")]
+    price_at: Annotated[UtcTime | None, Meta(description="when the update with that price was published")]
+    age_seconds: Annotated[
+        Annotated[float, Meta(ge=0)] | None, Meta(description="from `price_at` to the `timestamp` of this answer")
+    ]
+
+
+class CoinListing(Closed, frozen=True, kw_only=True):
+    """All published coins, the largest market value first."""
+
+    coins: list[CoinEntry]
 
 
 class SnapshotMeta(Closed, frozen=True, kw_only=True):

@@ -9,8 +9,9 @@ import httpx
 import msgspec
 import pytest
 import websockets
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from shared.catalog import SERVICES, of_category
+from shared.catalog import CHANNEL_NAMES, SERVICES, SYSTEM, of_category
 from tests.system.clients import send
 from tests.system.processes import Cluster
 from tests.waiting import until
@@ -78,6 +79,20 @@ async def test_all_twelve_flow_on_one_connection(cluster: Cluster) -> None:
     assert latest["health_checker"].total_providers > 10
     assert latest["huggingface"].total_models >= len(latest["huggingface"].available_models) > 0
     assert latest["persistence"].active_writers == 1
+
+
+async def test_every_update_is_what_its_schema_says(cluster: Cluster) -> None:
+    """Each of the twelve services, and `system`, sends what /api/v1/schemas has of it."""
+    async with httpx.AsyncClient() as http:
+        schemas = {name: (await http.get(cluster.http(f"/api/v1/schemas/{name}"))).json() for name in CHANNEL_NAMES}
+    seen: set[str] = set()
+    async with websockets.connect(cluster.ws("/ws/all")) as client, asyncio.timeout(120):
+        await send(client, action="subscribe", service=SYSTEM)
+        while seen != set(CHANNEL_NAMES):
+            message = msgspec.json.decode(await client.recv())
+            if message["type"] == "update":
+                Draft202012Validator(schemas[message["service"]]).validate(message["data"])
+                seen.add(message["service"])
 
 
 async def test_what_was_published_is_history_on_either_gateway(cluster: Cluster) -> None:
