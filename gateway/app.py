@@ -19,6 +19,7 @@ from gateway.endpoints import ENDPOINTS
 from gateway.history import archive
 from gateway.http import coins, rest, schemas, snapshot
 from gateway.http.sending import Sending
+from gateway.messages.faults import echo
 from gateway.messages.http import FailureData
 from gateway.session import Session, SessionPort
 from gateway.transport.opening import EXTENSION
@@ -130,7 +131,7 @@ async def refuse_unknown(websocket: WebSocket) -> None:
     """Refuse a WebSocket on a path that does not exist, at the handshake."""
     node: AppPort = websocket.state.node
     node.refusals.note(_address(websocket), "unknown path")
-    message = f"No WebSocket endpoint {websocket.scope['path']}"
+    message = f"No WebSocket endpoint {echo(websocket.scope['path'])}"
     await websocket.send_denial_response(
         rest.failure(404, FailureData(message=message, available_endpoints=list(ENDPOINTS)))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,11 @@ MAX_VALUES = 250
 
 MAX_VALUE_CHARACTERS = 100
 """Characters of a value: the longest ids of coins have about 60."""
+
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffd]")
+"""Control characters, those that turn the direction of text, and what damaged UTF-8 leaves: no name has them."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
 
 RULES: dict[str, Rule] = {rule.name: rule for spec in SERVICES.values() for rule in spec.payload.filters}
 """Every filter that some service has, besides `fields`."""
@@ -78,11 +84,8 @@ def filters_of_query(services: Sequence[str], query: Iterable[tuple[str, str]], 
 
 
 def _number(text: str) -> float | str:
-    """The number in `text`, or else the text, which is refused later."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    """The number in `text`, or else the text, which is refused later: a number is written as in JSON."""
+    return float(text) if _NUMBER.fullmatch(text) else text
 
 
 def _read(service: str, raw: Mapping[Any, Any], coins: Coins) -> Filter:
@@ -132,6 +135,8 @@ def _read_list(service: str, name: str, value: Any) -> list[str]:
             raise _fault(service, f"{name} has an empty value")
         if len(item) > MAX_VALUE_CHARACTERS:
             raise _fault(service, f"{name} has a value of {len(item)} characters: at most {MAX_VALUE_CHARACTERS}")
+        if _UNFIT.search(item):
+            raise _fault(service, f"{name} has a value with a control character, or with what is no text")
     return value
 
 

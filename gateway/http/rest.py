@@ -14,6 +14,7 @@ from starlette.routing import Route
 from gateway.endpoints import ENDPOINTS, MASTER
 from gateway.http.answers import Answers, BusyError
 from gateway.http.parameters import ParameterError, Parameters, integer
+from gateway.messages.faults import echo
 from gateway.messages.http import (
     Catalogue,
     CatalogueEntry,
@@ -75,12 +76,12 @@ def failure(status: int, data: FailureData) -> Response:
 
 def nothing_at(request: Request) -> Response:
     """404 for a path that does not exist."""
-    return failure(404, FailureData(message=f"Nothing at {request.url.path}", documentation="/docs"))
+    return failure(404, FailureData(message=f"Nothing at {echo(request.url.path)}", documentation="/docs"))
 
 
 def invalid_service(name: str) -> Response:
     """404 for a name that is no service, with the names that are."""
-    message, known = f"Invalid service: {name}", list(CHANNEL_NAMES)
+    message, known = f"Invalid service: {echo(name)}", list(CHANNEL_NAMES)
     return failure(404, FailureData(message=message, code="invalid_service", available_services=known))
 
 

@@ -105,6 +105,11 @@ WRONG: dict[str, Any] = {
     "an empty value": {"coins": ["bitcoin", ""]},
     "251 values": {"coins": ["bitcoin"] * 251},
     "a value of 101 characters": {"coins": ["x" * 101]},
+    "NUL": {"coins": ["bit\0coin"]},
+    "a line end": {"coins": ["bitcoin\n"]},
+    "a character that turns text around": {"coins": ["\u202ebitcoin"]},
+    "half a pair of surrogates": {"coins": ["\ud800"]},
+    "what was no UTF-8": {"coins": ["bit\ufffdcoin"]},
     "a right and a wrong one": {"coins": ["bitcoin"], "fields": []},
 }
 
@@ -214,6 +219,7 @@ def of_address(service: str, query: str) -> dict[str, Any] | None:
         ("market_data", "coins=bitcoin&coins=ethereum", {"coins": ["bitcoin", "ethereum"]}),
         ("market_data", "meta=1&coins=bitcoin,+ethereum", {"coins": ["bitcoin", "ethereum"]}),
         ("whale_tracking", "min_value_usd=1e6", {"min_value_usd": 1e6}),
+        ("whale_tracking", "min_value_usd=0.25", {"min_value_usd": 0.25}),
         ("news", "sources=The%20Block&categories=DeFi", {"sources": ["The Block"], "categories": ["DeFi"]}),
     ],
 )
@@ -239,6 +245,16 @@ def test_a_filter_in_an_address(service: str, query: str, expected: Any) -> None
         ("whale_tracking", "min_value_usd=-1"),
         ("whale_tracking", "min_value_usd=nan"),
         ("whale_tracking", "min_value_usd=inf"),
+        ("whale_tracking", "min_value_usd=1e999"),
+        ("whale_tracking", "min_value_usd=1_000"),
+        ("whale_tracking", "min_value_usd=+5"),
+        ("whale_tracking", "min_value_usd=5%0A"),
+        ("whale_tracking", "min_value_usd=%D9%A3"),
+        ("whale_tracking", "min_value_usd=0x10"),
+        ("whale_tracking", "min_value_usd=" + "9" * 401),
+        ("market_data", "coins=%00"),
+        ("market_data", "coins=bitcoin,%ED%A0%80"),
+        ("market_data", "coins=%FF"),
         ("whale_tracking", "min_value_usd=1&min_value_usd=2"),
     ],
 )
