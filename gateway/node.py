@@ -20,6 +20,7 @@ from gateway.broadcast.hub import Hub
 from gateway.broadcast.relay import Relay
 from gateway.directory import Directory
 from gateway.history.archive import Archive
+from gateway.history.lines import Streams
 from gateway.http import coins
 from gateway.http.coins import CoinTable
 from gateway.http.rest import stats_answers
@@ -103,7 +104,8 @@ class Node:
             self.hub,
             bus_metrics,
         )
-        self.archive = Archive(open_database(settings), settings.retention_days, self.metrics)
+        self.archive = Archive(open_database(settings), settings.retention_days)
+        self.streams = Streams()
         self._app = TrustedProxies(create_app(self), settings.forwarded_allow_ips)
         self._sessions: dict[Session, None] = {}  # in the order in which they connected
         self._number: int | None = None

@@ -102,8 +102,8 @@ class GatewayMetrics:
         self.replayed = counter("replayed_bytes", "Bytes of replayed updates")
         answers = ("made", "shared", "busy", "unavailable")
         self.stats = counter("stats", "Pages of the clients asked for", "outcome", starts=answers)
-        outcomes = ("page", "busy", "unavailable")
-        self.history = counter("history", "Pages of the history asked for", "outcome", starts=outcomes)
+        outcomes = ("page", "lines", "busy", "one_at_a_time", "unavailable")
+        self.history = counter("history", "Answers with the history", "outcome", starts=outcomes)
 
 
 class WorkerMetrics:

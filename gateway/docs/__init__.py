@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.docs import asyncapi, guides, html, openapi
-from gateway.history import archive
+from gateway.history import serving
 from gateway.http import coins, rest, schemas, snapshot
 from shared.version import VERSION
 
@@ -54,7 +54,7 @@ def _render(address: str, render: Callable[[], bytes]) -> bytes:
 
 
 def _openapi() -> bytes:
-    routes = (*rest.ROUTES, *snapshot.ROUTES, *coins.ROUTES, *schemas.ROUTES, *archive.ROUTES, *ROUTES)
+    routes = (*rest.ROUTES, *snapshot.ROUTES, *coins.ROUTES, *schemas.ROUTES, *serving.ROUTES, *ROUTES)
     return msgspec.json.encode(openapi.document(routes, VERSION))
 
 

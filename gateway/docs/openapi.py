@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from inspect import getdoc
 from typing import Any
@@ -34,6 +34,8 @@ class Outcome:
     body: Any = None
     media_type: str = _JSON
     example: Callable[[], Any] | None = None
+    also: Mapping[str, str] = field(default_factory=dict)
+    """Other media types that Accept may ask for, with what they contain. They have no schema but text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ _RETRY = {"Retry-After": "seconds"}
 
 _BAD = "A parameter is invalid"
 _REFUSED = Outcome(
-    "A parameter is invalid (`invalid_parameter`), or there is no such one (`unknown_parameter`)", Failure
+    "A parameter is invalid (`invalid_parameter`), there is none of this name (`unknown_parameter`), or a filter is "
+    "nothing that the service knows (`invalid_filter`)",
+    Failure,
 )
 _GUIDE = {200: Outcome("The document as HTML", str, "text/html"), 404: Outcome("There is no such document", Failure)}
 _HANDSHAKE = Operation(
@@ -161,15 +165,17 @@ OPERATIONS: dict[str, Operation] = {
                 "One page, oldest update first, and the cursor of the next page",
                 success("History", bodies.any_of(bodies.HISTORIES)),
                 example=history_example,
+                also={"application/x-ndjson": "One record per line, as in `records` of a page"},
             ),
             400: _REFUSED,
             404: Outcome("There is no such service", Failure),
             503: Outcome(
-                "The database can't be read (`unavailable`), or too many pages are in progress (`busy`)", Failure
+                "The database can't be read (`unavailable`), or too many answers are in progress (`busy`)", Failure
             ),
+            429: Outcome("NDJSON: this address is being sent lines already (`one_at_a_time`)", Failure),
         },
         (_SERVICE,),
-        headers={503: _RETRY},
+        headers={429: _RETRY, 503: _RETRY},
     ),
     "/health/live": Operation("Operation", {200: Outcome("Alive", bodies.Live)}),
     "/health/ready": Operation(
@@ -244,7 +250,7 @@ def _operation(route: Route, entry: Operation, schema_of: dict[Any, Any]) -> dic
         "summary": endpoint.description if endpoint else (getdoc(route.endpoint) or "").replace("`", ""),
         "responses": {str(status): _response(entry, status, schema_of) for status in entry.outcomes},
     }
-    declared = route.parameters.documents if isinstance(route, ApiRoute) else []
+    declared = route.documents if isinstance(route, ApiRoute) else []
     if entry.parameters or declared:
         operation["parameters"] = [*entry.parameters, *declared]
     return operation
@@ -258,6 +264,8 @@ def _response(entry: Operation, status: int, schema_of: dict[Any, Any]) -> dict[
         response["content"] = {
             outcome.media_type: content | ({"example": outcome.example()} if outcome.example else {})
         }
+    for media_type, words in outcome.also.items():
+        response["content"][media_type] = {"schema": {"type": "string", "description": words}}
     if status in entry.headers:
         response["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in entry.headers[status].items()

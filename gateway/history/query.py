@@ -1,7 +1,7 @@
 """What a request for the history asks for: times and cursors of the query, validated.
 
 A cursor holds all that the next page needs: the service, the range of the first request, and the place of the last
-record sent.
+record sent. Of the filter it holds a digest only, because filters can be long: they are repeated.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Range:
     first: int
     last: int
     after: SortKey | None = None
+    filter: str = ""
+    """The digest of the filter; empty without one."""
 
 
 # A forged cursor may ask for any range, but not for what a database can't take: integers over 64 bits, NUL.
@@ -45,11 +47,13 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     published_at: _Milliseconds
     epoch: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
     seq: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    filter: str = ""
 
 
 def encode_cursor(asked: Range, last: Record) -> str:
     """The cursor for what follows `last` within `asked`."""
-    return seal(HISTORY, msgspec.msgpack.encode(_Cursor(asked.service, asked.first, asked.last, *last.sort_key)))
+    place = (asked.service, asked.first, asked.last, *last.sort_key)  # also what gateways without filters read
+    return seal(HISTORY, msgspec.msgpack.encode((*place, asked.filter) if asked.filter else place))
 
 
 def decode_cursor(text: str) -> Range:
@@ -60,7 +64,7 @@ def decode_cursor(text: str) -> Range:
     except msgspec.MsgspecError:
         raise ValueError(DAMAGED) from None
     after = SortKey(cursor.published_at, cursor.epoch, cursor.seq)
-    return Range(cursor.service, cursor.first, cursor.last, after)
+    return Range(cursor.service, cursor.first, cursor.last, after, cursor.filter)
 
 
 FROM = moment("from", "Default: an hour before `to`", up=True)
@@ -76,14 +80,17 @@ def range_of(service: str, asked: Asked, now: float) -> Range:
     A cursor includes the range of the first request; `from` and `to` may be repeated beside it, but not changed.
     """
     first, last, place = asked[FROM], asked[TO], asked[CURSOR]
+    digest = asked.filter.digest if asked.filter else ""
     if place is None:
         end = int(now * 1000) if last is None else last
         begin = max(0, end - DEFAULT_SECONDS * 1000) if first is None else first
         if begin > end:
             raise ValueError("from must not be in the future" if last is None else "from must not be after to")
-        return Range(service, begin, end)
+        return Range(service, begin, end, filter=digest)
     if place.service != service:
         raise ValueError(f"cursor is one of {place.service}")
     if first not in (None, place.first) or last not in (None, place.last):
         raise ValueError("cursor is one of another range: leave from and to as they were, or leave them out")
+    if place.filter != digest:
+        raise ValueError("cursor is one of another filter: leave filters as they were")
     return place

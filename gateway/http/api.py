@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.http.parameters import Asked, ParameterError, Parameters
+from gateway.http.parameters import Asked, ParameterError, Parameters, filter_documents
 from gateway.http.rest import failure, invalid_service
 from shared.catalog import CHANNEL_NAMES
 
@@ -21,9 +21,12 @@ Endpoint = Callable[[Request, Asked], Awaitable[Response]]
 class ApiRoute(Route):
     """One route. A `service` in its path that does not exist is 404, a query that is wrong 400, in this order."""
 
-    def __init__(self, path: str, endpoint: Endpoint, parameters: Parameters = NONE) -> None:
-        """`endpoint` gets the request, and the values of its query."""
+    def __init__(self, path: str, endpoint: Endpoint, parameters: Parameters = NONE, *, filtered: bool = False) -> None:
+        """`endpoint` gets the request, and the values of its query, if `filtered` with the filter of the service."""
         self.parameters = parameters
+        self.filtered = filtered
+        self.documents = parameters.documents + (filter_documents() if filtered else [])
+        """The parameters of its query in OpenAPI."""
 
         @wraps(endpoint)
         async def answer(request: Request) -> Response:
@@ -31,7 +34,8 @@ class ApiRoute(Route):
             if service is not None and service not in CHANNEL_NAMES:
                 return invalid_service(service)
             try:
-                asked = parameters.read(request.query_params)
+                coins = request.state.node.directory if filtered else None
+                asked = parameters.read(request.query_params, service, coins)
             except ParameterError as error:
                 return failure(400, error.data)
             return await endpoint(request, asked)

@@ -6,16 +6,20 @@ bitcoin's. A query has at most 8 KiB (the head's limit), so reading one of a tho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from starlette.datastructures import QueryParams
 
+from gateway.filters.coins import Coins
+from gateway.filters.filter import Filter
+from gateway.filters.reading import FILTERS, MAX_VALUE_CHARACTERS, MAX_VALUES, filter_of_query, known_filters
 from gateway.http.cursors import LONGEST
 from gateway.http.moments import read_time
-from gateway.messages.faults import echo
+from gateway.messages.faults import Fault, echo
 from gateway.messages.http import FailureData
+from shared.catalog import SERVICES
 from shared.errors import CoinwireError
 
 T = TypeVar("T")
@@ -28,6 +32,14 @@ _MOMENT_PATTERN = (
     r"^([0-9]{1,12}(\.[0-9]{1,9})?"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+ -][0-9]{2}:[0-9]{2})?)?)$"
 )
+
+
+_LIST = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": MAX_VALUE_CHARACTERS},
+    "minItems": 1,
+    "maxItems": MAX_VALUES,
+}
 
 
 class ParameterError(CoinwireError):
@@ -100,20 +112,43 @@ def cursor(description: str, read: Callable[[str], T]) -> Parameter[T | None]:
     return Parameter("cursor", description, None, schema, read)
 
 
+def filter_documents() -> list[dict[str, Any]]:
+    """The filters of all services as parameters in OpenAPI: which service has which is said in words."""
+    documents = []
+    for name in FILTERS:
+        having = {service: known_filters(service)[name] for service in SERVICES if name in known_filters(service)}
+        words = next(iter(having.values()))
+        services = "every service" if len(having) == len(SERVICES) else ", ".join(f"`{service}`" for service in having)
+        number = words.startswith("a number")
+        documents.append(
+            {
+                "name": name,
+                "in": "query",
+                "description": f"Filter of {services}: {words}" + ("" if number else ", with commas between them"),
+                "schema": {"type": "number", "minimum": 0} if number else _LIST,
+                **({} if number else {"style": "form", "explode": False}),
+            }
+        )
+    return documents
+
+
 class Asked:
     """The values of a query, by parameter."""
 
-    def __init__(self, values: Mapping[Parameter[Any], Any]) -> None:
+    def __init__(self, values: Mapping[Parameter[Any], Any], only: Filter | None = None) -> None:
         self._values = values
+        self.filter = only
+        """What is wanted of each update; None for everything."""
 
     def __getitem__(self, parameter: Parameter[T]) -> T:
         """What was given, or the default."""
         found: T = self._values.get(parameter, parameter.default)
         return found
 
-    def __contains__(self, parameter: Parameter[Any]) -> bool:
-        """Whether it was given."""
-        return parameter in self._values
+    def given(self, parameter: Parameter[T]) -> T | None:
+        """What was given; None where it was not."""
+        found: T | None = self._values.get(parameter)
+        return found
 
 
 @dataclass(frozen=True)
@@ -132,26 +167,37 @@ class Parameters:
         """The parameters in OpenAPI."""
         return [parameter.document for parameter in self.each]
 
-    def read(self, query: QueryParams, also: Iterable[str] = (), *, lenient: bool = False) -> Asked:
-        """The values of `query`. Names in `also` are read by somebody else.
+    def read(self, query: QueryParams, service: str | None = None, coins: Coins | None = None) -> Asked:
+        """The values of `query`, with the filter of `service` if there are `coins`.
 
-        Raises ParameterError for a wrong value, a name given twice where one makes sense, and an unknown name. If
-        `lenient`, other names are left alone, and of several values the last counts.
+        Raises ParameterError for an unknown name, a name given twice where one makes sense, and a wrong value; filters
+        are read last.
         """
-        if not lenient:
-            self._refuse_unknown(query, [*self.names, *also])
+        filters = [] if service is None or coins is None else [*known_filters(service)]
+        others = FILTERS if coins is not None else ()  # of other services: `invalid_filter` says more
+        for name in query:
+            if name not in self.names and name not in others:
+                known, message = [*self.names, *filters], f"Unknown parameter: {echo(name)}"
+                raise ParameterError(FailureData(message=message, code="unknown_parameter", known_parameters=known))
+        values = self._values_of(query)
+        if service is None or coins is None:
+            return Asked(values)
+        try:
+            return Asked(values, filter_of_query(service, query.multi_items(), coins))
+        except Fault as fault:
+            raise ParameterError(FailureData(**fault.data)) from None
+
+    def read_leniently(self, query: QueryParams) -> Asked:
+        """The same, but unknown names are ignored, and of several values the last counts."""
+        return Asked(self._values_of(QueryParams({name: query[name] for name in query})))
+
+    def _values_of(self, query: QueryParams) -> dict[Parameter[Any], Any]:
         values = {}
         for parameter in self.each:
             texts = query.getlist(parameter.name)
             if texts:
-                values[parameter] = _read(parameter, texts[-1:] if lenient else texts)
-        return Asked(values)
-
-    def _refuse_unknown(self, query: QueryParams, known: list[str]) -> None:
-        for name in query:
-            if name not in known:
-                message = f"Unknown parameter: {echo(name)}"
-                raise ParameterError(FailureData(message=message, code="unknown_parameter", known_parameters=known))
+                values[parameter] = _read(parameter, texts)
+        return values
 
 
 def _read(parameter: Parameter[T], texts: Sequence[str]) -> T:

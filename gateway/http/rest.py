@@ -138,7 +138,7 @@ STATS_PARAMETERS = Parameters((_LIMIT, _AFTER))
 async def stats(request: Request) -> Response:
     """Connections and subscriptions of the whole cluster. `limit` and `cursor` page through the clients."""
     try:
-        asked = STATS_PARAMETERS.read(request.query_params, lenient=True)
+        asked = STATS_PARAMETERS.read_leniently(request.query_params)
     except ParameterError as error:
         return failure(400, FailureData(message=str(error)))
     node: RestPort = request.state.node

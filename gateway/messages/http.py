@@ -28,6 +28,7 @@ HttpCode = Literal[
     "no_update",
     "not_ready",
     "busy",
+    "one_at_a_time",
     "unavailable",
 ]
 

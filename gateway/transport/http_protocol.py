@@ -217,7 +217,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, paced(app, self.flow, self._turn, later=self._queued))
+        super()._start_asgi_task(cycle, paced(app, self.flow, self._turn, self._break_off, later=self._queued))
         self._queued = False
 
     def _should_upgrade(self) -> bool:
@@ -254,6 +254,11 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
             self._cut_later()
+
+    def _break_off(self) -> None:
+        """End in the middle of an answer, after what has been written of it."""
+        self.transport.close()
+        self._cut_if_stalled()
 
     def _refuse(self, fault: RefusedRequest) -> None:
         """Answer with an error, then end. Who waits for another answer, or has it, gets no error."""

@@ -6,14 +6,27 @@ with requests that wait for their answers, would keep the loop for half a second
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from gateway.transport.turn import Turn
+from shared.errors import CoinwireError
 
 
-def paced(app: ASGI3Application, flow: FlowControl, turn: Turn, *, later: bool) -> ASGI3Application:
-    """`app`, which waits for its turn before each piece of a body but the first; if `later`, before it begins, too."""
+class IncompleteError(CoinwireError):
+    """The rest of a body that is being sent can't be had."""
+
+
+def paced(
+    app: ASGI3Application, flow: FlowControl, turn: Turn, break_off: Callable[[], None], *, later: bool
+) -> ASGI3Application:
+    """`app`, which waits for its turn before each piece of a body but the first; if `later`, before it begins, too.
+
+    Where it raises IncompleteError, `break_off` is called: the end of the connection before the end of the body tells
+    the client that something is missing.
+    """
 
     async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         begun = False
@@ -28,6 +41,11 @@ def paced(app: ASGI3Application, flow: FlowControl, turn: Turn, *, later: bool) 
 
         if later:
             await turn.piece()
-        await app(scope, receive, send_piece)
+        try:
+            await app(scope, receive, send_piece)
+        except IncompleteError:
+            break_off()
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
     return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any, get_args
 from urllib.parse import quote
 
@@ -13,10 +14,13 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from gateway.app import ROUTES, create_app
 from gateway.docs.openapi import document
+from gateway.filters.reading import FILTERS, known_filters
 from gateway.http.api import ApiRoute
 from gateway.http.cursors import CANDLES, COINS, HISTORY, seal, unseal
 from gateway.http.parameters import Parameter
 from gateway.messages.http import HttpCode
+from shared.catalog import SYSTEM
+from shared.coins import Coins
 
 API = [route for route in ROUTES if isinstance(route, ApiRoute)]
 VALUES = {"service": "news", "coin": "bitcoin"}
@@ -49,8 +53,14 @@ HOSTILE = [
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application. No node is behind it: what is refused asks nothing of one."""
-    transport = httpx.ASGITransport(app=create_app(None))  # type: ignore[arg-type]
+    """A client of the application. Behind it is a node that only knows coins: what is refused asks nothing else."""
+    application = create_app(None)  # type: ignore[arg-type]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        node = SimpleNamespace(directory=Coins())
+        await application({**scope, "state": {"node": node}}, receive, send)
+
+    transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield client
 
@@ -58,6 +68,11 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 def address(route: ApiRoute, query: str) -> str:
     """An address of `route`."""
     return f"{route.path.format(**VALUES)}?{query}"
+
+
+def known(route: ApiRoute) -> list[str]:
+    """What `route` takes in its query."""
+    return [*route.parameters.names, *(known_filters(VALUES["service"]) if route.filtered else ())]
 
 
 def refusal(answer: httpx.Response) -> dict[str, Any]:
@@ -77,7 +92,7 @@ def test_every_route_of_the_api_declares_its_parameters() -> None:
     for route in API:
         operation = DOCUMENT["paths"][route.path]["get"]
         documented = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
-        assert documented == route.parameters.names
+        assert documented == [*route.parameters.names, *(FILTERS if route.filtered else ())]
         assert "400" in operation["responses"], route.path
 
 
@@ -89,7 +104,7 @@ async def test_an_unknown_parameter_is_400_with_those_there_are(
     """`unknown_parameter`, whatever its name and whether it has a value; a long name is cut in the message."""
     for query in (f"{quote(name)}=1", f"{quote(name)}=", quote(name) or "=", f"{quote(name)}=1&{quote(name)}=2"):
         data = refusal(await http.get(address(route, query)))
-        assert (data["code"], data["known_parameters"]) == ("unknown_parameter", route.parameters.names)
+        assert (data["code"], data["known_parameters"]) == ("unknown_parameter", known(route))
         assert name[:100] in data["message"]
 
 
@@ -97,8 +112,8 @@ async def test_an_unknown_parameter_is_400_with_those_there_are(
 async def test_a_query_of_thousands_costs_little(http: httpx.AsyncClient, route: ApiRoute) -> None:
     """As many parameters as a head of 8 KiB can have are refused within some milliseconds."""
     queries = ["&".join(["a"] * 4000), "&".join(f"{n}=" for n in range(1500))]
-    queries += [f"{name}=" + "," * 8000 for name in route.parameters.names]
-    queries += ["&".join([f"{name}=1"] * (8000 // (len(name) + 3))) for name in route.parameters.names]
+    queries += [f"{name}=" + "," * 8000 for name in known(route)]
+    queries += ["&".join([f"{name}=1"] * (8000 // (len(name) + 3))) for name in known(route)]
     for query in queries:
         began = time.process_time()
         refusal(await http.get(address(route, query)))
@@ -139,6 +154,27 @@ def test_what_the_schema_allows_can_be_read(route: ApiRoute, parameter: Paramete
     for value in (*bounds, *schema.get("enum", ())):
         assert parameter.read(str(value)) == value
     assert schema.get("default") == parameter.default
+
+
+FILTERED = [route for route in API if route.filtered]
+
+
+@pytest.mark.parametrize("route", FILTERED, ids=lambda route: route.path)
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("service", ["news", "market_data", "whale_tracking", SYSTEM])
+async def test_a_wrong_filter_is_400_with_those_there_are(
+    http: httpx.AsyncClient, route: ApiRoute, service: str, name: str
+) -> None:
+    """`invalid_filter`, for every hostile text, and for filters that only other services have; `system` has none."""
+    texts = ["", ",", "a," * 251, "a" * 101, "a,,b"]
+    if name == "min_value_usd":
+        texts = ["", "NaN", "-1", "inf", "1e999", "1,2", "1 OR 1=1"]
+    elif name == "fields" or name not in known_filters(service):
+        texts += ["x", "x'; DROP TABLE updates; --", "\0"]
+    for text in texts:
+        data = refusal(await http.get(f"{route.path.format(service=service)}?{name}={quote(text)}"))
+        assert (data["code"], data["service"]) == ("invalid_filter", service)
+        assert list(data["known"]) == list(known_filters(service))
 
 
 async def test_a_service_that_does_not_exist_comes_first(http: httpx.AsyncClient) -> None:

@@ -19,7 +19,7 @@ from gateway.broadcast import replays
 from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS
 from gateway.docs import VERSION
 from gateway.endpoints import ENDPOINTS, SUBSCRIBABLE
-from gateway.history import archive, query
+from gateway.history import archive, lines, query
 from gateway.http import answers, rest
 from gateway.messages.actions import COMMANDS
 from gateway.messages.http import HttpCode
@@ -194,6 +194,7 @@ def test_limits_are_those_of_the_code() -> None:
         "records per page of the history": f"{query.DEFAULT_LIMIT}, at most {query.LARGEST_LIMIT:,}",
         "bytes of `data` per page of the history": f"{archive.PAGE_BYTES // 2**20} MiB",
         "pages of the history at once per gateway": str(archive.UNDER_WAY),
+        "answers of the history in lines at once": f"{lines.UNDER_WAY} per gateway, one per address",
     }
 
 

@@ -23,7 +23,6 @@ from gateway.http.moments import read_time
 from gateway.transport import http_protocol
 from shared.database import Database, Record, open_database
 from shared.errors import DatabaseError
-from shared.metrics import GatewayMetrics, open_registry
 from shared.settings import Settings
 from tests.contract.conftest import Cluster, running
 from tests.gateway.raw import dial, upgrade
@@ -87,7 +86,7 @@ async def test_a_server_that_says_nothing_is_given_up(settings: Settings) -> Non
     url = SecretStr(f"postgresql://reader@127.0.0.1:{silent.getsockname()[1]}/history")
     database = open_database(settings.model_copy(update={"database_url": url}))
     asked = Range("news", 0, BEGIN)
-    found = archive.Archive(database, settings.retention_days, GatewayMetrics(open_registry()), patience=0.2)
+    found = archive.Archive(database, settings.retention_days, patience=0.2)
     with capture_logs() as logs:
         async with asyncio.timeout(5):
             for _ in range(2):

@@ -36,7 +36,8 @@ class Answers:
         async def send(_message: Any) -> None:
             self.written.append(name)
 
-        app: Any = paced(page, flow or FlowControl(asyncio.Transport()), self.turn, later=later)  # type: ignore[arg-type]
+        paces = flow or FlowControl(asyncio.Transport())
+        app: Any = paced(page, paces, self.turn, lambda: None, later=later)  # type: ignore[arg-type]
         self.tasks[name] = asyncio.create_task(app({}, None, send))
 
     async def end(self) -> None:
