@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import msgspec
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -11,6 +12,7 @@ from shared.bus.budgets import Budgets
 from shared.channels import Channels
 from shared.errors import NoSourceError
 from shared.payloads import News
+from shared.payloads.news import Article
 from simulator.faults import FaultName
 from simulator.world.newsroom import OUTLETS as NEWSROOMS
 from simulator.world.newsroom import Newsroom
@@ -63,6 +65,12 @@ async def test_a_whole_update(stage: Stage) -> None:
         assert not set(article.title) & set("<>\n")
         assert "&amp;" not in article.title
         assert "&#" not in article.title
+
+
+def test_articles_of_older_versions_have_no_categories() -> None:
+    """Streams and databases still hold updates without them, which sentiment and huggingface read."""
+    old = {"title": "A", "source": "B", "url": "https://a.example", "published_at": "2025-11-11T10:25:00.000Z"}
+    assert msgspec.convert(old, Article).categories == []
 
 
 async def test_categories_are_those_of_the_published_articles(stage: Stage) -> None:
