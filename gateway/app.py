@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 
 from gateway import docs
 from gateway.endpoints import ENDPOINTS
-from gateway.history import serving
+from gateway.history import charts, serving
 from gateway.http import coins, rest, schemas, snapshot
 from gateway.http.sending import Sending
 from gateway.messages.faults import echo
@@ -25,14 +25,22 @@ from gateway.session import Session, SessionPort
 from gateway.transport.opening import EXTENSION
 from gateway.transport.ws_protocol import FrameProtocol
 
-ROUTES = (*rest.ROUTES, *snapshot.ROUTES, *coins.ROUTES, *schemas.ROUTES, *serving.ROUTES, *docs.ROUTES)
+ROUTES = (
+    *rest.ROUTES,
+    *snapshot.ROUTES,
+    *coins.ROUTES,
+    *schemas.ROUTES,
+    *serving.ROUTES,
+    *charts.ROUTES,
+    *docs.ROUTES,
+)
 """What is served over HTTP. WebSocket endpoints need no routes: `ENDPOINTS` has their paths."""
 
 JSON, MSGPACK = "json", "msgpack"
 """The subprotocols: text frames with JSON, which need no subprotocol, and binary frames with MessagePack."""
 
 
-class AppPort(SessionPort, rest.RestPort, coins.CoinsPort, serving.HistoryPort, Protocol):
+class AppPort(SessionPort, rest.RestPort, coins.CoinsPort, serving.HistoryPort, charts.ChartPort, Protocol):
     """What requests ask of the node that they reach. The node imports this module, and not the other way round."""
 
     @property
@@ -71,7 +79,7 @@ def create_app(node: AppPort) -> ASGIApp:
                 allow_origins=["*"],
                 allow_methods=["GET", "HEAD"],
                 allow_headers=["If-None-Match"],
-                expose_headers=["ETag", "Retry-After"],
+                expose_headers=["ETag", "Link", "Retry-After"],
             ),
             Middleware(Sending),
         ],

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.docs import asyncapi, guides, html, openapi
-from gateway.history import serving
+from gateway.history import charts, serving
 from gateway.http import coins, rest, schemas, snapshot
 from shared.version import VERSION
 
@@ -54,7 +54,8 @@ def _render(address: str, render: Callable[[], bytes]) -> bytes:
 
 
 def _openapi() -> bytes:
-    routes = (*rest.ROUTES, *snapshot.ROUTES, *coins.ROUTES, *schemas.ROUTES, *serving.ROUTES, *ROUTES)
+    data = (*snapshot.ROUTES, *coins.ROUTES, *schemas.ROUTES, *serving.ROUTES, *charts.ROUTES)
+    routes = (*rest.ROUTES, *data, *ROUTES)
     return msgspec.json.encode(openapi.document(routes, VERSION))
 
 

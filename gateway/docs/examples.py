@@ -8,11 +8,14 @@ from typing import Any
 
 import msgspec
 
-from gateway.history import archive, query
+from gateway.history import archive, chart_query, charts, query
 from gateway.messages.fields import EXAMPLE_TIME
 from gateway.messages.http import (
     HISTORIES,
     SNAPSHOTS,
+    Candle,
+    CandleLimits,
+    Candles,
     CoinEntry,
     CoinListing,
     HistoryLimits,
@@ -101,6 +104,27 @@ def history_example() -> Any:
         first="2025-11-11T09:30:00.000Z", last=EXAMPLE_TIME, limit=1, records=[record], limits=limits
     )
     return _answered(history)
+
+
+def candles_example() -> Any:
+    """An answer of `/api/v1/candles/bitcoin?limit=2`."""
+    prices = {"open": 67012.4, "high": 67030.0, "low": 67001.9, "close": 67024.5}
+    candles = Candles(
+        coin="bitcoin",
+        interval="1m",
+        first="2025-11-11T10:29:00.000Z",
+        last=EXAMPLE_TIME,
+        limit=2,
+        sampled_every_seconds=charts.SAMPLED_EVERY,
+        candles=[
+            Candle(open_time="2025-11-11T10:29:00.000Z", **prices, samples=12, complete=True),
+            Candle(open_time=EXAMPLE_TIME, **prices, samples=3, complete=False),
+        ],
+        limits=CandleLimits(
+            default_limit=chart_query.DEFAULT_LIMIT, largest_limit=chart_query.LARGEST_LIMIT, retention_days=7.0
+        ),
+    )
+    return _answered(candles)
 
 
 def _answered(data: msgspec.Struct) -> Any:

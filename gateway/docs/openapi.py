@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from starlette.routing import Route
 
-from gateway.docs.examples import coins_example, history_example, snapshot_example
+from gateway.docs.examples import candles_example, coins_example, history_example, snapshot_example
 from gateway.endpoints import ENDPOINTS
 from gateway.http import rest, schemas
 from gateway.http.api import ApiRoute
@@ -176,6 +176,32 @@ OPERATIONS: dict[str, Operation] = {
         },
         (_SERVICE,),
         headers={429: _RETRY, 503: _RETRY},
+    ),
+    "/api/v1/candles/{coin}": Operation(
+        "Data",
+        {
+            200: Outcome(
+                "One page, oldest candle first, and the cursor of the next page; with `format=csv` or "
+                "`Accept: text/csv` the candles as CSV",
+                success("Candles", bodies.Candles),
+                example=candles_example,
+                also={"text/csv": "a line of names, then a line per candle (RFC 4180)"},
+            ),
+            304: Outcome("The page is the one named in If-None-Match"),
+            400: Outcome(
+                "A parameter is invalid, there is none of this name, or several coins have this symbol", Failure
+            ),
+            404: Outcome("Nothing is known of such a coin (`unknown_coin`)", Failure),
+            503: Outcome(
+                "The database can't be read (`unavailable`), or too many pages are in progress (`busy`)", Failure
+            ),
+        },
+        (_path("coin", "CoinGecko id, or a symbol that only one coin has", examples=["bitcoin"]), _IF_NONE_MATCH),
+        headers={
+            200: {"ETag": "identifies these candles", "Cache-Control": "`public, no-cache`", "Link": "the next page"},
+            304: {"ETag": "identifies these candles", "Cache-Control": "`public, no-cache`"},
+            503: _RETRY,
+        },
     ),
     "/health/live": Operation("Operation", {200: Outcome("Alive", bodies.Live)}),
     "/health/ready": Operation(

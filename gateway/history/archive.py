@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from gateway.history.query import DEFAULT_LIMIT, LARGEST_LIMIT, Range
 from gateway.messages.http import HistoryLimits
-from shared.database import Database, Record
+from shared.database import ChartPage, Charts, Database, Record
 from shared.errors import CoinwireError, DatabaseError
 from shared.outage import Outage
 from shared.settings import Retention
@@ -43,6 +43,7 @@ class Archive:
     ) -> None:
         """Opens nothing. `patience` is the time in s that a page may take, including its wait for a turn."""
         self._database = database
+        self._charts = Charts(database)
         self._retention = retention
         self._patience = patience
         self._turns = asyncio.Semaphore(_READING)
@@ -85,9 +86,25 @@ class Archive:
         Raises DatabaseError where the database is away, has no tables yet, or takes too long.
         """
         page = functools.partial(self._database.page, asked.service, first=asked.first, last=asked.last)
+        async with self._turn():
+            return await page(after=asked.after, limit=rows, most_bytes=most_bytes)
+
+    async def chart(self, coin: str, seconds: int, opens: tuple[int, int], limit: int) -> tuple[ChartPage, bool]:
+        """The first candles of `seconds` that open from one time to another, and whether there are more.
+
+        Raises as `read`.
+        """
+        first, last = opens
+        async with self._turn():
+            page = await self._charts.page(coin, seconds, first=first, last=last, limit=limit + 1)
+        return page._replace(bars=page.bars[:limit]), len(page.bars) > limit
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """A turn to read. Raises DatabaseError."""
         try:
             async with asyncio.timeout(self._patience), self._turns:
-                records = await page(after=asked.after, limit=rows, most_bytes=most_bytes)
+                yield
         except TimeoutError:
             self._outage.lost(f"no answer within {self._patience:g} s")
             raise DatabaseError(f"{self._database.location}: no answer") from None
@@ -95,7 +112,6 @@ class Archive:
             self._outage.lost(str(error))
             raise
         self._outage.back()
-        return records
 
     async def aclose(self) -> None:
         """Close the database."""

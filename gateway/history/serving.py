@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -41,10 +42,10 @@ class HistoryPort(Protocol):
 class PageResponse(Response):
     """Holds the slot of a page until it is sent."""
 
-    media_type = _JSON
-
-    def __init__(self, body: bytes, held: ExitStack) -> None:
-        super().__init__(body, headers={**NOT_KEPT, "Vary": "Accept"})
+    def __init__(
+        self, body: bytes, held: ExitStack, headers: Mapping[str, str] = NOT_KEPT, media_type: str = _JSON
+    ) -> None:
+        super().__init__(body, headers={**headers, "Vary": "Accept"}, media_type=media_type)
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,12 +78,10 @@ async def history(request: Request, query: Asked) -> Response:
             return _later(429, message, "one_at_a_time", lines.RETRY_SECONDS)
         except BusyError:
             outcome = "busy"
-            seconds = lines.RETRY_SECONDS if as_lines else _BUSY_SECONDS
-            return _later(503, "Too many answers are being made: try again", "busy", seconds)
+            return busy(lines.RETRY_SECONDS) if as_lines else busy()
         except DatabaseError:  # the log has the reason: it names hosts
             outcome = "unavailable"
-            message = "The history is not available: its database can't be read"
-            return _later(503, message, "unavailable", _AWAY_SECONDS)
+            return unavailable("The history is not available: its database can't be read")
         finally:
             node.metrics.history.labels(outcome).inc()
 
@@ -108,6 +107,16 @@ async def _lines(
     most = query.given(LIMIT)
     body = lines.nothing() if request.method == "HEAD" else lines.lines(archive, asked, query.filter, records, most)
     return lines.LinesResponse(body, held.pop_all())
+
+
+def busy(seconds: int = _BUSY_SECONDS) -> Response:
+    """503: as many answers are in progress as may be."""
+    return _later(503, "Too many answers are being made: try again", "busy", seconds)
+
+
+def unavailable(message: str) -> Response:
+    """503: the database is away."""
+    return _later(503, message, "unavailable", _AWAY_SECONDS)
 
 
 def _later(status: int, message: str, code: HttpCode, seconds: int) -> Response:

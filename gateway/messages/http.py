@@ -24,6 +24,8 @@ HttpCode = Literal[
     "invalid_parameter",
     "unknown_parameter",
     "invalid_filter",
+    "ambiguous_coin",
+    "unknown_coin",
     "not_acceptable",
     "no_update",
     "not_ready",
@@ -58,7 +60,8 @@ class FailureData(Closed, frozen=True, kw_only=True):
     )
     known: KnownFilters | UnsetType = UNSET
     ids: Annotated[
-        list[str] | UnsetType, Meta(description="with `invalid_filter`: the coins that share an ambiguous symbol")
+        list[str] | UnsetType,
+        Meta(description="the coins that share a symbol, with `ambiguous_coin` and in `invalid_filter`"),
     ] = UNSET
     fields: Annotated[
         list[str] | UnsetType, Meta(description="with `invalid_filter`: the fields that `data` of `service` has")
@@ -204,6 +207,48 @@ class History(Closed, Generic[T], frozen=True, kw_only=True, rename={"first": "f
     limit: Annotated[int, Meta(description="as asked for, or the default", ge=1)]
     records: list[T]
     limits: HistoryLimits
+    next_cursor: Annotated[
+        str | UnsetType, Meta(description="`cursor` of the next page; absent where this one ends the range")
+    ] = UNSET
+
+
+Price = Annotated[float, Meta(description="USD", gt=0)]
+
+
+class Candle(Closed, frozen=True, kw_only=True):
+    """What the price of a coin did within one interval, as far as it was recorded."""
+
+    open_time: Annotated[UtcTime, Meta(description="a multiple of the interval, in UTC")]
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    samples: Annotated[int, Meta(description="recorded prices that it is made of", ge=1)]
+    complete: Annotated[bool, Meta(description="whether a later update is recorded; false while the interval runs")]
+
+
+class CandleLimits(Closed, frozen=True, kw_only=True):
+    """What may be asked for, and how long candles are kept."""
+
+    default_limit: Annotated[int, Meta(description="candles per page unless `limit` is given", ge=1)]
+    largest_limit: Annotated[int, Meta(description="candles per page at most", ge=1)]
+    retention_days: Annotated[float, Meta(description="how long candles of this interval are kept", gt=0)]
+
+
+class Candles(Closed, frozen=True, kw_only=True, rename={"first": "from", "last": "to"}):
+    """One page: candles that open from `from` to `to` (both inclusive), oldest first. None is made up: a minute without
+    a recorded price is absent."""
+
+    coin: CoinId
+    interval: Annotated[str, Meta(examples=["1m"])]
+    first: UtcTime
+    last: UtcTime
+    limit: Annotated[int, Meta(description="as asked for, or the default", ge=1)]
+    sampled_every_seconds: Annotated[
+        float, Meta(description="prices are samples: what happened between two of them is not in a candle", gt=0)
+    ]
+    candles: list[Candle]
+    limits: CandleLimits
     next_cursor: Annotated[
         str | UnsetType, Meta(description="`cursor` of the next page; absent where this one ends the range")
     ] = UNSET

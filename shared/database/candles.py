@@ -99,7 +99,7 @@ def _folded(ordered: Iterable[Record], seconds: int, counted: Spans | None) -> d
             samples = 1 if counted is None else _sample(counted, CandleKey(seconds, open_at, coin), at)
             candle = candles.get(coin)
             if candle is None:
-                if _is_id(coin):
+                if is_coin_id(coin):
                     candles[coin] = Candle(coin, seconds, open_at, at, at, price, price, price, price, samples)
                 continue
             if price > candle.high:
@@ -139,6 +139,6 @@ def _is_integer(said: Any) -> bool:
     return type(said) is int and 0 < said < float_info.max
 
 
-def _is_id(coin: str) -> bool:
-    """Whether every database takes it."""
-    return 0 < len(coin) <= _LONGEST_ID and "\0" not in coin
+def is_coin_id(text: str) -> bool:
+    """Whether candles of such a coin may be stored: every database takes it."""
+    return 0 < len(text) <= _LONGEST_ID and "\0" not in text

@@ -78,10 +78,10 @@ class Settings(BaseSettings):
         "days that updates are kept: 7, or per service 7,news=90,market_data=2",
         unit="days",
     )
-    candles_1m_days: float = _setting(
+    minute_candles_days: float = _setting(
         7.0, Group.ALL, "days that candles of 1m are kept, and with them 5m and 15m", unit="days", gt=0, le=36_500
     )
-    candles_1h_days: float = _setting(
+    hour_candles_days: float = _setting(
         365.0, Group.ALL, "days that candles of 1h are kept, and with them 4h and 1d", unit="days", gt=0, le=36_500
     )
 

@@ -19,7 +19,7 @@ from gateway.broadcast import replays
 from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS
 from gateway.docs import VERSION
 from gateway.endpoints import ENDPOINTS, SUBSCRIBABLE
-from gateway.history import archive, lines, query
+from gateway.history import archive, chart_query, lines, query
 from gateway.http import answers, rest
 from gateway.messages.actions import COMMANDS
 from gateway.messages.http import HttpCode
@@ -193,7 +193,8 @@ def test_limits_are_those_of_the_code() -> None:
         "different pages of `/ws/stats` asked for at once per gateway": f"{answers.WANTED:,}",
         "records per page of the history": f"{query.DEFAULT_LIMIT}, at most {query.LARGEST_LIMIT:,}",
         "bytes of `data` per page of the history": f"{archive.PAGE_BYTES // 2**20} MiB",
-        "pages of the history at once per gateway": str(archive.UNDER_WAY),
+        "candles per page": f"{chart_query.DEFAULT_LIMIT:,}, at most {chart_query.LARGEST_LIMIT:,}",
+        "pages of the history and of candles at once per gateway": str(archive.UNDER_WAY),
         "answers of the history in lines at once": f"{lines.UNDER_WAY} per gateway, one per address",
     }
 
@@ -230,6 +231,7 @@ async def test_every_example_is_a_message_that_a_gateway_could_send_or_read() ->
         "/ws/services",
         "/api/v1/snapshot/{service}",
         "/api/v1/coins",
+        "/api/v1/candles/{coin}",
     } - seen
     assert not without, f"docs/reference/protocol.md has no example in JSON of {', '.join(sorted(without))}"
 

@@ -61,8 +61,8 @@ GOOD: dict[str, tuple[str, Any]] = {
     "cryptopanic_plan": ("enterprise", "enterprise"),
     "database_url": (f"postgresql://me:{SECRET}@db/name", SecretStr(f"postgresql://me:{SECRET}@db/name")),
     "retention_days": ("2,news=90", Retention(2.0, {"news": 90.0})),
-    "candles_1m_days": ("0.5", 0.5),
-    "candles_1h_days": ("36500", 36_500.0),
+    "minute_candles_days": ("0.5", 0.5),
+    "hour_candles_days": ("36500", 36_500.0),
     "huggingface_token": (SECRET, SecretStr(SECRET)),
     "huggingface_model": ("me/model", "me/model"),
     "model_folder": ("models/mine", Path("models/mine")),
@@ -93,7 +93,7 @@ BAD = [
     ),
     *(
         (name, value)
-        for name in ("CANDLES_1M_DAYS", "CANDLES_1H_DAYS")
+        for name in ("MINUTE_CANDLES_DAYS", "HOUR_CANDLES_DAYS")
         for value in ("0", "-1", "nan", "inf", "36501", "a week")
     ),
     *(("HUGGINGFACE_MODEL", value) for value in ("finbert", "a/b/c", "a/../b", "a b/c")),

@@ -26,7 +26,7 @@ class PersistenceService(Service):
         self._database = open_database(context.settings)
         reader = context.bus.stream_reader(CHANNEL_NAMES, GROUP, GROUP)
         settings = context.settings
-        candle_days = {MINUTE: settings.candles_1m_days, HOUR: settings.candles_1h_days}
+        candle_days = {MINUTE: settings.minute_candles_days, HOUR: settings.hour_candles_days}
         self.recorder = Recorder(
             self._database, reader, settings.retention_days, context.metrics, candle_days=candle_days
         )
