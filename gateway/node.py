@@ -238,6 +238,7 @@ class Node:
         self.hub.announce(notice(UPDATE, _stopping()))
         hurrying = asyncio.create_task(self._hurry.wait())
         await self._close_clients(0.0 if serving.done() else self.settings.drain_seconds, hurrying)
+        self.archive.stop()
         server.should_exit = True
         await asyncio.wait([serving, hurrying], timeout=_CLOSING + 2, return_when=asyncio.FIRST_COMPLETED)
         server.force_exit = hurrying.done()

@@ -68,6 +68,12 @@ _REFUSED = Outcome(
     "nothing that the service knows (`invalid_filter`)",
     Failure,
 )
+_EVERYWHERE = {
+    406: Outcome("`Accept-Encoding` excludes every coding of the answer (`not_acceptable`)", Failure),
+    414: Outcome("The address is longer than 8 KiB", str, "text/plain"),
+    431: Outcome("The head of the request is longer than 64 KiB", str, "text/plain"),
+}
+"""What every route under `/api/v1` may answer, besides its own outcomes."""
 _GUIDE = {200: Outcome("The document as HTML", str, "text/html"), 404: Outcome("There is no such document", Failure)}
 _HANDSHAKE = Operation(
     "WebSocket handshakes",
@@ -243,6 +249,7 @@ TAGS = {
 def document(routes: Iterable[object], version: str) -> dict[str, Any]:
     """The OpenAPI document of `routes`."""
     outcomes = [outcome for entry in OPERATIONS.values() for outcome in entry.outcomes.values()]
+    outcomes += _EVERYWHERE.values()
     bodies = list(dict.fromkeys(outcome.body for outcome in outcomes if outcome.body is not None))
     schemas, components = msgspec.json.schema_components(bodies, ref_template=_SCHEMA)
     schema_of = dict(zip(bodies, schemas, strict=True))
@@ -274,7 +281,12 @@ def _operation(route: Route, entry: Operation, schema_of: dict[Any, Any]) -> dic
         "operationId": (route.path.strip("/").replace("/", "_") if endpoint else route.name),
         "tags": [entry.tag],
         "summary": endpoint.description if endpoint else (getdoc(route.endpoint) or "").replace("`", ""),
-        "responses": {str(status): _response(entry, status, schema_of) for status in entry.outcomes},
+        "responses": {
+            str(status): _response(outcome, entry.headers.get(status, {}), schema_of)
+            for status, outcome in sorted(
+                (entry.outcomes | (_EVERYWHERE if isinstance(route, ApiRoute) else {})).items()
+            )
+        },
     }
     declared = route.documents if isinstance(route, ApiRoute) else []
     if entry.parameters or declared:
@@ -282,8 +294,7 @@ def _operation(route: Route, entry: Operation, schema_of: dict[Any, Any]) -> dic
     return operation
 
 
-def _response(entry: Operation, status: int, schema_of: dict[Any, Any]) -> dict[str, Any]:
-    outcome = entry.outcomes[status]
+def _response(outcome: Outcome, headers: Mapping[str, str], schema_of: dict[Any, Any]) -> dict[str, Any]:
     response: dict[str, Any] = {"description": outcome.description}
     if outcome.body is not None:
         content = {"schema": schema_of[outcome.body]}
@@ -292,8 +303,8 @@ def _response(entry: Operation, status: int, schema_of: dict[Any, Any]) -> dict[
         }
     for media_type, words in outcome.also.items():
         response["content"][media_type] = {"schema": {"type": "string", "description": words}}
-    if status in entry.headers:
+    if headers:
         response["headers"] = {
-            name: {"description": text, "schema": {"type": "string"}} for name, text in entry.headers[status].items()
+            name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
         }
     return response

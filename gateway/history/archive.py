@@ -48,6 +48,7 @@ class Archive:
         self._patience = patience
         self._turns = asyncio.Semaphore(_READING)
         self.under_way = 0
+        self._stopping = False
         self._outage = Outage(
             "database lost: no history is served", "database back", clock=clock, database=database.location
         )
@@ -83,8 +84,10 @@ class Archive:
     async def read(self, asked: Range, rows: int, most_bytes: int) -> list[Record]:
         """The next records of a range: at most `rows`, fewer for their size, none at its end.
 
-        Raises DatabaseError where the database is away, has no tables yet, or takes too long.
+        Raises DatabaseError where the database is away, has no tables yet, or takes too long, and after `stop`.
         """
+        if self._stopping:
+            raise DatabaseError("this gateway stops")
         page = functools.partial(self._database.page, asked.service, first=asked.first, last=asked.last)
         async with self._turn():
             return await page(after=asked.after, limit=rows, most_bytes=most_bytes)
@@ -112,6 +115,10 @@ class Archive:
             self._outage.lost(str(error))
             raise
         self._outage.back()
+
+    def stop(self) -> None:
+        """Read no more: answers in lines end where they are, and the gateway does not wait for them."""
+        self._stopping = True
 
     async def aclose(self) -> None:
         """Close the database."""

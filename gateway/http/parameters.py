@@ -38,8 +38,8 @@ _LIST = {
     "type": "array",
     "items": {"type": "string", "minLength": 1, "maxLength": MAX_VALUE_CHARACTERS},
     "minItems": 1,
-    "maxItems": MAX_VALUES,
 }
+"""At most MAX_VALUES. A description has that: most lists that are longer make addresses that are too long (414)."""
 
 
 class ParameterError(CoinwireError):
@@ -124,7 +124,8 @@ def filter_documents() -> list[dict[str, Any]]:
             {
                 "name": name,
                 "in": "query",
-                "description": f"Filter of {services}: {words}" + ("" if number else ", with commas between them"),
+                "description": f"Filter of {services}: {words}"
+                + ("" if number else f", with commas between them, at most {MAX_VALUES}"),
                 "schema": {"type": "number", "minimum": 0} if number else _LIST,
                 **({} if number else {"style": "form", "explode": False}),
             }

@@ -24,7 +24,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.usefixtures("no_errors")
 
 POLLERS = 300
-VALUES = {"service": "news", "name": "README.md", "folder": "how-to"}
+VALUES = {"service": "news", "coin": "bitcoin", "name": "README.md", "folder": "how-to"}
 """A value for each parameter of a path."""
 
 

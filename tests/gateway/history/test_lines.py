@@ -162,6 +162,27 @@ async def test_a_database_that_fails_in_the_middle_ends_the_connection(
     assert (await ask(full, f"{QUERY}&limit=1")).status_code == 200
 
 
+async def test_a_gateway_that_stops_does_not_wait_for_lines(
+    database: Database, database_settings: Settings, no_errors: None
+) -> None:
+    """They end where they are, visibly not whole."""
+    await database.insert([record(n) for n in range(1, COUNT + 1)])
+    received = bytearray()
+    async with running(database_settings) as cluster, httpx.AsyncClient() as http:
+
+        async def take(answer: httpx.Response) -> None:
+            async for piece in answer.aiter_raw():
+                if not received:
+                    cluster.nodes[0].stop("the test")
+                received.extend(piece)
+                await until(lambda: cluster.nodes[0].archive._stopping)
+
+        async with http.stream("GET", cluster.url(PATH + QUERY), headers=NDJSON) as answer:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await take(answer)
+    assert len(received) < 5_000_000
+
+
 async def test_memory_does_not_grow_with_the_range(full: Cluster) -> None:
     """Of 5 MB, one read and a piece are in memory at a time."""
     node = full.nodes[0]
