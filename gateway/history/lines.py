@@ -6,8 +6,9 @@ once the client has taken these.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import replace
 
 import msgspec
@@ -67,22 +68,40 @@ class Streams:
 class LinesResponse(StreamingResponse):
     """Holds its slot until it is sent. Where the database fails in the middle, the connection ends without an end."""
 
-    def __init__(self, lines: AsyncIterator[bytes], held: ExitStack) -> None:
+    def __init__(self, lines: AsyncGenerator[bytes], held: ExitStack) -> None:
         super().__init__(lines, headers={**NOT_KEPT, "Vary": "Accept"}, media_type=MEDIA_TYPE)
+        self._lines = lines
         self._held = held
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the lines. Raises IncompleteError."""
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the lines, until the client has gone. Raises IncompleteError.
+
+        Starlette's own method uses anyio, whose first use keeps the loop for 50 ms: it imports half of itself.
+        """
         with self._held:
+            going = asyncio.create_task(_until_gone(receive))
             try:
-                await super().__call__(scope, receive, send)
+                async with aclosing(self._lines):
+                    await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                    async for piece in self._lines:
+                        if going.done():
+                            return
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
             except DatabaseError:  # the archive has logged it
                 raise IncompleteError from None
+            finally:
+                going.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def lines(
     archive: Archive, asked: Range, only: Filter | None, records: list[Record], most: int | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Lines, of `records` and of what follows them, at most `most`; joined into pieces. Raises DatabaseError."""
     left = most
     while records:
@@ -105,7 +124,7 @@ async def lines(
         records = await archive.read(replace(asked, after=last.sort_key), READ_ROWS, READ_BYTES)
 
 
-async def nothing() -> AsyncIterator[bytes]:
+async def nothing() -> AsyncGenerator[bytes]:
     """The lines of an answer to HEAD."""
     return
     yield b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 
 
-async def sent(records: Iterable[Record], only: Filter | None) -> AsyncIterator[Sent]:
+async def sent(records: Iterable[Record], only: Filter | None) -> AsyncGenerator[Sent]:
     """`records`, in order, and of their `data` what `only` leaves. Other tasks run in between."""
     began = time.perf_counter()
     for record in records:
