@@ -6,10 +6,8 @@ docs/how-to/read-a-channel.md has the same in ten lines.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from commands.options import ServiceName, StateFolder, check_service
+from commands.terminal import WIDTH, as_json, printable, short, summary, until_interrupted
 from launcher.state import DEFAULT_FOLDER, State
 from shared.bus import REDIS_FAULTS, open_redis
 from shared.bus.cluster import Cluster
@@ -28,13 +27,8 @@ from shared.envelope import Envelope
 from shared.errors import EnvelopeError, SettingsError
 from shared.settings import Settings, load_settings
 
-WIDTH = 100
-"""Columns of a line where the output is no terminal."""
-
 _PAUSE = 1.0  # s between attempts while Redis is away: one person's tool, so there is no herd to spread
 _QUIET = 5.0  # s without a message after which to ask Redis whether it is still there
-_EXACT = 2.0**53  # a larger float has no digits after the point, and not all digits before it are exact
-_SHOWN = 3  # entries of a map or list in a summary: what fits one line of a terminal
 
 
 def tail(
@@ -47,21 +41,7 @@ def tail(
     Starts with the newest message. Reads from REDIS_URL, else from the cluster that runs on this machine.
     """
     check_service(service)
-    asyncio.run(_until_interrupted(_print_all(service, load_settings(), State(state), raw=raw)))
-
-
-async def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Await `work`; Ctrl-C ends it quietly."""
-    task, interrupted = asyncio.ensure_future(work), asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
-    waiting = asyncio.ensure_future(interrupted.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    while not task.done():  # Python 3.11's wait_for, which redis-py sends with, loses a cancel that meets a result
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.05)
-    with contextlib.suppress(asyncio.CancelledError):
-        task.result()
+    asyncio.run(until_interrupted(_print_all(service, load_settings(), State(state), raw=raw)))
 
 
 async def _print_all(service: str, settings: Settings, state: State, *, raw: bool) -> None:
@@ -74,8 +54,7 @@ async def _print_all(service: str, settings: Settings, state: State, *, raw: boo
             print(f"({update.seq - before.seq - 1} missed)", file=sys.stderr, flush=True)
         before = update
         if raw:
-            sys.stdout.write(msgspec.json.encode(update).decode() + "\n")
-            sys.stdout.flush()
+            print(as_json(msgspec.to_builtins(update)), flush=True)
         else:
             console.print(line_of(update, console.width if console.is_terminal else WIDTH))
 
@@ -147,10 +126,10 @@ def line_of(update: Envelope, width: int = WIDTH) -> Text:
     Of market_data these are coins, each with its price and its change in 24 h. Control characters, which an upstream
     may have sent, are replaced.
     """
-    text = Text.assemble((_printable(update.timestamp[11:23]), "dim"), " ", (f"#{update.seq}", "bold"))
+    text = Text.assemble((printable(update.timestamp[11:23]), "dim"), " ", (f"#{update.seq}", "bold"))
     coins = _coins(update.data)
     if not coins:
-        text.append("  " + _printable(summary(update.data)))
+        text.append("  " + summary(update.data))
     for number, coin in enumerate(coins, start=1):
         mark = 0 if number == len(coins) else len(" …")
         if text.cell_len + cell_len("  " + coin) + mark > width:
@@ -161,36 +140,14 @@ def line_of(update: Envelope, width: int = WIDTH) -> Text:
     return text
 
 
-def summary(data: dict[str, Any]) -> str:
-    """The fields of `data`, each shortened to its first figures."""
-    return "  ".join(f"{name}: {_short(value)}" for name, value in data.items() if name != "timestamp")
-
-
 def _coins(data: dict[str, Any]) -> list[str]:
     """Price and change of each coin in a payload of market_data; nothing for another payload."""
     prices, changes = data.get("prices"), data.get("price_changes")
     if not isinstance(prices, dict):
         return []
     known = changes if isinstance(changes, dict) else {}
-    return [_printable(f"{coin} {_short(price)}{_change(known.get(coin))}") for coin, price in prices.items()]
+    return [printable(f"{coin} {short(price)}{_change(known.get(coin))}") for coin, price in prices.items()]
 
 
 def _change(percent: Any) -> str:
     return f" ({percent:+.1f} %)" if isinstance(percent, int | float) else ""
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict):
-        shown = [f"{key} {_short(item)}" for key, item in list(value.items())[:_SHOWN]]
-    elif isinstance(value, list):
-        shown = [_short(item) for item in value[:_SHOWN]]
-    elif isinstance(value, float):
-        return f"{value:,.2f}" if 1 <= abs(value) < _EXACT else f"{value:.6g}"
-    else:
-        return "–" if value is None else str(value)
-    more = f" … {len(value)} in all" if len(value) > _SHOWN else ""
-    return f"[{', '.join(shown)}{more}]"

@@ -23,12 +23,13 @@ operator's secrets into the second, which takes precedence."""
 
 
 class Group(Enum):
-    """The processes that read a setting. Compose passes it on to their containers; the docs have a table per group."""
+    """Who reads a setting. Compose passes it on to the containers of these processes; the docs have a table each."""
 
     ALL = "Every process"
     GATEWAY = "Gateways"
     WORKER = "Workers"
     PROVIDERS = "Workers: providers and models"
+    COMMANDS = "Commands for people"
 
 
 def _setting(default: Any, group: Group, description: str, *, unit: str = "", **limits: Any) -> Any:
@@ -225,6 +226,10 @@ class Settings(BaseSettings):
         None,
         Group.PROVIDERS,
         "folder with model.onnx, tokenizer.json and config.json of a model that reads headlines",
+    )
+
+    gateway_url: str = _setting(
+        "http://localhost:7860", Group.COMMANDS, "gateway that `coinwire get`, `watch` and `candles` ask"
     )
 
     @classmethod

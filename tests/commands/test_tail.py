@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from commands.tail import WIDTH, line_of, summary
+from commands.tail import line_of
+from commands.terminal import WIDTH, summary
 from launcher.redis_server import RedisServer
 from launcher.state import State
 from shared.bus import Bus, open_redis

@@ -7,16 +7,21 @@ import re
 
 import pytest
 
-from shared.settings import Settings
+from shared.settings import Group, Settings
 from tests.places import ROOT
 
 COMPOSE = {path.name: path.read_text() for path in sorted(ROOT.glob("docker-compose*.yml"))}
 PAGES = [ROOT / "docs/how-to/operate.md", ROOT / "docs/how-to/when-something-fails.md", ROOT / "README.md"]
 TEXT = "\n".join(page.read_text() for page in PAGES)
 SERVICES = set(re.findall(r"^  ([a-z][a-z-]+):\n    (?:<<|image)", "\n".join(COMPOSE.values()), re.MULTILINE))
-OURS = {"HOST", "PORT", "REDIS_URL", "DATABASE_URL", "FORWARDED_ALLOW_IPS", "WORKER_METRICS_PORT"}
+COMMANDS = {
+    name.upper()
+    for name, field in Settings.model_fields.items()
+    if field.json_schema_extra["group"] == Group.COMMANDS.name  # type: ignore[index,call-overload]
+}
+OURS = {"HOST", "PORT", "REDIS_URL", "DATABASE_URL", "FORWARDED_ALLOW_IPS", "WORKER_METRICS_PORT"} | COMMANDS
 """Settings that the compose files decide themselves: who listens where, and where the others are, passwords included,
-which containers read from files. `PORT` of the operator's is the published one."""
+which containers read from files. `PORT` of the operator's is the published one. Commands are no containers."""
 SOURCES = [path for folder in ("gateway", "workers", "shared") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
