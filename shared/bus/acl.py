@@ -27,9 +27,10 @@ def users(prefix: str) -> dict[str, str]:
     streams = " ".join(f"~{prefix}:{{{service}}}:stream" for service in CHANNEL_NAMES)
     probes = f"&{prefix}:probe:*"
     # Internal tools: the channels and keys of the services. No scripts, no transactions, no listing of keys.
-    # CLIENT SETNAME and SETINFO are for client libraries that send them when they connect.
+    # CLIENT SETNAME and SETINFO are for client libraries that send them when they connect; COMMAND is for those that
+    # look up which argument is the key, as redis-py does on a Cluster.
     reader = (
-        f"{_ONLY} +client|setname +client|setinfo {_CLUSTER}"
+        f"{_ONLY} +client|setname +client|setinfo +command {_CLUSTER}"
         f" (+subscribe +unsubscribe +psubscribe +punsubscribe +ssubscribe +sunsubscribe {channels})"
         f" (+get +hget +hmget +hgetall +xrange +xrevrange +xread +xlen +xinfo|stream {histories})"
     )

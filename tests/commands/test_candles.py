@@ -24,6 +24,8 @@ from shared.settings import Settings
 from tests.commands.live.serving import Served
 from tests.conftest import settings_on
 
+pytestmark = pytest.mark.slow  # a gateway and a database; what is drawn is tested in live/test_charts.py
+
 BEGIN, MINUTE = 1_762_857_000_000, 60_000  # 2025-11-11T10:30:00Z; ms
 COUNT = 1100  # minutes: more than one request asks for
 RANGE = ("--interval", "1m", "--from", "2025-11-11")

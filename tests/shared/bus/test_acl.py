@@ -377,6 +377,7 @@ def commands(prefix: str) -> dict[str, dict[tuple[str, ...], set[str]]]:
             ("XRANGE", stream, "-", "+"): {"worker", "gateway", "reader", "consumer"},
             ("SUBSCRIBE", channel): {"gateway", "reader", "consumer"},
             ("SSUBSCRIBE", channel): {"gateway", "reader", "consumer"},
+            ("COMMAND",): {"reader", "consumer"},
         },
         "harm another's consumer group": {
             ("XGROUP", "DESTROY", stream, "recorder"): set(),

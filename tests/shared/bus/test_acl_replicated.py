@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import Any
 
@@ -86,6 +87,35 @@ async def test_workers_and_gateways_do_all_their_work_on_a_cluster(nodes: Nodes)
     finally:
         await worker.aclose()
         await gateway.aclose()
+    assert await refused(nodes) == []
+
+
+@pytest.mark.slow
+@needs_cluster
+async def test_tools_work_on_a_cluster(nodes: Nodes) -> None:
+    """A plain redis-py reads channel, keys and stream as `reader` and `consumer`, who also has a group of its own."""
+    worker = open_redis(settings_of(nodes, "worker"))
+    key, stream, channel = NAMES.last("news"), NAMES.stream("news"), NAMES.channel("news")
+    try:
+        await Bus(worker, NAMES, 10).publish("news", {"n": 1})
+    finally:
+        await worker.aclose()
+
+    def read() -> None:
+        for user in ("reader", "consumer"):
+            place = nodes.members[0]
+            url = f"redis://{user}:{place.password}@127.0.0.1:{place.port}"
+            with sync_redis.RedisCluster.from_url(url) as client, client.pubsub() as subscribed:
+                assert client.get(key)
+                assert client.xlen(stream) == 1
+                subscribed.ssubscribe(channel)
+                assert subscribed.get_sharded_message(timeout=5)["type"] == "ssubscribe"
+                if user == "consumer":
+                    client.xgroup_create(stream, "mine", "0")
+                    assert client.xreadgroup("mine", "me", {stream: ">"})
+                    assert client.xack(stream, "mine", "1-0") == 1
+
+    await asyncio.to_thread(read)
     assert await refused(nodes) == []
 
 
