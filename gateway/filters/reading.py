@@ -22,8 +22,12 @@ MAX_VALUES = 250
 MAX_VALUE_CHARACTERS = 100
 """Characters of a value: the longest ids of coins have about 60."""
 
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffd]")
+_UNFIT_ESCAPED = r"\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd"
+_UNFIT = re.compile(rf"[{_UNFIT_ESCAPED}\ud800-\udfff]")
 """Control characters, those that turn the direction of text, and what damaged UTF-8 leaves: no name has them."""
+
+VALUE_PATTERN = rf"^[^\s,{_UNFIT_ESCAPED}]([^,{_UNFIT_ESCAPED}]*[^\s,{_UNFIT_ESCAPED}])?$"
+"""One value of a list in an address, as a regular expression for JSON Schema."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
 
@@ -144,7 +148,7 @@ def _read_fields(service: str, names: list[str]) -> list[str]:
     fields = known_fields(service)
     for name in names:
         if name not in fields:
-            raise _fault(service, f"{service} has no field {echo(name)}", fields=fields)
+            raise _fault(service, f"fields: {service} has no field {echo(name)}", fields=fields)
     return list(dict.fromkeys(names))
 
 
@@ -155,7 +159,7 @@ def _ids(service: str, names: list[str], coins: Coins) -> list[str]:
         try:
             found = coins.resolve(name) or coins.resolve(name.lower())
         except AmbiguousCoinError as error:
-            raise _fault(service, str(error), ids=error.ids) from None
+            raise _fault(service, f"coins: {error}", ids=error.ids) from None
         ids.append(name if found is None else found)
     return list(dict.fromkeys(ids))
 

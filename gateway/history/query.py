@@ -14,6 +14,7 @@ import msgspec
 from gateway.http.cursors import DAMAGED, HISTORY, seal, unseal
 from gateway.http.moments import LATEST
 from gateway.http.parameters import Asked, Parameters, cursor, integer, moment
+from gateway.messages.faults import echo
 from shared.database import Record, SortKey
 
 DEFAULT_LIMIT = 100
@@ -88,7 +89,7 @@ def range_of(service: str, asked: Asked, now: float) -> Range:
             raise ValueError("from must not be in the future" if last is None else "from must not be after to")
         return Range(service, begin, end, filter=digest)
     if place.service != service:
-        raise ValueError(f"cursor is one of {place.service}")
+        raise ValueError(f"cursor is one of {echo(place.service)}")
     if first not in (None, place.first) or last not in (None, place.last):
         raise ValueError("cursor is one of another range: leave from and to as they were, or leave them out")
     if place.filter != digest:

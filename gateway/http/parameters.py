@@ -14,12 +14,20 @@ from starlette.datastructures import QueryParams
 
 from gateway.filters.coins import Coins
 from gateway.filters.filter import Filter
-from gateway.filters.reading import FILTERS, MAX_VALUE_CHARACTERS, MAX_VALUES, filter_of_query, known_filters
+from gateway.filters.reading import (
+    FILTERS,
+    MAX_VALUE_CHARACTERS,
+    MAX_VALUES,
+    VALUE_PATTERN,
+    filter_of_query,
+    known_fields,
+    known_filters,
+)
 from gateway.http.cursors import LONGEST
 from gateway.http.moments import read_time
 from gateway.messages.faults import Fault, echo
 from gateway.messages.http import FailureData
-from shared.catalog import SERVICES
+from shared.catalog import FIELDS, SERVICES
 from shared.errors import CoinwireError
 
 T = TypeVar("T")
@@ -28,18 +36,20 @@ MOMENT = (
     "ISO 8601 (`2025-11-11T10:30:00Z`, `2025-11-11T11:30:00%2B01:00`, `2025-11-11`; UTC unless it has a zone) "
     "or unix seconds (`1762857000`, `1762857000.250`), inclusive. "
 )
-_MOMENT_PATTERN = (
-    r"^([0-9]{1,12}(\.[0-9]{1,9})?"
-    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+ -][0-9]{2}:[0-9]{2})?)?)$"
+_DATE = "|".join(
+    (
+        r"(19[7-9][0-9]|[2-9][0-9]{3})-"
+        r"((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)",
+        r"(19(7[26]|8[048]|9[26])|[2-9][0-9](0[48]|[2468][048]|[13579][26])|([2468][048]|[3579][26])00)-02-29",
+    )
 )
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?(Z|[+ -]([01][0-9]|2[0-3]):[0-5][0-9])?"
+_SECONDS = r"([0-9]{1,11}|1[0-9]{11}|2[0-4][0-9]{10}|25[0-2][0-9]{9})(\.[0-9]{1,9})?"
+_MOMENT_PATTERN = f"^({_SECONDS}|({_DATE})([T ]{_TIME})?)$"
+"""From 1970 to 9999, with the days that each month has."""
 
-
-_LIST = {
-    "type": "array",
-    "items": {"type": "string", "minLength": 1, "maxLength": MAX_VALUE_CHARACTERS},
-    "minItems": 1,
-}
-"""At most MAX_VALUES. A description has that: most lists that are longer make addresses that are too long (414)."""
+_NAME = {"type": "string", "minLength": 1, "maxLength": MAX_VALUE_CHARACTERS, "pattern": VALUE_PATTERN}
+_FIELD = {"type": "string", "enum": sorted({field for service in SERVICES for field in known_fields(service)})}
 
 
 class ParameterError(CoinwireError):
@@ -120,13 +130,15 @@ def filter_documents() -> list[dict[str, Any]]:
         words = next(iter(having.values()))
         services = "every service" if len(having) == len(SERVICES) else ", ".join(f"`{service}`" for service in having)
         number = words.startswith("a number")
+        # At most MAX_VALUES, in words only: most lists that are longer make addresses that are too long (414).
+        several = {"type": "array", "items": _FIELD if name == FIELDS else _NAME, "minItems": 1}
         documents.append(
             {
                 "name": name,
                 "in": "query",
                 "description": f"Filter of {services}: {words}"
                 + ("" if number else f", with commas between them, at most {MAX_VALUES}"),
-                "schema": {"type": "number", "minimum": 0} if number else _LIST,
+                "schema": {"type": "number", "minimum": 0} if number else several,
                 **({} if number else {"style": "form", "explode": False}),
             }
         )

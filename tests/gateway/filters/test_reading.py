@@ -74,7 +74,7 @@ def test_fields_are_those_of_the_payload(service: str) -> None:
     assert only(service, {"fields": fields}).as_dict() == {"fields": fields}
     fault = refused(service, {"fields": ["timestamp", "nonsense"]})
     assert fault.helps["fields"] == fields
-    assert str(fault) == f"{service} has no field nonsense"
+    assert str(fault) == f"fields: {service} has no field nonsense"
 
 
 def test_system_has_no_filter() -> None:
