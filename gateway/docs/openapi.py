@@ -74,6 +74,7 @@ _EVERYWHERE = {
     431: Outcome("The head of the request is longer than 64 KiB", str, "text/plain"),
 }
 """What every route under `/api/v1` may answer, besides its own outcomes."""
+_FILTERED = "With filters, fields of `data` that they leave out are absent, also where the schema requires them"
 _GUIDE = {200: Outcome("The document as HTML", str, "text/html"), 404: Outcome("There is no such document", Failure)}
 _HANDSHAKE = Operation(
     "WebSocket handshakes",
@@ -107,7 +108,7 @@ OPERATIONS: dict[str, Operation] = {
         "Data",
         {
             200: Outcome(
-                "The newest update. Equal ETags mean equal bytes",
+                "The newest update. Equal ETags mean equal bytes. " + _FILTERED,
                 success("Snapshot", bodies.any_of(bodies.SNAPSHOTS)),
                 example=snapshot_example,
             ),
@@ -168,7 +169,7 @@ OPERATIONS: dict[str, Operation] = {
         "Data",
         {
             200: Outcome(
-                "One page, oldest update first, and the cursor of the next page",
+                "One page, oldest update first, and the cursor of the next page. " + _FILTERED,
                 success("History", bodies.any_of(bodies.HISTORIES)),
                 example=history_example,
                 also={"application/x-ndjson": "One record per line, as in `records` of a page"},

@@ -1,7 +1,7 @@
 """`/api/v1/snapshot/{service}`: the newest update, from memory. Asks neither Redis nor a database.
 
-A body consists of the bytes that WebSocket clients receive with `meta`; nothing is encoded per request. Its
-`timestamp` is that of the update, so that equal ETags mean equal bytes on every gateway.
+A body consists of the bytes that WebSocket clients receive with `meta`; without a filter, nothing is encoded per
+request. Its `timestamp` is that of the update, so that equal ETags mean equal bytes on every gateway.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.relay import Relay
+from gateway.filters.filter import Filter
 from gateway.frames import Form, Update
 from gateway.http.api import ApiRoute
 from gateway.http.parameters import Asked
@@ -36,14 +37,18 @@ class SnapshotPort(Protocol):
     relay: Relay
 
 
-def etag_of(position: Position) -> str:
-    """The ETag of the update at `position`. Quoted, because others could write any epoch to Redis."""
-    return f'"{quote(position.epoch, safe="")}-{position.seq}"'
+def etag_of(position: Position, only: Filter | None = None) -> str:
+    """The ETag of the update at `position`, filtered or not. Quoted, because others could write any epoch to Redis."""
+    filtered = f".{only.digest}" if only else ""
+    return f'"{quote(position.epoch, safe="")}-{position.seq}{filtered}"'
 
 
-def body_of(update: Update) -> bytes:
-    """The body of an answer that carries `update`."""
+def body_of(update: Update, only: Filter | None = None) -> bytes:
+    """The body of an answer that carries `update`, or what a filter leaves of it."""
     message = update.frame(Form.TEXT_META).payload
+    if only is not None:
+        whole = msgspec.json.decode(message)
+        message = msgspec.json.encode(whole | {"data": only.apply(whole["data"])})
     return b'{"status":"success","data":%b,"timestamp":%b}' % (message, msgspec.json.encode(update.published_at))
 
 
@@ -59,13 +64,13 @@ def newest_of(node: SnapshotPort, service: str) -> Update | Response:
     return update
 
 
-async def snapshot(request: Request, _asked: Asked) -> Response:
+async def snapshot(request: Request, asked: Asked) -> Response:
     """The newest update of a service, or of `system`."""
     update = newest_of(request.state.node, request.path_params["service"])
     if isinstance(update, Response):
         return update
-    headers = {"ETag": etag_of(update.position), "Cache-Control": CACHING}
-    return Response(body_of(update), media_type="application/json", headers=headers)
+    headers = {"ETag": etag_of(update.position, asked.filter), "Cache-Control": CACHING}
+    return Response(body_of(update, asked.filter), media_type="application/json", headers=headers)
 
 
-ROUTES = [ApiRoute("/api/v1/snapshot/{service}", snapshot)]
+ROUTES = [ApiRoute("/api/v1/snapshot/{service}", snapshot, filtered=True)]

@@ -133,3 +133,29 @@ async def test_an_epoch_of_any_text_makes_a_plain_etag(cluster: Cluster) -> None
     assert etag_of(odd).isprintable()
     assert matches(f"W/{etag_of(odd)}", etag_of(odd))
     assert etag_of(Position("a-1", 2)) != etag_of(Position("a", 12))
+
+
+async def test_a_filter_leaves_what_was_asked_for(cluster: Cluster) -> None:
+    """`data` is what the filter leaves, with the same position; a filter has ETags of its own, on every gateway."""
+    data = {"prices": {"bitcoin": 1.5, "ethereum": 2}, "volumes": {"bitcoin": 3}, "source": "test"}
+    await cluster.publish("market_data", **data)
+    whole = await cluster.http.get(cluster.url(PATH))
+    same = "?fields=prices&coins=gold&coins=bitcoin"
+    answers = [await cluster.http.get(cluster.url(f"{PATH}{same}", node)) for node in (0, 1)]
+    other = await cluster.http.get(cluster.url(f"{PATH}?coins=gold,bitcoin&fields=prices"))
+    left = {"prices": {"bitcoin": 1.5}, "unknown": ["gold"]}
+    assert other.json() == whole.json() | {"data": whole.json()["data"] | {"data": left}}
+    assert len({(answer.headers["etag"], answer.content) for answer in (*answers, other)}) == 1
+    fields = await cluster.http.get(cluster.url(f"{PATH}?fields=prices"))
+    assert len({answer.headers["etag"] for answer in (whole, other, fields)}) == 3
+    for tag, status in ((other.headers["etag"], 304), (whole.headers["etag"], 200), (fields.headers["etag"], 200)):
+        answer = await cluster.http.get(cluster.url(f"{PATH}{same}", 1), headers={"If-None-Match": tag})
+        assert answer.status_code == status
+
+
+async def test_a_wrong_filter_is_400_also_before_the_first_update(cluster: Cluster) -> None:
+    """`invalid_filter` with the filters of the service; `system` has none."""
+    for path, known in ((PATH, ["coins", "fields"]), ("/api/v1/snapshot/system", [])):
+        answer = await cluster.http.get(cluster.url(f"{path}?chains=bitcoin"))
+        data = (await documented(cluster, answer))["data"]
+        assert (answer.status_code, data["code"], list(data["known"])) == (400, "invalid_filter", known)
