@@ -17,11 +17,11 @@ from starlette.websockets import WebSocket
 from gateway import docs
 from gateway.endpoints import ENDPOINTS
 from gateway.history import charts, serving
-from gateway.http import coins, rest, schemas, snapshot
+from gateway.http import admission, coins, rest, schemas, snapshot, stream
 from gateway.http.sending import Sending
 from gateway.messages.faults import echo
 from gateway.messages.http import FailureData
-from gateway.session import Session, SessionPort
+from gateway.session import Session
 from gateway.transport.opening import EXTENSION
 from gateway.transport.ws_protocol import FrameProtocol
 
@@ -32,6 +32,7 @@ ROUTES = (
     *schemas.ROUTES,
     *serving.ROUTES,
     *charts.ROUTES,
+    *stream.ROUTES,
     *docs.ROUTES,
 )
 """What is served over HTTP. WebSocket endpoints need no routes: `ENDPOINTS` has their paths."""
@@ -40,21 +41,8 @@ JSON, MSGPACK = "json", "msgpack"
 """The subprotocols: text frames with JSON, which need no subprotocol, and binary frames with MessagePack."""
 
 
-class AppPort(SessionPort, rest.RestPort, coins.CoinsPort, serving.HistoryPort, charts.ChartPort, Protocol):
+class AppPort(admission.AdmissionPort, rest.RestPort, coins.CoinsPort, serving.HistoryPort, charts.ChartPort, Protocol):
     """What requests ask of the node that they reach. The node imports this module, and not the other way round."""
-
-    @property
-    def refusal(self) -> str | None:
-        """Why a new client can't be taken, or None."""
-        ...
-
-    def next_number(self) -> int | None:
-        """The number of a new client, or None where there is none yet."""
-        ...
-
-    def add(self, session: Session) -> None:
-        """Count `session` until it is removed."""
-        ...
 
 
 class RequestState(TypedDict):
@@ -78,7 +66,7 @@ def create_app(node: AppPort) -> ASGIApp:
                 CORSMiddleware,
                 allow_origins=["*"],
                 allow_methods=["GET", "HEAD"],
-                allow_headers=["If-None-Match"],
+                allow_headers=["If-None-Match", "Last-Event-ID"],
                 expose_headers=["ETag", "Link", "Retry-After"],
             ),
             Middleware(Sending),
@@ -103,20 +91,15 @@ async def connect(websocket: WebSocket) -> None:
     if endpoint is None:
         await refuse_unknown(websocket)
         return
-    reason = node.refusal
-    number = node.next_number() if reason is None else None
-    if number is None:
-        reason = reason or "not ready"
-        node.refusals.note(_address(websocket), reason)
-        response = rest.failure(503, FailureData(message=f"This gateway takes no new connections: {reason}"))
-        response.headers["Retry-After"] = "1"
-        await websocket.send_denial_response(response)
+    number = admission.admit(node, websocket)
+    if isinstance(number, Response):
+        await websocket.send_denial_response(number)
         return
     offered = websocket.scope["subprotocols"]  # the first is what the client prefers (RFC 6455, 4.1)
     subprotocol = next((name for name in offered if name in (JSON, MSGPACK)), None)
     binary = subprotocol == MSGPACK
     socket = cast(FrameProtocol, websocket.scope["extensions"][EXTENSION])
-    socket.address = _address(websocket)
+    socket.address = admission.address_of(websocket)
     session = Session(
         node,
         socket,
@@ -131,14 +114,10 @@ async def connect(websocket: WebSocket) -> None:
     session.begin()
 
 
-def _address(websocket: WebSocket) -> str | None:
-    return websocket.client.host if websocket.client else None
-
-
 async def refuse_unknown(websocket: WebSocket) -> None:
     """Refuse a WebSocket on a path that does not exist, at the handshake."""
     node: AppPort = websocket.state.node
-    node.refusals.note(_address(websocket), "unknown path")
+    node.refusals.note(admission.address_of(websocket), "unknown path")
     message = f"No WebSocket endpoint {echo(websocket.scope['path'])}"
     await websocket.send_denial_response(
         rest.failure(404, FailureData(message=message, available_endpoints=list(ENDPOINTS)))

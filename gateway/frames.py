@@ -1,4 +1,7 @@
-"""Frames: messages as WebSocket frames, built once per update and form, and shared by all clients of that form."""
+"""Frames: messages as clients get them, built once per update and form, and shared by all clients of that form.
+
+Most are frames of WebSockets. Those of event streams over HTTP are events, and are shared in the same way.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,14 @@ import msgpack
 import msgspec
 
 from gateway.deflate import SMALLEST_MESSAGE, Compressor, new_compressor, squeeze
+from gateway.event_stream import KEEP_ALIVE, head_of
 from gateway.messages.faults import Fault
-from gateway.messages.message import LostUpdates, Message, UpdateMeta
-from shared.bus import Gap, Position
-from shared.envelope import Envelope
+from gateway.messages.message import Message
+from shared.bus import Position
+from shared.envelope import UPDATE
 
 _TEXT, _BINARY = 0x81, 0x82  # FIN set, opcode 1 or 2: RFC 6455, section 5.2
+_EVENT = 0x00  # no frame of a WebSocket
 _COMPRESSED = 0x40  # RSV1, on every message that is compressed: RFC 7692, section 6
 
 WRITE_BYTES = 65_536
@@ -90,6 +95,38 @@ class Frame:
         return _header(self.wire[0] | _COMPRESSED, len(payload)) + payload
 
 
+class Event(Frame):
+    """One event of an event stream, or lines between events. It is never compressed."""
+
+    __slots__ = ()
+
+    def __init__(self, head: bytes, payload: bytes = b"") -> None:
+        """`head` is what comes before the payload; without one, it is all lines."""
+        self._header = len(head)
+        self._alone = None
+        self.service = None
+        self.wire = head + payload + b"\n\n" if payload else head
+
+    @property
+    def size(self) -> int:
+        """Bytes of the payload."""
+        return len(self.payload)
+
+    @property
+    def payload(self) -> bytes:
+        """The message without the lines around it."""
+        return self.wire[self._header : -2]
+
+    @property
+    def compressible(self) -> bool:
+        """Never."""
+        return False
+
+
+SILENCE = Event(KEEP_ALIVE)
+"""What keeps a silent stream open."""
+
+
 def _header(first: int, size: int) -> bytes:
     if size < 126:
         return struct.pack("!BB", first, size)
@@ -135,8 +172,19 @@ def _joined(frames: Sequence[Frame], wires: Sequence[bytes]) -> Buffer:
 
 def encode(message: Any, *, binary: bool) -> Frame:
     """A message as a frame. Raises Fault where it echoes what can't be encoded (an integer over 64 bits)."""
+    return Frame(_payload(message, binary=binary), binary=binary)
+
+
+def as_event(message: Message[Any], position: Position | None = None) -> Event:
+    """A message as an event, from which a client comes back with `position`. Raises Fault as `encode` does."""
+    name = None if message.type == UPDATE else message.type
+    return Event(head_of(name, position), _payload(message, binary=False))
+
+
+def _payload(message: Any, *, binary: bool) -> bytes:
     try:
-        return Frame(msgpack.packb(message, default=_as_map) if binary else _to_json(message), binary=binary)
+        packed: bytes = msgpack.packb(message, default=_as_map) if binary else _to_json(message)
+        return packed
     except (OverflowError, ValueError, TypeError, RecursionError) as error:
         raise Fault("invalid_message", f"Can't be echoed: {error}") from None
 
@@ -172,15 +220,18 @@ def decode_binary(payload: bytes) -> Any:
 
 
 class Form(Enum):
-    """How a client receives an update: (binary, meta). meta is None, or the marks that it has besides the position."""
+    """How a client receives an update: (opcode, meta). meta is None, or the marks that it has besides the position."""
 
-    TEXT = (False, None)
-    TEXT_META = (False, ())
-    TEXT_SNAPSHOT = (False, ("snapshot",))
-    TEXT_RECOVERED = (False, ("recovered",))
-    PACKED = (True, ())
-    PACKED_SNAPSHOT = (True, ("snapshot",))
-    PACKED_RECOVERED = (True, ("recovered",))
+    TEXT = (_TEXT, None)
+    TEXT_META = (_TEXT, ())
+    TEXT_SNAPSHOT = (_TEXT, ("snapshot",))
+    TEXT_RECOVERED = (_TEXT, ("recovered",))
+    PACKED = (_BINARY, ())
+    PACKED_SNAPSHOT = (_BINARY, ("snapshot",))
+    PACKED_RECOVERED = (_BINARY, ("recovered",))
+    EVENTS = (_EVENT, ())
+    EVENTS_SNAPSHOT = (_EVENT, ("snapshot",))
+    EVENTS_RECOVERED = (_EVENT, ("recovered",))
 
     @staticmethod
     def live(*, binary: bool, meta: bool) -> Form:
@@ -190,12 +241,25 @@ class Form(Enum):
     @property
     def binary(self) -> bool:
         """Whether the client speaks MessagePack."""
-        return self.value[0] is True
+        return self in _BINARIES
+
+    @property
+    def plain(self) -> Form:
+        """The form that messages without a position have in common with this one."""
+        return _PLAIN.get(self, self)
 
     @property
     def has_meta(self) -> bool:
         """Whether the client sees positions."""
         return self.value[1] is not None
+
+    def encode(self, message: Message[Any], position: Position | None = None) -> Frame:
+        """A message as a client of this form gets it. Raises Fault as `encode` does."""
+        return as_event(message, position) if self.value[0] == _EVENT else encode(message, binary=self.binary)
+
+    def showing_meta(self) -> Form:
+        """The form with positions."""
+        return Form.TEXT_META if self is Form.TEXT else self
 
     def as_snapshot(self) -> Form:
         """The form of the latest update, sent on subscribe."""
@@ -206,75 +270,15 @@ class Form(Enum):
         return _RECOVERED[self]
 
 
-_SNAPSHOT = {Form.TEXT_META: Form.TEXT_SNAPSHOT, Form.PACKED: Form.PACKED_SNAPSHOT}
-_RECOVERED = {Form.TEXT_META: Form.TEXT_RECOVERED, Form.PACKED: Form.PACKED_RECOVERED}
-
-
-class Update:
-    """One update: its position, its bytes from the bus, and the frames made of it so far."""
-
-    __slots__ = ("_envelope", "_frames", "_raw", "gap", "position", "published_at", "service")
-
-    def __init__(self, envelope: Envelope, raw: bytes, gap: Gap | None = None) -> None:
-        self.service = envelope.service
-        self.gap = gap
-        """What is lost before it."""
-        self.position = Position(envelope.epoch, envelope.seq)
-        self.published_at = envelope.timestamp
-        self._raw = raw
-        self._envelope: Envelope | None = envelope
-        self._frames: dict[Form, Frame] = {}
-
-    def frame(self, form: Form) -> Frame:
-        """The one frame of this form, built on first use. Raises Fault where the data can't be encoded."""
-        made = self._frames.get(form)
-        if made is None:
-            made = self._build(form)
-            if self._envelope is not None:
-                self._frames[form] = made
-        return made
-
-    @property
-    def raw(self) -> bytes:
-        """The update as it is on the bus."""
-        return self._raw
-
-    @property
-    def size(self) -> int:
-        """Bytes of the update on the bus."""
-        return len(self._raw)
-
-    def after(self, skipped: int, form: Form, gap: Gap | None = None) -> Frame:
-        """A frame of this form that counts the updates which were skipped before this one. It is not kept.
-
-        `gap` is what is lost before this update and before those that were skipped; `skipped` counts that, too.
-        """
-        return self._build(form, skipped, gap) if skipped and form.has_meta else self.frame(form)
-
-    def shrink(self) -> None:
-        """Keep only the bytes from the bus. Frames are built again when needed, and not kept."""
-        self._envelope = None
-        self._frames.clear()
-
-    def _build(self, form: Form, skipped: int = 0, gap: Gap | None = None) -> Frame:
-        if self.gap and not gap:
-            gap, skipped = self.gap, self.gap.size
-        envelope = self._envelope or Envelope.unpack(self._raw)
-        binary, marks = form.value
-        meta: UpdateMeta | msgspec.UnsetType = msgspec.UNSET
-        if marks is not None:
-            meta = UpdateMeta(
-                epoch=envelope.epoch,
-                seq=envelope.seq,
-                published_at=envelope.timestamp,
-                snapshot=True if "snapshot" in marks else msgspec.UNSET,
-                recovered=True if "recovered" in marks else msgspec.UNSET,
-                skipped=skipped if skipped and "snapshot" not in marks else msgspec.UNSET,
-                gap=LostUpdates(first=gap.first, last=gap.last) if gap and "snapshot" not in marks else msgspec.UNSET,
-            )
-        message = Message(
-            service=envelope.service, type=envelope.type, data=envelope.data, timestamp=envelope.timestamp, meta=meta
-        )
-        frame = encode(message, binary=binary)
-        frame.service = None if marks else envelope.service
-        return frame
+_BINARIES = (Form.PACKED, Form.PACKED_SNAPSHOT, Form.PACKED_RECOVERED)
+_PLAIN = {Form.TEXT_META: Form.TEXT}
+_SNAPSHOT = {
+    Form.TEXT_META: Form.TEXT_SNAPSHOT,
+    Form.PACKED: Form.PACKED_SNAPSHOT,
+    Form.EVENTS: Form.EVENTS_SNAPSHOT,
+}
+_RECOVERED = {
+    Form.TEXT_META: Form.TEXT_RECOVERED,
+    Form.PACKED: Form.PACKED_RECOVERED,
+    Form.EVENTS: Form.EVENTS_RECOVERED,
+}

@@ -15,9 +15,11 @@ import structlog
 import uvicorn
 
 from gateway.app import create_app
+from gateway.broadcast.comments import COMMENT_SECONDS, Comments
 from gateway.broadcast.heartbeat import HEARTBEAT_SECONDS, Heart
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.relay import Relay
+from gateway.consumer import Consumer
 from gateway.directory import Directory
 from gateway.history.archive import Archive
 from gateway.history.lines import Streams
@@ -26,14 +28,13 @@ from gateway.http.coins import CoinTable
 from gateway.http.rest import stats_answers
 from gateway.messages.faults import CloseCode
 from gateway.protocol import notice
-from gateway.session import Session
-from gateway.transport.http_protocol import HttpProtocol
 from gateway.transport.keepalive import Keepalive
 from gateway.transport.listener import listen
 from gateway.transport.proxies import TrustedProxies
 from gateway.transport.refusals import Refusals
 from gateway.transport.server import Server
 from gateway.transport.shared import Shared
+from gateway.transport.switching import SwitchingProtocol
 from gateway.transport.turn import Turn
 from gateway.waiting import Waiting
 from shared.bus import Subscription, open_redis
@@ -60,8 +61,10 @@ _CLOSING = 5  # s for clients to answer our close frame; then the server stops a
 class Node:
     """One gateway."""
 
-    def __init__(self, settings: Settings, *, heartbeat: float = HEARTBEAT_SECONDS) -> None:
-        """Build everything; start nothing. A heartbeat is sent every `heartbeat` seconds.
+    def __init__(
+        self, settings: Settings, *, heartbeat: float = HEARTBEAT_SECONDS, comment: float = COMMENT_SECONDS
+    ) -> None:
+        """Build everything; start nothing. A heartbeat is sent every `heartbeat` seconds, a comment every `comment`.
 
         Raises SettingsError for an address that can't be used.
         """
@@ -72,8 +75,8 @@ class Node:
         self.waiting = Waiting(settings.waiting_bytes)
         self.metrics.waiting.set_function(lambda: self.waiting.used)
         self.refusals = Refusals(self.metrics.refused)
-        self.websockets: Shared
-        """What all WebSocket connections share; made when the node runs."""
+        self.clients: Shared
+        """What the connections of all clients share; made when the node runs."""
         self.port = settings.port
         self._redis = open_redis(settings)
         self._public = open_redis(settings)  # for requests: what they take, readiness does not wait for
@@ -92,6 +95,7 @@ class Node:
         self.directory = Directory(CoinList(self._redis, channels))
         self.coins = CoinTable(self.hub.recent[coins.SERVICE], self.directory)
         self._heart = Heart(self.hub, heartbeat)
+        self._comments = Comments(self.hub, comment)
         self.relay = Relay(
             Subscription(
                 self._redis,
@@ -107,7 +111,7 @@ class Node:
         self.archive = Archive(open_database(settings), settings.retention_days)
         self.streams = Streams()
         self._app = TrustedProxies(create_app(self), settings.forwarded_allow_ips)
-        self._sessions: dict[Session, None] = {}  # in the order in which they connected
+        self._sessions: dict[Consumer, None] = {}  # in the order in which they connected
         self._number: int | None = None
         self._draining = False
         self._stop = asyncio.Event()
@@ -153,11 +157,11 @@ class Node:
         number, self._number = self._number, None
         return self.presence.next_number() if number is None else number
 
-    def add(self, session: Session) -> None:
+    def add(self, session: Consumer) -> None:
         """Count `session` until it is removed."""
         self._sessions[session] = None
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: Consumer) -> None:
         """The session has ended."""
         self._sessions.pop(session, None)
 
@@ -174,7 +178,7 @@ class Node:
         self._loop = asyncio.get_running_loop()
         server = Server(self._config(), self.stop, listener)
         keepalive = Keepalive(self.settings.ws_ping_interval, self.settings.ws_ping_timeout)
-        self.websockets = Shared(
+        self.clients = Shared(
             self._app,
             self.metrics,
             self.refusals,
@@ -193,8 +197,9 @@ class Node:
             "heartbeat": asyncio.create_task(self._heart.run()),
             "directory": asyncio.create_task(self.directory.run()),
             "coins": asyncio.create_task(self.coins.run()),
+            "comments": asyncio.create_task(self._comments.run()),
             "presence": asyncio.create_task(self.presence.run()),
-            "keepalive": asyncio.create_task(keepalive.run(server.websockets)),
+            "keepalive": asyncio.create_task(keepalive.run(server.clients)),
             "server": asyncio.create_task(server.serve()),
         }
         if self._app.has_names:
@@ -262,8 +267,8 @@ class Node:
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             self._app,
-            http=HttpProtocol,
-            ws="none",  # HttpProtocol makes the connections
+            http=SwitchingProtocol,
+            ws="none",  # SwitchingProtocol makes the connections
             proxy_headers=False,  # TrustedProxies
             timeout_graceful_shutdown=_CLOSING,
             lifespan="on",

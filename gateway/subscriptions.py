@@ -171,7 +171,7 @@ class Subscriptions:
             self._recipient.recovered(recovery.exception())
 
     def _show_meta(self) -> None:
-        form = Form.live(binary=self.form.binary, meta=True)
+        form = self.form.showing_meta()
         if form is not self.form:
             self.form = form
             self._go_live()

@@ -65,10 +65,8 @@ class GatewayMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = _counters(registry, "gateway")
-        self.connections = Gauge("coinwire_gateway_connections", "Open WebSocket connections", registry=registry)
-        self.http_connections = Gauge(
-            "coinwire_gateway_http_connections", "Open connections that are no WebSockets", registry=registry
-        )
+        self.connections = Gauge("coinwire_gateway_connections", "Open WebSockets and event streams", registry=registry)
+        self.http_connections = Gauge("coinwire_gateway_http_connections", "Other open connections", registry=registry)
         self.cohorts = Gauge(
             "coinwire_gateway_cohorts", "Groups of connections that want the same bytes", registry=registry
         )

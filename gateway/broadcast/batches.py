@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple, Protocol
 
-from gateway.frames import WRITE_BYTES, Buffer, Form, Update, join
+from gateway.frames import WRITE_BYTES, Buffer, Form, join
+from gateway.updates import Update
 from shared.bus import Position
 
 _BATCH = 16  # updates, at multiples of 16 of seq, so that clients that left at different updates share most batches

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway.broadcast.hub import Hub
-from gateway.frames import Update
 from gateway.messages.message import Message
+from gateway.updates import Update
 from shared.catalog import SERVICES, STALE_INTERVALS, SYSTEM
 from shared.envelope import UPDATE
 from shared.payloads import Heartbeat

@@ -13,8 +13,9 @@ from gateway.broadcast.compression import STREAMS, Streams
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.recent import Recent, Spare
 from gateway.broadcast.replays import Replays
-from gateway.frames import Form, Frame, Update, encode
+from gateway.frames import SILENCE, Form, Frame
 from gateway.messages.message import Message
+from gateway.updates import Update
 from shared.catalog import SYSTEM
 from shared.metrics import GatewayMetrics
 
@@ -144,12 +145,18 @@ class Hub:
 
     def announce(self, message: Message[Any]) -> None:
         """Send a message of the gateway's own to the subscribers of `system`, encoded once per form. It is not kept."""
-        frames: dict[bool, Frame] = {}
+        frames: dict[Form, Frame] = {}
         for cohort in tuple(self._wanting[SYSTEM]):
-            binary = cohort.wanted.form.binary
-            if binary not in frames:
-                frames[binary] = encode(message, binary=binary)
-            self._add(cohort, frames[binary])
+            form = cohort.wanted.form.plain
+            if form not in frames:
+                frames[form] = form.encode(message)
+            self._add(cohort, frames[form])
+
+    def keep_alive(self) -> None:
+        """Send a comment to every event stream that is live."""
+        for cohort in tuple(self._cohorts.values()):
+            if cohort.wanted.form is Form.EVENTS:
+                self._add(cohort, SILENCE)
 
     def _add(self, cohort: Cohort, frame: Frame) -> None:
         """Send `frame` to a cohort in this turn of the loop, behind all before it."""

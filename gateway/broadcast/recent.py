@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from gateway.frames import Update
+from gateway.updates import Update
 from shared.bus import Gap, Position, began
 
 NOTHING_YET = Position("", 0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import structlog
 
 from gateway.broadcast.hub import Hub
-from gateway.frames import Form, Update
+from gateway.frames import Form
 from gateway.messages.faults import Fault
 from gateway.messages.message import Message
+from gateway.updates import Update
 from shared.bus import Gap, Subscription
 from shared.catalog import SYSTEM
 from shared.envelope import UPDATE, Envelope

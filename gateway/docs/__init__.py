@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.docs import asyncapi, guides, html, openapi
 from gateway.history import charts, serving
-from gateway.http import coins, rest, schemas, snapshot
+from gateway.http import coins, rest, schemas, snapshot, stream
 from shared.version import VERSION
 
 _BRIEFLY = {"Cache-Control": "no-cache"}  # so that browsers don't show the previous version after an upgrade
@@ -54,7 +54,7 @@ def _render(address: str, render: Callable[[], bytes]) -> bytes:
 
 
 def _openapi() -> bytes:
-    data = (*snapshot.ROUTES, *coins.ROUTES, *schemas.ROUTES, *serving.ROUTES, *charts.ROUTES)
+    data = (*snapshot.ROUTES, *coins.ROUTES, *schemas.ROUTES, *serving.ROUTES, *charts.ROUTES, *stream.ROUTES)
     routes = (*rest.ROUTES, *data, *ROUTES)
     return msgspec.json.encode(openapi.document(routes, VERSION))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.frames import as_event
 from gateway.history import archive, chart_query, charts, query
 from gateway.messages.fields import EXAMPLE_TIME
 from gateway.messages.http import (
@@ -23,6 +24,9 @@ from gateway.messages.http import (
     SnapshotMeta,
     Success,
 )
+from gateway.messages.message import Message, UpdateMeta
+from shared.bus import Position
+from shared.envelope import UPDATE
 
 _BLANKS: dict[str, Any] = {"string": "…", "integer": 1, "number": 1.5, "boolean": True}
 
@@ -54,7 +58,7 @@ def from_schema(schema: dict[str, Any], components: dict[str, Any]) -> Any:
 
 
 _EXAMPLE = "market_data"
-_POSITION = {"epoch": "9f86d081884c7d65", "seq": 41, "published_at": EXAMPLE_TIME}
+_POSITION: dict[str, Any] = {"epoch": "9f86d081884c7d65", "seq": 41, "published_at": EXAMPLE_TIME}
 
 
 def snapshot_example() -> Any:
@@ -125,6 +129,14 @@ def candles_example() -> Any:
         ),
     )
     return _answered(candles)
+
+
+def stream_example() -> str:
+    """What `/api/v1/stream/market_data` begins with, after the confirmation."""
+    meta = UpdateMeta(**_POSITION, snapshot=True)
+    data = example_of(_EXAMPLE, {}, {})
+    message = Message(service=_EXAMPLE, type=UPDATE, data=data, timestamp=EXAMPLE_TIME, meta=meta)
+    return as_event(message, Position(meta.epoch, meta.seq)).wire.decode()
 
 
 def _answered(data: msgspec.Struct) -> Any:

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from starlette.routing import Route
 
-from gateway.docs.examples import candles_example, coins_example, history_example, snapshot_example
+from gateway.docs.examples import candles_example, coins_example, history_example, snapshot_example, stream_example
 from gateway.endpoints import ENDPOINTS
-from gateway.http import rest, schemas
+from gateway.http import rest, schemas, stream
 from gateway.http.api import ApiRoute
 from gateway.http.snapshot import CACHING
 from gateway.messages import http as bodies
@@ -209,6 +209,31 @@ OPERATIONS: dict[str, Operation] = {
             304: {"ETag": "identifies these candles", "Cache-Control": "`public, no-cache`"},
             503: _RETRY,
         },
+    ),
+    stream.PATH: Operation(
+        "Data",
+        {
+            200: Outcome(
+                "An event stream, which goes on until one side ends it: updates as `message` events whose `id` is the "
+                "position, and other messages as events named after their `type`",
+                str,
+                "text/event-stream",
+                example=stream_example,
+            ),
+            400: _REFUSED,
+            404: Outcome("There is no such service", Failure),
+            503: Outcome("This gateway takes no new clients: it is full, not ready or about to stop", Failure),
+        },
+        (
+            _SERVICE,
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "description": "The id of the last event received. `EventSource` sends it by itself when it comes back",
+                "schema": {"type": "string"},
+            },
+        ),
+        headers={200: {"Cache-Control": "`no-store, no-transform`"}, 503: _RETRY},
     ),
     "/health/live": Operation("Operation", {200: Outcome("Alive", bodies.Live)}),
     "/health/ready": Operation(

@@ -21,12 +21,12 @@ from starlette.responses import Response
 
 from gateway.broadcast.recent import Missed, Recent
 from gateway.directory import Directory
-from gateway.frames import Update
 from gateway.http.api import ApiRoute
 from gateway.http.moments import LATEST
 from gateway.http.parameters import Asked
 from gateway.http.snapshot import CACHING, SnapshotPort, newest_of
 from gateway.messages.http import CoinEntry, CoinListing, Success
+from gateway.updates import Update
 from shared.timestamps import iso_of
 
 SERVICE = "market_data"

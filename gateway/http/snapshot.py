@@ -16,11 +16,12 @@ from starlette.responses import Response
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.relay import Relay
 from gateway.filters.filter import Filter
-from gateway.frames import Form, Update
+from gateway.frames import Form
 from gateway.http.api import ApiRoute
 from gateway.http.parameters import Asked
 from gateway.http.rest import failure
 from gateway.messages.http import FailureData
+from gateway.updates import Update
 from shared.bus import Position
 
 RETRY_SECONDS = 1

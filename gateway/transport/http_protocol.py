@@ -28,7 +28,6 @@ from gateway.transport.handshake import (
 from gateway.transport.joining import Joining
 from gateway.transport.pacing import paced
 from gateway.transport.turn import Turn
-from gateway.transport.ws_protocol import FrameProtocol
 
 STALLED = 30.0  # s to read the 32 KiB that a transport buffers for us at most, 1 kB/s; then cut
 HEAD = 10.0  # s for the head of a request, from its first byte or from the connect; then the end
@@ -80,7 +79,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.set_write_buffer_limits(high=_WRITE_BYTES)
         self._joining = Joining(self.transport)
         self.transport = cast(asyncio.Transport, self._joining)
-        self._turn: Turn = self.app_state["node"].websockets.turn
+        self._turn: Turn = self.app_state["node"].clients.turn
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -94,7 +93,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _take(self) -> None:
         data, self._unread = self._unread, b""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
             return
         try:
             self._parse(data)
@@ -201,19 +200,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._cancel_head_deadline()
         self._cancel_cut()
-
-    def handle_websocket_upgrade(self) -> None:
-        """From now on the transport belongs to the WebSocket protocol."""
-        self._cancel_head_deadline()
-        self._cancel_cut()
-        self.connections.discard(self)
-        self._joining.flush()
-        transport = self._joining.transport
-        protocol = FrameProtocol(self.app_state["node"].websockets, self.client, self._socket)
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        protocol.open(self.url, self.headers, self.server)
-        self.parser = None  # type: ignore[assignment] # it refers to this object: only the collector would find both
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle

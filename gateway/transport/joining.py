@@ -42,6 +42,11 @@ class Joining:
             parts, self._parts, self._size = self._parts, [], 0
             self.transport.write(b"".join(parts))
 
+    def take(self) -> bytes:
+        """What waits, which is then for the caller to write."""
+        parts, self._parts, self._size = self._parts, [], 0
+        return b"".join(parts)
+
     def write_eof(self) -> None:
         """Write what waits, then nothing more."""
         self.flush()

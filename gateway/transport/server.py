@@ -8,12 +8,14 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from gateway.transport.http_protocol import HttpProtocol
 from gateway.transport.listener import Listener, connections_within
-from gateway.transport.ws_protocol import FrameProtocol
+from gateway.transport.outgoing import Outgoing
+from gateway.transport.switching import SwitchingProtocol
 
 
 class Server(uvicorn.Server):
@@ -34,7 +36,7 @@ class Server(uvicorn.Server):
         connections = self.server_state.connections
         self._listener = Listener(
             self._listening,
-            partial(HttpProtocol, server=self),
+            partial(SwitchingProtocol, server=self),
             most=connections_within(files),
             count=lambda: len(connections),
         )
@@ -52,12 +54,12 @@ class Server(uvicorn.Server):
 
     @property
     def http_connections(self) -> int:
-        """Connections that are no WebSockets, also those on which nothing has been asked yet."""
+        """Connections that are neither WebSockets nor event streams, also those on which nothing was asked yet."""
         return sum(isinstance(each, HttpProtocol) for each in self.server_state.connections)
 
-    def websockets(self) -> list[FrameProtocol]:
-        """The WebSocket connections."""
-        return [each for each in self.server_state.connections if isinstance(each, FrameProtocol)]
+    def clients(self) -> list[Outgoing[Any]]:
+        """The WebSockets and event streams."""
+        return [each for each in self.server_state.connections if isinstance(each, Outgoing)]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGINT or SIGTERM."""

@@ -1,4 +1,4 @@
-"""What a WebSocket connection needs of others: its session, and what all connections of a gateway share."""
+"""What a client's connection needs of others: its session, and what all such connections of a gateway share."""
 
 from __future__ import annotations
 
@@ -18,17 +18,8 @@ Peer = tuple[str, int] | None
 """The address at the other end of a socket; None where that has none."""
 
 
-class Client(Protocol):
-    """Who answers the messages of a connection: its session."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether the next message has to wait."""
-        ...
-
-    def received(self, message: str | bytes, size: int) -> None:
-        """A whole message: text or binary, of `size` bytes."""
-        ...
+class Served(Protocol):
+    """Who hears of what becomes of a connection: its session."""
 
     def ready(self) -> None:
         """The socket accepts frames again."""
@@ -47,9 +38,22 @@ class Client(Protocol):
         ...
 
 
+class Client(Served, Protocol):
+    """Who also answers the messages of a connection: the session of a WebSocket."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the next message has to wait."""
+        ...
+
+    def received(self, message: str | bytes, size: int) -> None:
+        """A whole message: text or binary, of `size` bytes."""
+        ...
+
+
 @dataclass
 class Shared:
-    """What all WebSocket connections of a gateway share. `app` answers handshakes, with `state` in their scope."""
+    """What all clients' connections of a gateway share. `app` answers handshakes, with `state` in their scope."""
 
     app: ASGIApp
     metrics: GatewayMetrics

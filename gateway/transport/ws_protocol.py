@@ -62,15 +62,6 @@ class FrameProtocol(Connection):
         self._unread = b""  # bytes that wait for their turn; the transport reads nothing meanwhile
         self._frames = Bucket(FRAMES, FRAMES_A_SECOND, self.loop.time())  # that carry no whole message
 
-    def serve(self, client: Client) -> None:
-        """Pass to `client` whatever is received from now on, and before."""
-        if self.gone:
-            client.lost()
-        else:
-            self.client = client
-            self.uncork()
-            self.go_on()
-
     # What asyncio calls.
 
     def open(self, target: bytes, headers: Headers, server: tuple[str, int | None] | None) -> None:

@@ -14,8 +14,9 @@ from websockets.frames import Opcode
 
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.relay import Relay
-from gateway.frames import Buffer, Form, Frame, Update
+from gateway.frames import Buffer, Form, Frame
 from gateway.node import Node
+from gateway.updates import Update
 from gateway.waiting import Waiting
 from launcher.redis_server import RedisServer
 from shared.envelope import Envelope

@@ -19,11 +19,12 @@ from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.relay import Relay
 from gateway.endpoints import ENDPOINTS
-from gateway.frames import Buffer, Form, Update, decode_binary, decode_text
+from gateway.frames import Buffer, Form, decode_binary, decode_text
 from gateway.session import Session
 from gateway.transport.extensions import Deflate
 from gateway.transport.refusals import Refusals
 from gateway.transport.ws_protocol import FrameProtocol
+from gateway.updates import Update
 from gateway.waiting import Waiting
 from shared.bus import open_redis
 from shared.bus.presence import Presence

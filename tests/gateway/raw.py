@@ -67,6 +67,17 @@ class Raw:
         taken, self._read = self._read[:size], self._read[size:]
         return taken
 
+    async def exactly(self, size: int) -> bytes:
+        """So many bytes. EOFError at the end."""
+        return await self._take(size)
+
+    async def line(self) -> bytes:
+        """The next line, with its end. EOFError at the end."""
+        while b"\n" not in self._read:
+            await self._more()
+        found, _, self._read = self._read.partition(b"\n")
+        return found + b"\n"
+
     async def head(self) -> str:
         """The gateway's answer to the handshake, without its body."""
         while b"\r\n\r\n" not in self._read:

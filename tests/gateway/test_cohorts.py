@@ -13,7 +13,8 @@ from gateway.broadcast.cohorts import Cohort, Wanted
 from gateway.broadcast.compression import Streams
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
-from gateway.frames import Buffer, Form, Frame, Update, join
+from gateway.frames import Buffer, Form, Frame, join
+from gateway.updates import Update
 from gateway.waiting import Waiting
 from shared.envelope import Envelope
 from shared.metrics import GatewayMetrics, open_registry

@@ -12,8 +12,8 @@ import pytest
 
 from gateway.broadcast.recent import Recent
 from gateway.directory import Directory
-from gateway.frames import Update
 from gateway.http.coins import STEP_SECONDS, CoinTable
+from gateway.updates import Update
 from shared.bus import open_redis
 from shared.bus.coin_list import CoinList
 from shared.channels import Channels

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gateway.broadcast.compression import Window
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
-from gateway.frames import Buffer, Form, Frame, Update
+from gateway.frames import Buffer, Form, Frame
+from gateway.updates import Update
 from gateway.waiting import Waiting
 from shared.envelope import Envelope
 from shared.metrics import GatewayMetrics, open_registry

@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from gateway.frames import Form, Frame, Update, join
+from gateway.frames import Form, Frame, join
+from gateway.updates import Update
 from shared.envelope import Envelope
 from tests.gateway.inflating import decoded
 

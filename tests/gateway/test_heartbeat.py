@@ -16,7 +16,8 @@ from gateway.broadcast.heartbeat import Heart
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.recent import NOTHING_YET
-from gateway.frames import Buffer, Form, Frame, Update
+from gateway.frames import Buffer, Form, Frame
+from gateway.updates import Update
 from gateway.waiting import Waiting
 from shared.catalog import CHANNEL_NAMES, SERVICES, STALE_INTERVALS
 from shared.envelope import Envelope

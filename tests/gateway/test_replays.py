@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from gateway.broadcast.batches import Batches
 from gateway.broadcast.recent import Missed, Recent
 from gateway.broadcast.replays import Allowance, FellBehind, Replays
-from gateway.frames import Buffer, Form, Update
+from gateway.frames import Buffer, Form
+from gateway.updates import Update
 from shared.bus import Position
 from shared.envelope import Envelope, pack_draft
 from shared.metrics import GatewayMetrics, open_registry

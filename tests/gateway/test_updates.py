@@ -12,8 +12,9 @@ import pytest
 
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.recent import Recent, Spare
-from gateway.frames import Form, Update
+from gateway.frames import Form
 from gateway.session import Session
+from gateway.updates import Update
 from shared.bus import Bus, Gap, Position, open_redis
 from shared.channels import Channels
 from shared.envelope import Envelope, pack_draft

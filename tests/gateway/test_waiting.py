@@ -144,8 +144,8 @@ async def test_who_leaves_before_its_turn_is_counted_out_once(settings: Settings
         node = cluster.nodes[0]
         turn = Turn(asyncio.get_running_loop(), reading=0.0)  # a turn that is over before it begins
         async with connect(node.port) as client:
-            (connection,) = node.websockets.connections
-            node.websockets.turn = turn
+            (connection,) = node.clients.connections
+            node.clients.turn = turn
             turn.put_off(0, lambda: None)
             connection.data_received(ping := raw_frame('{"action":"ping"}'))
             connection.data_received(ping)

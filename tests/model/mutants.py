@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from gateway.broadcast.recent import Missed, Recent
 from gateway.broadcast.relay import Relay
-from gateway.frames import Update
 from gateway.subscriptions import Subscriptions
+from gateway.updates import Update
 from shared.bus import Position, Subscription
 from shared.bus.line import Line
 from tests.model.scripts import Scripts

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.node import Node
-from gateway.transport import connection
+from gateway.transport import outgoing
 from launcher.redis_server import RedisServer
 from tests.conftest import settings_on
 from tests.waiting import until
@@ -20,7 +20,7 @@ async def port(redis_server: RedisServer) -> AsyncIterator[int]:
     """The port of a gateway that compresses, and never cuts a connection: it has to end each as RFC 6455 says."""
     node = Node(settings_on(redis_server.url).model_copy(update={"ws_compression": True}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection, "_LINGER", 600)
+        patch.setattr(outgoing, "_LINGER", 600)
         running = asyncio.create_task(node.run(node.bind()))
         try:
             await until(lambda: not node.unready)

@@ -123,10 +123,10 @@ async def test_a_read_of_thousands_of_messages_is_answered_whole(cluster: Cluste
 
 async def test_what_a_lost_connection_had_sent_is_dropped(cluster: Cluster) -> None:
     """A read that waits for its turn finds nothing when its connection has been reset meanwhile."""
-    turn, done = cluster.nodes[0].websockets.turn, list[str]()
+    turn, done = cluster.nodes[0].clients.turn, list[str]()
     with capture_logs() as logged:
         async with connect(cluster.nodes[0].port) as raw:
-            (protocol,) = cluster.nodes[0].websockets.connections
+            (protocol,) = cluster.nodes[0].clients.connections
             for _ in range(3):
                 turn.put_off(SHORT, working([], "", 0.02))
             protocol.data_received(frame("{}") + b"\x88\x80\0\0\0\0")
@@ -151,7 +151,7 @@ async def test_a_connection_that_ends_leaves_no_circle_of_references(cluster: Cl
             async with connect(node.port) as client:
                 await client.send(frame(json.dumps(command)))
                 await client.message()
-        await until(lambda: not node._sessions and not node.websockets.connections)
+        await until(lambda: not node._sessions and not node.clients.connections)
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
         ours = (Session, Outbox, FrameProtocol, HttpProtocol)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.frames import Update
 from gateway.transport.connection import Connection
+from gateway.updates import Update
 from shared.envelope import Envelope
 from tests.contract.conftest import Cluster
 from tests.gateway.raw import connect, frame
