@@ -76,6 +76,48 @@ def test_the_address_is_a_setting(published: Served) -> None:
     assert get("news", GATEWAY_URL=published.url + "/").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (("market_data", "--coins", "bitcoin, tether"), {"prices": {"bitcoin": 101234.5, "tether": 1.0}}),
+        (("market_data", "--coins", "bitcoin", "--coins", "tether"), {"prices": {"bitcoin": 101234.5, "tether": 1.0}}),
+        (("market_data", "--coins", "bitcoin", "--fields", "prices"), {"prices": {"bitcoin": 101234.5}}),
+        (("market_data", "--coins", "bitcoin,nocoin"), {"unknown": ["nocoin"]}),
+        (("news", "--sources", "decrypt"), {"articles": [{"title": "Up", "source": "Decrypt"}]}),
+        (
+            ("whale_tracking", "--min-value-usd", "5000000.5"),
+            {"large_transactions": [{"hash": "a", "value_usd": 9e6}]},
+        ),
+    ],
+)
+def test_filters_are_options(published: Served, arguments: tuple[str, ...], left: dict[str, object]) -> None:
+    """Values are separated by commas, in one option or in several, and the gateway applies them."""
+    done = get(*arguments, "--json", "--url", published.url)
+    assert done.exit_code == 0, done.output
+    data = json.loads(done.stdout)["data"]
+    assert {name: data.get(name) for name in left} == left
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("market_data", "--fields", "prces"), "prces"),
+        (("whale_tracking", "--min-value-usd", "-1"), "min_value_usd"),
+        (("market_data", "--coins", ",".join(f"coin-{n}" for n in range(251))), "250"),
+    ],
+)
+def test_what_a_gateway_refuses_is_one_line(published: Served, arguments: tuple[str, ...], said: str) -> None:
+    """Its message is printed with what helps, and the status is 2."""
+    done = get(*arguments, "--url", published.url)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.output
+    assert said in done.stderr
+
+
+def test_a_wrong_field_is_told_with_those_there_are(published: Served) -> None:
+    """The names that `--fields` may have are listed."""
+    assert "price_changes" in get("market_data", "--fields", "prces", "--url", published.url).stderr
+
+
 def test_every_filter_of_the_catalogue_is_an_option() -> None:
     """A filter that a service gets later is an option by itself, of `get` and of `watch`."""
     assert {name for spec in SERVICES.values() for name in spec.filters} == set(RULES)
