@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -16,11 +17,13 @@ import pytest
 from redis.asyncio import Redis
 
 from launcher.redis_server import RedisServer
-from launcher.users import CONSUMER, READER, WORKER, Users
+from launcher.users import CONSUMER, GATEWAY, READER, WORKER, Users
 from shared.bus import Bus, open_redis
 from shared.channels import Channels
 from shared.settings import Settings
+from tests.commands.live.serving import Served
 from tests.places import ROOT
+from tests.started import Start
 from tests.waiting import until
 
 PAGE = ROOT / "docs" / "how-to" / "read-a-channel.md"
@@ -152,6 +155,26 @@ async def test_redis_cli_shows_where_a_service_stands(bus: Bus, names: Channels,
         assert [await line(process), await line(process), await line(process)] == [position.epoch, "1", "1"]
         assert '"data": {"prices": {"bitcoin": 1.5}}' in await line(process)
         assert await process.wait() == 0
+
+
+@pytest.mark.slow  # it starts a gateway
+@pytest.mark.skipif("CI" not in os.environ and shutil.which("curl") is None, reason="needs curl")
+def test_both_commands_for_json_print_whole_messages(server: RedisServer, names: Channels, start: Start) -> None:
+    """The stream of a gateway and `coinwire tail --json`: every update is one object on one line."""
+    worker = Settings(_env_file=None, redis_url=server.url_of(WORKER), redis_prefix=names.prefix)
+    served = Served(worker, REDIS_URL=server.url_of(GATEWAY))
+    position = served.publish("market_data", {"prices": {"bitcoin": 1.5}})
+    try:
+        env = {"GATEWAY_URL": served.start().url, "REDIS_URL": server.url_of(READER), "REDIS_PREFIX": names.prefix}
+        stream, tail = program("sh", names, 1).replace("coinwire ", f"{sys.executable} -m commands ").splitlines()
+        for command, begins in ((stream, "data: "), (tail, "")):
+            reader = start("tests.project.shell", command, **env)
+            found = reader.line(rf'^{begins}(\{{.*"type":"update".*\}})$')
+            message = json.loads(found[1])
+            assert message["data"] == {"prices": {"bitcoin": 1.5}}
+            assert message.get("meta", message)["epoch"] == position.epoch
+    finally:
+        served.stop()
 
 
 async def test_a_consumer_group_continues_where_it_stopped(
