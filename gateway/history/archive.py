@@ -47,6 +47,8 @@ class Archive:
         self._retention = retention
         self._patience = patience
         self._turns = asyncio.Semaphore(_READING)
+        self.filtering = asyncio.Semaphore(1)
+        """The turns of answers that filter records: see `sent`."""
         self.under_way = 0
         self._stopping = False
         self._outage = Outage(

@@ -107,7 +107,7 @@ async def lines(
     while records:
         last, found = records[-1], records if left is None else records[:left]
         piece = bytearray()
-        async for each in sent(found, only):
+        async for each in sent(found, only, archive.filtering):
             piece += _to_json(each)
             piece += b"\n"
             if len(piece) >= _PIECE:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -16,16 +17,34 @@ from shared.timestamps import iso_of
 
 Sent = HistoryRecord[msgspec.Raw]
 
-_SLICE = 0.002  # s of filtering, then broadcasts have their turn: 20 records of market_data
+_SLICE = 0.002  # s of one turn of the loop for the filters of all answers: 20 records of market_data
 
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 
 
-async def sent(records: Iterable[Record], only: Filter | None) -> AsyncGenerator[Sent]:
-    """`records`, in order, and of their `data` what `only` leaves. Other tasks run in between."""
+async def sent(
+    records: Iterable[Record], only: Filter | None = None, turns: asyncio.Semaphore | None = None
+) -> AsyncGenerator[Sent]:
+    """`records`, in order, and of their `data` what `only` leaves. Other tasks run in between.
+
+    Of all that share `turns`, one filters in a turn of the loop.
+    """
+    left = iter(records)
+    while True:
+        async with turns or contextlib.nullcontext():
+            slice_ = [*_slice(left, only)]
+            await asyncio.sleep(0)
+        if not slice_:
+            return
+        for each in slice_:
+            yield each
+
+
+def _slice(left: Iterator[Record], only: Filter | None) -> Iterator[Sent]:
+    """Some of what is left, for as long as a slice."""
     began = time.perf_counter()
-    for record in records:
+    for record in left:
         yield HistoryRecord(
             epoch=record.epoch,
             seq=record.seq,
@@ -33,8 +52,7 @@ async def sent(records: Iterable[Record], only: Filter | None) -> AsyncGenerator
             data=msgspec.Raw(record.data.encode() if only is None else _filtered(record.data, only)),
         )
         if time.perf_counter() - began > _SLICE:
-            await asyncio.sleep(0)
-            began = time.perf_counter()
+            return
 
 
 def _filtered(text: str, only: Filter) -> bytes:

@@ -93,7 +93,7 @@ async def _page(archive: Archive, asked: Range, query: Asked, held: ExitStack[bo
         first=iso_of(asked.first),
         last=iso_of(asked.last),
         limit=limit,
-        records=[each async for each in sent(records, query.filter)],
+        records=[each async for each in sent(records, query.filter, archive.filtering)],
         next_cursor=encode_cursor(asked, records[-1]) if more else msgspec.UNSET,
         limits=archive.limits(asked.service),
     )

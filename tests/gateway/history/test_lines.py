@@ -216,7 +216,10 @@ async def test_filtering_leaves_the_loop_to_others(full: Cluster, monkeypatch: p
     records = await node.archive.read(Range("market_data", 0, 2 * BEGIN), 500, 2**22)
     only = read_filter(("market_data",), {"coins": ["bitcoin"]}, Coins())["market_data"]
     counting = asyncio.create_task(count())
-    found = [each async for each in sent(records, only)]
+
+    async def filtered() -> int:
+        return len([each async for each in sent(records, only, node.archive.filtering)])
+
+    assert await asyncio.gather(*(filtered() for _ in range(4))) == [500] * 4
     counting.cancel()
-    assert len(found) == 500
-    assert turns >= 500
+    assert turns >= 4 * 500
