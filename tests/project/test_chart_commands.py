@@ -62,6 +62,4 @@ async def test_one_curl_has_the_last_day_of_bitcoin(gateway: str, tmp_path: Path
     assert float(rows[-1]["close"]) == 60_000.5 + MINUTES
     assert f"curl '{DEMO}/api/v1/candles/bitcoin?format=csv'" in (ROOT / "README.md").read_text()
     if shutil.which("gnuplot"):
-        drawn = await run(draw, tmp_path)
-        assert "bitcoin" in drawn
-        assert drawn.count("*") > 50
+        assert (await run(draw, tmp_path)).count("*") > 50
