@@ -90,6 +90,13 @@ def mixed() -> Gateway:
     return coinwire("sixteen endpoints", groups, services=tuple(SERVICES))
 
 
+def filtered(name: str, coins: Sequence[str], filters: int, *, compressed: bool = False) -> Gateway:
+    """Our gateway with clients of so many filters, in equal numbers: five coins each, of `coins`."""
+    chosen = [[coins[(number + 7 * step) % len(coins)] for step in range(5)] for number in range(filters)]
+    groups = [Group(f"/ws/{SERVICE}?coins={','.join(five)}") for five in chosen]
+    return coinwire(name, groups, compressed=compressed)
+
+
 def patient(history: int) -> Gateway:
     """Our gateway with clients that want every update, also those that the next one replaces, and so long a history."""
     command = _says(action="subscribe", service=SERVICE, deliver="every")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.gateways import GATEWAYS, SERVICE, Gateway, coinwire, mixed, patient
+from benchmarks.gateways import GATEWAYS, SERVICE, Gateway, coinwire, filtered, mixed, patient
 from benchmarks.load import Group
 from benchmarks.measure import Trial
 from benchmarks.payloads import market_data, padded
@@ -60,6 +60,21 @@ def _market(name: str) -> Trial:
 def _compressed() -> Trial:
     deflated = coinwire("coinwire, compressed", [Group(f"/ws/{SERVICE}")], compressed=True)
     return replace(_market("coinwire"), gateway=deflated)
+
+
+def _filters() -> list[Trial]:
+    """Everything, and a hundred filters of five coins, plain and compressed."""
+    coins, pace = list(next(market_data())["prices"]), Pace(per_second=10)
+    whole = [Group(f"/ws/{SERVICE}")]
+    return [
+        Trial(gateway, 1000, 100, pace, market_data)
+        for compressed in (False, True)
+        for after in (", compressed" if compressed else "",)
+        for gateway in (
+            coinwire(f"all coins{after}", whole, compressed=compressed),
+            filtered(f"100 filters{after}", coins, 100, compressed=compressed),
+        )
+    ]
 
 
 def _burst(name: str) -> Trial:
@@ -133,6 +148,16 @@ _LINES = (
         (*_COSTS, "size", "late", "lost"),
         repeats=2,
         ratios=("coinwire", *_FLOOR),
+    ),
+    Scenario(
+        "filters",
+        "Updates of market_data, filtered",
+        "1,000 clients of coinwire that share 100 filters of five coins each, and beside it 1,000 without a filter: 10 "
+        "updates of 100 coins per second for 10 s.",
+        _filters(),
+        (*_COSTS, "late", "lost"),
+        repeats=2,
+        ratios=("all coins", "all coins, compressed"),
     ),
     Scenario(
         "mixed",

@@ -111,7 +111,7 @@ async def connect(websocket: WebSocket) -> None:
     await websocket.accept(subprotocol=subprotocol)
     node.metrics.accepted.labels(endpoint.path).inc()
     node.add(session)
-    session.begin()
+    session.begin(websocket.query_params.multi_items())
 
 
 async def refuse_unknown(websocket: WebSocket) -> None:

@@ -12,6 +12,7 @@ from gateway.broadcast.compression import Window
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.relay import Relay
+from gateway.directory import Directory
 from gateway.frames import Form
 from gateway.messages.faults import CloseCode
 from gateway.messages.message import Notice
@@ -35,6 +36,7 @@ class ConsumerPort(Protocol):
     metrics: GatewayMetrics
     waiting: Waiting
     refusals: Refusals
+    directory: Directory
     settings: Settings
 
     def remove(self, session: Consumer) -> None:
@@ -73,7 +75,7 @@ class Consumer:
             budget=node.waiting,
             window=window,
         )
-        self.subscriptions = Subscriptions(self, node.hub, node.relay, node.metrics, self.outbox, form)
+        self.subscriptions = Subscriptions(self, node.hub, node.relay, node.metrics, self.outbox, form, node.directory)
         self._node = node
         self._socket = socket
         self._number = number

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Callable, Iterable
+from typing import Any, assert_never
 
 from msgspec import UNSET
 
@@ -12,6 +12,7 @@ from gateway.broadcast.compression import Window
 from gateway.commands import Commands
 from gateway.consumer import Consumer, ConsumerPort
 from gateway.endpoints import Endpoint
+from gateway.filters.reading import raw_of_query
 from gateway.frames import Form
 from gateway.messages.actions import (
     AnyCommand,
@@ -55,10 +56,13 @@ class Session(Consumer):
         self._endpoint = endpoint
         self._commands = Commands(binary=binary, clock=clock)
 
-    def begin(self) -> None:
-        """Greet; from now on the connection passes what it receives to this session."""
+    def begin(self, query: Iterable[tuple[str, str]] = ()) -> None:
+        """Greet; from now on the connection passes what it receives to this session.
+
+        `query` are the parameters of its address, which may have a filter of what the endpoint subscribes to.
+        """
         self._update_presence()
-        self._greet()
+        self._greet(raw_of_query(query))
         self._update_presence()
         self._socket.serve(self)
 
@@ -78,12 +82,40 @@ class Session(Consumer):
 
     # What is sent without a command.
 
-    def _greet(self) -> None:
-        endpoint = self._endpoint
-        for message in greeting(endpoint, self._statistics, client_id=self.client_id, connected_at=self._connected_at):
+    def _greet(self, wanted: dict[str, Any]) -> None:
+        """Greet, and subscribe to what the endpoint does, filtered as `wanted`; to nothing where that is no filter.
+
+        A wrong filter is no reason to refuse the handshake: browsers do not show a page why that was.
+        """
+        command = fault = None
+        try:
+            command = self._automatic(wanted)
+        except Fault as error:
+            fault = error
+        greeted = greeting(
+            self._endpoint,
+            self._statistics,
+            client_id=self.client_id,
+            connected_at=self._connected_at,
+            subscribes=command is not None,
+        )
+        for message in greeted:
             self.send(message)
-        if endpoint.subscribes:
-            self.subscriptions.subscribe(Subscribe(asked=endpoint.subscribes))
+        if fault is not None:
+            self._refuse(fault)
+        if command is not None:
+            self.subscriptions.subscribe(command)
+
+    def _automatic(self, wanted: dict[str, Any]) -> Subscribe | None:
+        """What the endpoint subscribes to; None for nothing. Raises Fault `invalid_filter`."""
+        path, asked = self._endpoint.path, self._endpoint.subscribes
+        if asked is None:
+            if wanted:
+                raise Fault("invalid_filter", f"{path} subscribes to nothing: give the filter with a subscribe")
+            return None
+        command = Subscribe(asked=asked, filter=wanted or UNSET)
+        self.subscriptions.read_filter(command)
+        return command
 
     def _statistics(self) -> Statistics:
         presence = self._presence
@@ -97,11 +129,14 @@ class Session(Consumer):
             self._metrics.commands.labels(command.action).inc()
             self._carry_out(command)
         except Fault as fault:
-            self._metrics.errors.labels(fault.code).inc()
-            self.send(ErrorData(**fault.data, id=UNSET if self._commands.id is None else self._commands.id))
+            self._refuse(fault, self._commands.id)
             if self._commands.hopeless:
                 self._tell("client kept on although rate limited")
                 self.close(CloseCode.POLICY, "rate limited, and kept on")
+
+    def _refuse(self, fault: Fault, command_id: str | int | None = None) -> None:
+        self._metrics.errors.labels(fault.code).inc()
+        self.send(ErrorData(**fault.data, id=UNSET if command_id is None else command_id))
 
     def _carry_out(self, command: AnyCommand) -> None:
         match command:
@@ -117,6 +152,7 @@ class Session(Consumer):
                 assert_never(command)
 
     def _report_status(self, command: GetStatus) -> None:
+        filters = self.subscriptions.filters
         self.send(
             ConnectionStatus(
                 client_id=self.client_id,
@@ -124,6 +160,7 @@ class Session(Consumer):
                 last_activity=self._last_activity,
                 subscriptions=sorted(self.subscriptions.services),
                 total_clients=self._presence.total_clients,
+                filters={service: only.as_dict() for service, only in filters.items()} if filters else UNSET,
                 id=command.id,
             )
         )

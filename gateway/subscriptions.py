@@ -12,6 +12,9 @@ from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.replays import Allowance, FellBehind
 from gateway.endpoints import expand
+from gateway.filters.coins import Coins
+from gateway.filters.filter import Filter
+from gateway.filters.reading import read_filter
 from gateway.frames import Form
 from gateway.messages.actions import (
     ServicePosition,
@@ -58,27 +61,39 @@ class Prover(Protocol):
 
 
 class Subscriptions:
-    """The services that one client receives, in its form."""
+    """The services that one client receives, in its form, and at most one filter of each."""
 
     __slots__ = (
         "_allowance",
+        "_coins",
         "_ended",
         "_hub",
         "_metrics",
         "_prover",
         "_recipient",
         "_recovery",
+        "filters",
         "form",
         "outbox",
         "services",
     )
 
     def __init__(
-        self, recipient: Recipient, hub: Hub, prover: Prover, metrics: GatewayMetrics, outbox: Outbox, form: Form
+        self,
+        recipient: Recipient,
+        hub: Hub,
+        prover: Prover,
+        metrics: GatewayMetrics,
+        outbox: Outbox,
+        form: Form,
+        coins: Coins,
     ) -> None:
-        """None yet. Updates go to `outbox` in the `form` that the client opted into."""
+        """None yet. Updates go to `outbox` in the `form` that the client opted into. `coins` are those of filters."""
         self.services: set[str] = set()
         """The names that are subscribed to."""
+        self.filters: dict[str, Filter] = {}
+        """By service, of those that are not sent whole."""
+        self._coins = coins
         self.outbox = outbox
         self.form = form
         self._recipient = recipient
@@ -95,7 +110,14 @@ class Subscriptions:
         return self._recovery is not None
 
     def subscribe(self, command: Subscribe) -> None:
-        """Receive more services. With `since`, what was missed comes first; `recovered` is called after that."""
+        """Receive more services. With `since`, what was missed comes first; `recovered` is called after that.
+
+        Raises Fault `invalid_filter`; then nothing is changed.
+        """
+        filters = self.read_filter(command)
+        for service in expand(command.services):
+            self.filters.pop(service, None)
+        self.filters.update(filters)
         if isinstance(command.since, Since):
             since = Position(command.since.epoch, command.since.seq)
             self._recovery = asyncio.get_running_loop().create_task(self._recover(command, since))
@@ -109,10 +131,17 @@ class Subscriptions:
         for service in services:
             self._hub.send_latest(self, service)
 
+    def read_filter(self, command: Subscribe) -> dict[str, Filter]:
+        """The filter of each service in a command; none for what is to be sent whole. Raises Fault `invalid_filter`."""
+        wanted = None if command.filter is UNSET else command.filter
+        return read_filter(expand(command.services), wanted, self._coins)
+
     def unsubscribe(self, command: Unsubscribe) -> None:
         """Receive less."""
         services = expand(command.services)
         self.services.difference_update(services)
+        for service in services:
+            self.filters.pop(service, None)
         self.outbox.delivery.forget(services)
         self._go_live()
         left = sorted(self.services)
@@ -157,9 +186,9 @@ class Subscriptions:
         if missed is None and not older:
             self._hub.send_latest(self, service)
         elif missed:
-            self._allowance = self._allowance or Allowance()
+            self._allowance, only = self._allowance or Allowance(), self.filters.get(service)
             try:
-                await self._hub.replays.run(self.outbox, missed, self.form.as_recovered(), self._allowance)
+                await self._hub.replays.run(self.outbox, missed, self.form.as_recovered(), self._allowance, only)
             except FellBehind:
                 if not self._ended:
                     self._recipient.fell_behind()
@@ -188,6 +217,7 @@ class Subscriptions:
     def _confirm(self, command: Subscribe, at: Mapping[str, Position], recovered: bool | UnsetType = UNSET) -> None:
         """Confirm; `at` are the positions that the next updates follow."""
         positions = {service: ServicePosition(epoch=epoch, seq=seq) for service, (epoch, seq) in at.items()}
+        only = self.filters.get(expand(command.services)[0])  # that of all its services
         shown, one = self.form.has_meta, isinstance(command.asked, str) and command.asked in positions
         self._send(
             SubscriptionConfirmed(
@@ -197,6 +227,7 @@ class Subscriptions:
                 position=positions[str(command.asked)] if shown and one else UNSET,
                 positions=positions if shown and not one else UNSET,
                 deliver=command.deliver,
+                filter=UNSET if only is None else only.as_dict(),
                 id=command.id,
             )
         )

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 32 }; // of each option that may be repeated
+enum { MOST = 128 }; // of each option that may be repeated
 
 typedef struct {
     const char *path, *sends[MOST];

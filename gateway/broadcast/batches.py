@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple, Protocol
 
+from gateway.filters.filter import Filter
 from gateway.frames import WRITE_BYTES, Buffer, Form, join
 from gateway.updates import Update
 from shared.bus import Position
@@ -13,7 +14,7 @@ _BATCH = 16  # updates, at multiples of 16 of seq, so that clients that left at 
 _KEPT_BYTES = 8 << 20  # of batches, encoded and joined: 128 full ones; older ones are built again
 _KEPT_SECONDS = 10.0  # without use; longer than clients of a lost gateway take to come back
 
-_Key = tuple[str, Position, int, Form]
+_Key = tuple[str, Position, int, Form, Filter | None]
 
 
 class Updates(Protocol):
@@ -29,6 +30,8 @@ class Batch(NamedTuple):
 
     updates: int
     buffer: Buffer
+    cost: int
+    """Bytes that it took: those of the buffer, or, where more was left out, those of the updates on the bus."""
 
 
 class Batches:
@@ -50,32 +53,35 @@ class Batches:
         """How many are kept."""
         return len(self._young.keys() | self._old.keys())
 
-    def first(self, left: Updates, form: Form) -> Batch:
+    def first(self, left: Updates, form: Form, only: Filter | None = None) -> Batch:
         """The batch that begins with the first of `left`: up to the next multiple of 16, or to 64 KiB."""
         update = left[0]
         (epoch, seq) = update.position
         most = min(len(left), _BATCH - (seq - 1) % _BATCH)
         while left[most - 1].position != (epoch, seq + most - 1):
             most -= 1  # an epoch ends in between, or updates are missing
-        key = (update.service, update.position, most, form)
+        key = (update.service, update.position, most, form, only)
         batch = self._young.get(key)
         if batch is None:
-            batch = self._old.get(key) or self._build(left, most, form)
+            batch = self._old.get(key) or self._build(left, most, form, only)
             self._keep(key, batch)
         return batch
 
-    def _build(self, left: Updates, most: int, form: Form) -> Batch:
+    def _build(self, left: Updates, most: int, form: Form, only: Filter | None) -> Batch:
         self.built += 1
-        frames = [left[0].frame(form)]
+        frames = [left[0].frame(form, only)]
         size = len(frames[0].wire)
         while len(frames) < most:
-            frame = left[len(frames)].frame(form)
+            frame = left[len(frames)].frame(form, only)
             size += len(frame.wire)
             if size > WRITE_BYTES:
                 break
             frames.append(frame)
         (buffer,) = join(frames)
-        return Batch(len(frames), buffer)
+        cost = len(buffer.wire)
+        if only is not None:
+            cost = max(cost, sum(left[number].size for number in range(len(frames))))
+        return Batch(len(frames), buffer, cost)
 
     def _keep(self, key: _Key, batch: Batch) -> None:
         self._young[key] = batch

@@ -3,6 +3,9 @@
 What arrives in one turn of the event loop becomes one buffer per cohort, built once and written once per session. The
 frames on the wire, and their order, are the same as if every update had been written by itself. Of a buffer there are
 up to three sorts: plain, each frame compressed by itself, and the cohort's stream (see `compression`).
+
+Filtered updates are filtered and encoded when the cohort's turn to be written comes: there may be a cohort for every
+client, and their frames would take more time than one turn of the event loop has, and more memory than there is.
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ from math import inf
 from typing import NamedTuple, Protocol
 
 from gateway.broadcast.compression import Stream, Streams, Window
+from gateway.filters.filter import Filter
 from gateway.frames import Buffer, Form, Frame, join
+from gateway.updates import Update
 
 _PLAIN, _SHARED = 0, 16  # sorts of buffers; between them, the bits of a window for which each frame is compressed alone
 _NONE: list[Buffer] = []
@@ -30,10 +35,11 @@ class Receiver(Protocol):
 
 
 class Wanted(NamedTuple):
-    """What a session wants: the services that it receives live, and their form."""
+    """What a session wants: the services that it receives live, their form, and a filter of some of them."""
 
     form: Form
     services: frozenset[str]
+    filters: frozenset[Filter] = frozenset()
 
 
 class Cohort:
@@ -47,11 +53,13 @@ class Cohort:
     def __init__(self, wanted: Wanted, streams: Streams) -> None:
         self.wanted = wanted
         self.size = 0
-        """Bytes of the frames that are kept."""
+        """Bytes of the frames that are kept, and about those that are yet to be built."""
         self.sharers = 0
         """How many receivers can read a stream."""
         self._marks: dict[Receiver, int] = {}  # a dict for its order: who came first is served first
+        self._filters = {each.service: each for each in wanted.filters}
         self._frames: list[Frame] = []
+        self._unbuilt: list[Frame | Update] = []  # what comes behind them; the first is to be filtered
         self._first = self._head = 0
         self._round: Iterator[Receiver] | None = None
         self._began = 0
@@ -84,12 +92,30 @@ class Cohort:
                 self._streams.release(self)
                 self.end_stream()
 
-    def add(self, frame: Frame) -> None:
-        """Add a frame, for `deliver` to give to everybody."""
+    def add(self, what: Frame | Update) -> None:
+        """Add a frame, or an update in the cohort's form, for `deliver` to give to everybody."""
+        self._head += 1
+        if isinstance(what, Update) and what.service not in self._filters:
+            what = what.frame(self.wanted.form)
+        if isinstance(what, Frame) and not self._unbuilt:
+            self._append(what)
+        else:
+            self._unbuilt.append(what)
+            self.size += what.size
+
+    def _build(self) -> None:
+        """Build what is yet to be built."""
+        unbuilt, self._unbuilt = self._unbuilt, []
+        for what in unbuilt:
+            self.size -= what.size
+            if isinstance(what, Update):
+                what = what.frame(self.wanted.form, self._filters[what.service])
+            self._append(what)
+
+    def _append(self, frame: Frame) -> None:
         if not self._frames and self._stream is None and self.sharers and self._streams.take(self):
             self._stream = Stream(self._first, self._position)
         self._frames.append(frame)
-        self._head += 1
         self._positions.append(self._position)
         if frame.compressible:
             self._position += frame.size
@@ -118,23 +144,33 @@ class Cohort:
         """Give the next receivers what they lack, at most `most` of them. Returns how many; fewer: there are no more.
 
         What this loop does once per delivery is most of what a delivery costs outside the kernel. It gives one buffer
-        to those who were given the same before; `give` is for the others.
+        to those who were given the same before and have the same window; `give` is for the others.
         """
+        if self._unbuilt:
+            self._build()
         marks, head, given, sharing = self._marks, self._head, 0, 0
-        mark, reach, plain, shared = -1, -1, _NONE, _NONE
+        mark, reach, plain, shared, alone, bits, lone = -1, -1, _NONE, _NONE, _NONE, 0, 0
         for receiver in receivers:
             at = marks.get(receiver, head)
             if at == head:  # it has left, or was given them
                 continue
             if at != mark:
                 self._streams.count(shared, sharing)
+                self._streams.count(alone, lone)
                 mark, reach, plain, shared, sharing = at, self._reach(at), _NONE, _NONE, 0
+                alone, bits, lone = _NONE, 0, 0
             window = receiver.window
             if window is None:
                 buffers = plain = plain or self._made(at, _PLAIN)
             elif window.shares and window.since is not None and window.since <= reach:
                 buffers = shared = shared or self._made(at, _SHARED)
                 sharing += len(buffers) == 1
+            elif window.since is not None:
+                if window.bits != bits:
+                    self._streams.count(alone, lone)
+                    alone, bits, lone = self._made(at, window.bits), window.bits, 0
+                buffers = alone
+                lone += len(buffers) == 1
             else:
                 buffers = _NONE
             if len(buffers) == 1:
@@ -146,6 +182,7 @@ class Cohort:
             if given == most:
                 break
         self._streams.count(shared, sharing)
+        self._streams.count(alone, lone)
         return given
 
     def give(self, receiver: Receiver) -> bool:
@@ -153,6 +190,8 @@ class Cohort:
         mark, head = self._marks.get(receiver), self._head
         if mark is None or mark == head:
             return False
+        if self._unbuilt:
+            self._build()
         self._marks[receiver] = head
         window = receiver.window
         if window is None:

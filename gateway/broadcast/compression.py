@@ -10,6 +10,7 @@ Positions count the bytes of a cohort's compressible updates, uncompressed, from
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from gateway.deflate import LARGEST_WINDOW, Compressor, new_compressor
@@ -19,6 +20,7 @@ WINDOW_BYTES = 1 << LARGEST_WINDOW
 """How far back a stream refers."""
 
 STREAMS = 32  # of 144 KiB, less than 5 MiB in all; the endpoints need one each, and few clients use another form
+_sharers = attrgetter("sharers")
 _LARGER = 2  # how many times as many clients a cohort has that takes another's stream; a new one starts without memory
 
 
@@ -123,7 +125,7 @@ class Streams:
         """Let `owner` have a stream, if there are few or another has much fewer clients. Returns whether it may."""
         if owner not in self._owners:
             if len(self._owners) >= self._most:
-                smallest = min(self._owners, key=lambda each: each.sharers)
+                smallest = min(self._owners, key=_sharers)
                 if owner.sharers < _LARGER * max(smallest.sharers, 1):
                     return False
                 del self._owners[smallest]

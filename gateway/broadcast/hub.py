@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -13,13 +13,15 @@ from gateway.broadcast.compression import STREAMS, Streams
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.recent import Recent, Spare
 from gateway.broadcast.replays import Replays
+from gateway.filters.filter import Filter
 from gateway.frames import SILENCE, Form, Frame
 from gateway.messages.message import Message
-from gateway.updates import Update
+from gateway.updates import FILTERED_BYTES, Filtered, Update
 from shared.catalog import SYSTEM
 from shared.metrics import GatewayMetrics
 
 _SLICE = 0.005  # s of writing in one turn of the loop; commands, pings and new connections get their turn between
+_FILTERING = 5  # writes that take as long as to filter and encode an update
 _WRITES = 50  # between two looks at the clock: half a millisecond if they are small, 4 ms at 64 KiB each
 
 
@@ -28,6 +30,11 @@ class Subscriber(Protocol):
 
     outbox: Outbox
     form: Form
+
+    @property
+    def filters(self) -> Mapping[str, Filter]:
+        """By service, of those that are not sent whole."""
+        ...
 
 
 class Hub:
@@ -45,16 +52,19 @@ class Hub:
         slice_seconds: float = _SLICE,
         writes: int = _WRITES,
         spare_bytes: int = 0,
+        filtered_bytes: int = FILTERED_BYTES,
     ) -> None:
         """A cohort keeps at most `kept` bytes for a later slice; beyond, its round is finished at once.
 
         Without `joins` every update is written by itself, as soon as it comes. At most `streams` cohorts have a stream
         of compressed updates. Writing takes about `slice_seconds` of a turn of the loop, and at least `writes` writes.
-        For a minute, updates beyond `recent_length` are kept, of all services together at most `spare_bytes`.
+        For a minute, updates beyond `recent_length` are kept, of all services together at most `spare_bytes`. At most
+        `filtered_bytes` of frames of filtered updates are kept.
         """
         spare = Spare(spare_bytes)
         self.recent = {service: Recent(recent_length, spare) for service in services}
         self.replays = Replays(metrics, joins=joins)
+        self.filtered = Filtered(filtered_bytes)
         self._metrics = metrics
         self._kept = kept if joins else -1
         self._slice = slice_seconds
@@ -89,7 +99,8 @@ class Hub:
             outbox.queue(self._newest(subscriber, service, updates))
 
     def _place(self, subscriber: Subscriber, services: Collection[str]) -> None:
-        wanted = Wanted(subscriber.form, frozenset(services))
+        filters = frozenset([each for each in subscriber.filters.values() if each.service in services])
+        wanted = Wanted(subscriber.form, frozenset(services), filters)
         before = self._places.get(subscriber.outbox)
         if before is not None:
             if before.wanted == wanted:
@@ -125,21 +136,25 @@ class Hub:
 
     def _newest(self, subscriber: Subscriber, service: str, updates: int) -> Frame:
         """The newest update, which stands for so many; for none, it is the repetition that a subscribe asks for."""
-        latest = self.recent[service].latest
+        latest, only = self.recent[service].latest, subscriber.filters.get(service)
         assert latest is not None
         if updates == 0:
-            return latest.frame(subscriber.form.as_snapshot())
+            return latest.frame(subscriber.form.as_snapshot(), only)
         self._metrics.dropped.labels("replaced").inc(updates - 1)
         lost, gap = self.recent[service].lost_in_last(updates)
-        return latest.after(updates - 1 + lost, subscriber.form, gap)
+        return latest.after(updates - 1 + lost, subscriber.form, gap, only)
 
     def broadcast(self, update: Update) -> None:
-        """Keep `update`, and send it in this turn of the loop to everybody who wants it, encoded once per form."""
+        """Keep `update`, and send it in this turn of the loop to everybody who wants it, encoded once per form.
+
+        Filters are applied once each, when it is written: where there are many, in a later turn.
+        """
+        update.keep_filtered(self.filtered)
         self.recent[update.service].append(update)
         self._metrics.broadcasts.labels(update.service).inc()
         offered = 0
         for cohort in tuple(self._wanting[update.service]):  # one may end: its last client may be too slow
-            self._add(cohort, update.frame(cohort.wanted.form))
+            self._add(cohort, update)
             offered += len(cohort)
         self._metrics.offered.labels(update.service).inc(offered)
 
@@ -158,9 +173,9 @@ class Hub:
             if cohort.wanted.form is Form.EVENTS:
                 self._add(cohort, SILENCE)
 
-    def _add(self, cohort: Cohort, frame: Frame) -> None:
-        """Send `frame` to a cohort in this turn of the loop, behind all before it."""
-        cohort.add(frame)
+    def _add(self, cohort: Cohort, what: Frame | Update) -> None:
+        """Send it to a cohort in this turn of the loop, behind all before it."""
+        cohort.add(what)
         if cohort.size > self._kept:
             cohort.deliver()
             self._count_bytes()
@@ -190,10 +205,12 @@ class Hub:
         while self._due:
             cohort = next(iter(self._due))
             del self._due[cohort]
-            left -= cohort.deliver(left)
-            if left > 0:
+            given = cohort.deliver(left)
+            if given == left:
+                self._due[cohort] = None  # behind the others: they have waited as long
+            left -= given + (_FILTERING if cohort.wanted.filters else 0)
+            if left > 0 or not self._due:
                 continue
-            self._due[cohort] = None  # behind the others: they have waited as long
             if time.perf_counter() >= end:
                 asyncio.get_running_loop().call_soon(self._deliver)
                 return

@@ -17,6 +17,7 @@ from typing import Protocol
 from gateway.broadcast.batches import Batches
 from gateway.broadcast.recent import Missed
 from gateway.bucket import Bucket
+from gateway.filters.filter import Filter
 from gateway.frames import Buffer, Form
 from shared.metrics import GatewayMetrics
 
@@ -84,10 +85,13 @@ class Allowance:
 class _Replay:
     """One replay under way: what is left of it, and where it goes."""
 
-    def __init__(self, outbox: Reader, left: Missed, form: Form, allowance: Allowance) -> None:
+    def __init__(
+        self, outbox: Reader, left: Missed, form: Form, allowance: Allowance, only: Filter | None = None
+    ) -> None:
         self.outbox = outbox
         self.left = left
         self.form = form
+        self.only = only
         self.allowance = allowance
         self.waiting: asyncio.Future[None] | None = None
 
@@ -118,14 +122,18 @@ class Replays:
         """How many replays wait for their turn (`ready`), their client (`reading`), or their allowance (`held`)."""
         return self._states[state]
 
-    async def run(self, outbox: Reader, missed: Missed, form: Form, allowance: Allowance) -> None:
+    async def run(
+        self, outbox: Reader, missed: Missed, form: Form, allowance: Allowance, only: Filter | None = None
+    ) -> None:
         """Send what was `missed`, and what is published meanwhile. Cancelled when the connection ends.
+
+        What a filter leaves out costs as much as if it were sent: it was read.
 
         Raises FellBehind where the client reads so slowly that more has been published than is kept.
         """
         if missed:
             allowance.begin(missed[0].service)
-        replay = _Replay(outbox, missed, form, allowance)
+        replay = _Replay(outbox, missed, form, allowance, only)
         while missed:
             if missed.lost:
                 raise FellBehind
@@ -184,10 +192,10 @@ class Replays:
             self._schedule()
 
     def _write(self, replay: _Replay) -> None:
-        batch = self.batches.first(replay.left, replay.form)
+        batch = self.batches.first(replay.left, replay.form, replay.only)
         replay.left.skip(batch.updates)
         size = len(batch.buffer.wire)
-        replay.allowance.take(size)
+        replay.allowance.take(batch.cost)
         self._metrics.replayed.inc(size)
         for buffer in (batch.buffer,) if self._joins else batch.buffer.frames:
             replay.outbox.offer(buffer)

@@ -12,10 +12,13 @@ from typing import Any
 import msgspec
 
 from gateway.docs.examples import example_of
-from gateway.endpoints import ENDPOINTS, MASTER, Endpoint
+from gateway.endpoints import ENDPOINTS, MASTER, Endpoint, expand
+from gateway.filters.filter import UNKNOWN
+from gateway.filters.reading import known_filters
 from gateway.messages.actions import COMMANDS, Subscribe
 from gateway.messages.faults import ERRORS, CloseCode
 from gateway.messages.fields import EXAMPLE_TIME, CommandId, ServiceName
+from gateway.messages.filtering import FILTERS
 from gateway.messages.http import PAYLOADS
 from gateway.messages.message import Message, Notice
 from gateway.messages.notices import GREETINGS, NOTICES, WELCOMES, ErrorData
@@ -27,13 +30,16 @@ from shared.settings import Settings
 _SCHEMA = "#/components/schemas/{name}"
 _UPDATES = {name: f"update_{name}" for name in CHANNEL_NAMES}
 _HEARTBEAT = "heartbeat"
+_FILTERED = "filtered_update"
+_UNKNOWN = "what the filter names and the update does not have; absent if it has everything"
+_IN_AN_ADDRESS = "; as a parameter of the address, several are separated by commas"
 _NAMED = {"ServiceName": ServiceName, "CommandId": CommandId}
 """Types that get a name of their own in the document, for generated clients to use."""
 
 
 def document(version: str) -> dict[str, Any]:
     """The AsyncAPI document."""
-    messages = {**_notices(), **_updates(), **_heartbeat(), **_commands()}
+    messages = {**_notices(), **_updates(), **_heartbeat(), **_filtered(), **_commands()}
     channels = {_key(endpoint): _channel(endpoint) for endpoint in ENDPOINTS.values()}
     return {
         "asyncapi": "3.1.0",
@@ -171,6 +177,7 @@ def _updates() -> dict[str, Any]:
         found[name]["x-service"] = service
         found[name]["x-interval-seconds"] = spec.interval if spec else None
         found[name]["x-carries"] = "state" if service in STATES else "events"
+        found[name]["x-filters"] = known_filters(service)
         found[name]["x-category"] = spec.category if spec else SYSTEM
     return found
 
@@ -183,6 +190,16 @@ def _heartbeat() -> dict[str, Any]:
     example = _sample(SYSTEM, UPDATE, example_of(_HEARTBEAT, data, components))
     summary = getdoc(Heartbeat) or ""
     return {_HEARTBEAT: _message(UPDATE, "Heartbeat", summary, payload, [example])}
+
+
+def _filtered() -> dict[str, Any]:
+    """The update of a subscription with a filter: a part of the service's own `data`."""
+    unknown = {"type": "array", "items": {"type": "string"}, "description": _UNKNOWN}
+    payload = _envelope("FilteredUpdate", "", UPDATE, {"type": "object", "properties": {UNKNOWN: unknown}}, meta=True)
+    payload["properties"]["service"] = {"type": "string", "enum": list(SERVICES)}
+    data = {"prices": {"bitcoin": 45000.0}, "price_changes": {"bitcoin": 1.82}, UNKNOWN: ["no-such-coin"]}
+    summary = "The update of a subscription with a `filter`: what it leaves of the service's `data`."
+    return {_FILTERED: _message(UPDATE, "Filtered update", summary, payload, [_sample("market_data", UPDATE, data)])}
 
 
 def _commands() -> dict[str, Any]:
@@ -208,6 +225,7 @@ def _channel(endpoint: Endpoint) -> dict[str, Any]:
         *(name_of(notice) for notice in NOTICES if notice not in others),
         *_UPDATES.values(),
         _HEARTBEAT,
+        _FILTERED,
         *COMMANDS,
     ]
     return {
@@ -221,7 +239,8 @@ def _channel(endpoint: Endpoint) -> dict[str, Any]:
                 "query": {
                     "type": "object",
                     "properties": {
-                        "meta": {"type": "string", "enum": ["1", "true"], "description": "`update` carries `meta`"}
+                        "meta": {"type": "string", "enum": ["1", "true"], "description": "`update` carries `meta`"},
+                        **_filters(endpoint),
                     },
                 },
                 "headers": {
@@ -239,6 +258,15 @@ def _channel(endpoint: Endpoint) -> dict[str, Any]:
         },
         "x-group": endpoint.group,
         "x-subscribes": endpoint.subscribes,
+    }
+
+
+def _filters(endpoint: Endpoint) -> dict[str, Any]:
+    """The parameters of an address that filter what the endpoint subscribes: those that all its services know."""
+    services = expand((endpoint.subscribes,)) if endpoint.subscribes else ()
+    names = [name for name in FILTERS if services and all(name in SERVICES[each].filters for each in services)]
+    return {
+        name: {"type": "string", "description": known_filters(services[0])[name] + _IN_AN_ADDRESS} for name in names
     }
 
 
@@ -266,7 +294,13 @@ def _operations(endpoint: Endpoint, messages: dict[str, Any]) -> dict[str, Any]:
         }
         for action, command in COMMANDS.items()
     }
-    unasked = {*(name_of(notice) for notice in GREETINGS), name_of(Subscribe.reply), *_UPDATES.values(), _HEARTBEAT}
+    unasked = {
+        *(name_of(notice) for notice in GREETINGS),
+        name_of(Subscribe.reply),
+        *_UPDATES.values(),
+        _HEARTBEAT,
+        _FILTERED,
+    }
     found[f"{key}.stream"] = {
         "action": "send",
         "channel": channel,

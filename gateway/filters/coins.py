@@ -14,11 +14,3 @@ class Coins(Protocol):
         Raises AmbiguousCoinError if several coins have that symbol.
         """
         ...
-
-
-class NoCoins:
-    """Nothing is known of any coin: every name is taken for an id."""
-
-    def resolve(self, name: str) -> str | None:
-        """None."""
-        return None

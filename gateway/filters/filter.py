@@ -103,7 +103,8 @@ def _choose(rule: Choice, wanted: tuple[str, ...], values: frozenset[str], left:
             continue
         if rule.coins:
             kept = {value: entries[value] for value in wanted if value in entries}
-            found.update(kept)
+            if len(found) < len(wanted):
+                found.update(kept)
         else:
             kept = {key: entry for key, entry in entries.items() if isinstance(key, str) and key.lower() in values}
             found.update(key.lower() for key in kept)

@@ -12,15 +12,10 @@ from msgspec.structs import fields as fields_of
 from gateway.filters.coins import Coins
 from gateway.filters.filter import Filter
 from gateway.messages.faults import Fault, echo, kind_of
+from gateway.messages.filtering import FIELDS_WORDS, FILTERS, MAX_VALUE_CHARACTERS, MAX_VALUES, RULES
 from shared.catalog import FIELDS, SERVICES
 from shared.errors import AmbiguousCoinError
 from shared.payloads.filtering import Choice, Least, Rule
-
-MAX_VALUES = 250
-"""Values of one list: as many coins as CoinGecko gives on a page, and more than market_data tracks."""
-
-MAX_VALUE_CHARACTERS = 100
-"""Characters of a value: the longest ids of coins have about 60."""
 
 _UNFIT_ESCAPED = r"\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd"
 _UNFIT = re.compile(rf"[{_UNFIT_ESCAPED}\ud800-\udfff]")
@@ -31,19 +26,13 @@ VALUE_PATTERN = rf"^[^\s,{_UNFIT_ESCAPED}]([^,{_UNFIT_ESCAPED}]*[^\s,{_UNFIT_ESC
 
 _NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
 
-RULES: dict[str, Rule] = {rule.name: rule for spec in SERVICES.values() for rule in spec.payload.filters}
-"""Every filter that some service has, besides `fields`."""
-
-FILTERS = (*RULES, FIELDS)
-"""The name of every filter, of whichever service. An address has them as parameters."""
-
 
 def known_filters(service: str) -> dict[str, str]:
     """The filters of a service, with their types in words. `system` has none."""
     if service not in SERVICES:
         return {}
     rules = SERVICES[service].payload.filters
-    return {rule.name: _type_of(rule) for rule in rules} | {FIELDS: "a list of strings: names of fields of `data`"}
+    return {rule.name: _type_of(rule) for rule in rules} | {FIELDS: f"a list of strings: {FIELDS_WORDS}"}
 
 
 def known_fields(service: str) -> list[str]:
@@ -74,17 +63,18 @@ def filter_of_query(service: str, query: Iterable[tuple[str, str]], coins: Coins
 
 def filters_of_query(services: Sequence[str], query: Iterable[tuple[str, str]], coins: Coins) -> dict[str, Filter]:
     """The same for several services, each of which must know all filters."""
+    return read_filter(services, raw_of_query(query), coins)
+
+
+def raw_of_query(query: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The parameters of an address that are filters, as the `filter` of a command, which is to be read."""
     raw: dict[str, Any] = {}
     for name, text in query:
-        if name not in FILTERS:
-            continue
-        if not isinstance(RULES.get(name), Least):
+        if name in FILTERS and not isinstance(RULES.get(name), Least):
             raw.setdefault(name, []).extend([value.strip() for value in text.split(",")] if text.strip() else [])
-        elif name in raw:
-            raise _fault(services[0], f"{name} is given twice")
-        else:
-            raw[name] = _number(text)
-    return read_filter(services, raw, coins)
+        elif name in FILTERS:
+            raw[name] = [raw[name], text] if name in raw else _number(text)
+    return raw
 
 
 def _number(text: str) -> float | str:
@@ -114,7 +104,7 @@ def _read(service: str, raw: Mapping[Any, Any], coins: Coins) -> Filter:
 def _read_number(service: str, name: str, value: Any) -> float:
     if type(value) not in (int, float):
         found = echo(value) if isinstance(value, str) else kind_of(value)
-        raise _fault(service, f"{name} must be a number, not {found}")
+        raise _fault(service, f"{name} must be one number, not {found}")
     try:
         finite = math.isfinite(value) and value >= 0
     except OverflowError:  # an integer that no float can hold

@@ -14,18 +14,11 @@ from starlette.datastructures import QueryParams
 
 from gateway.filters.coins import Coins
 from gateway.filters.filter import Filter
-from gateway.filters.reading import (
-    FILTERS,
-    MAX_VALUE_CHARACTERS,
-    MAX_VALUES,
-    VALUE_PATTERN,
-    filter_of_query,
-    known_fields,
-    known_filters,
-)
+from gateway.filters.reading import VALUE_PATTERN, filter_of_query, known_fields, known_filters
 from gateway.http.cursors import LONGEST
 from gateway.http.moments import read_time
 from gateway.messages.faults import Fault, echo
+from gateway.messages.filtering import FILTERS, MAX_VALUE_CHARACTERS, MAX_VALUES
 from gateway.messages.http import FailureData
 from shared.catalog import FIELDS, SERVICES
 from shared.errors import CoinwireError

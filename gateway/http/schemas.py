@@ -15,9 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.filters.filter import UNKNOWN
-from gateway.filters.reading import MAX_VALUE_CHARACTERS, MAX_VALUES, known_fields
+from gateway.filters.reading import known_fields
 from gateway.http.api import ApiRoute
 from gateway.http.parameters import Asked
+from gateway.messages.filtering import MAX_VALUE_CHARACTERS, MAX_VALUES
 from shared.catalog import FIELDS, SERVICES, SYSTEM
 from shared.payloads import Heartbeat, SystemNotice
 from shared.payloads.filtering import Choice, Rule

@@ -27,6 +27,7 @@ from gateway.messages.fields import (
     ServiceNames,
     Subscriptions,
 )
+from gateway.messages.filtering import FilterFields
 from gateway.messages.message import Notice
 from gateway.messages.reading import names_of, read_deliver, read_id, read_service
 from shared.payloads.fields import UtcTime
@@ -95,6 +96,10 @@ class SubscriptionConfirmed(Notice, frozen=True, kw_only=True):
         Meta(description="only on connections that see `meta`, by service, if `service` is `all` or a list"),
     ] = UNSET
     deliver: Annotated[Deliver | UnsetType, Meta(description="only if the command has it")] = UNSET
+    filter: Annotated[
+        FilterFields | UnsetType,
+        Meta(description="only if the command has one: every value once, coins by their ids"),
+    ] = UNSET
     id: EchoedId = UNSET
 
     @classmethod
@@ -103,6 +108,7 @@ class SubscriptionConfirmed(Notice, frozen=True, kw_only=True):
         return (
             cls(service="market_data", subscriptions=["market_data", "news"], id=7),
             cls(service="news", subscriptions=["news"], position=position),
+            cls(service="market_data", subscriptions=["market_data"], filter={"coins": ["bitcoin", "ethereum"]}),
         )
 
 
@@ -120,6 +126,8 @@ class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe", rename={"as
             "as it was; at first `latest` for a state on a connection without `meta`, else `every`"
         ),
     ] = UNSET
+    filter: FilterFields | UnsetType = UNSET
+    """As it was sent: which services know it, and what of it, is for `gateway.filters` to find out."""
     id: CommandId | UnsetType = UNSET
 
     @property
@@ -131,7 +139,8 @@ class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe", rename={"as
     def read(cls, message: dict[Any, Any]) -> Self:
         asked = read_service("subscribe", message)
         since = _read_since(message["since"], names_of(asked)) if "since" in message else UNSET
-        return cls(asked=asked, since=since, deliver=read_deliver(message), id=read_id(message))
+        wanted = UNSET if message.get("filter") is None else message["filter"]
+        return cls(asked=asked, since=since, deliver=read_deliver(message), filter=wanted, id=read_id(message))
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -140,6 +149,8 @@ class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe", rename={"as
             cls(asked=["news", "sentiment"], id=7),
             cls(asked="news", since=Since(epoch="9f86d081884c7d65", seq=41)),
             cls(asked="market_data", deliver="latest"),
+            cls(asked="market_data", filter={"coins": ["bitcoin", "ETH"], "fields": ["prices", "price_changes"]}),
+            cls(asked="whale_tracking", filter={"chains": ["ethereum"], "min_value_usd": 5_000_000}),
         )
 
 
@@ -195,6 +206,9 @@ class ConnectionStatus(Notice, frozen=True, kw_only=True):
     last_activity: Annotated[UtcTime, Meta(description="when the last message from the client arrived")]
     subscriptions: Subscriptions
     total_clients: Annotated[int, Meta(description="of the whole cluster", ge=0)]
+    filters: Annotated[
+        dict[str, FilterFields] | UnsetType, Meta(description="by service; absent if everything is sent")
+    ] = UNSET
     id: EchoedId = UNSET
 
     @classmethod

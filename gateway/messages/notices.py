@@ -151,7 +151,15 @@ class ErrorData(Notice, frozen=True, kw_only=True):
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
-        return (cls(message="Unknown action: buy", code="unknown_action", supported_actions=list(ACTIONS)),)
+        return (
+            cls(message="Unknown action: buy", code="unknown_action", supported_actions=list(ACTIONS)),
+            cls(
+                message="market_data has no filter chains: it has coins, fields",
+                code="invalid_filter",
+                service="market_data",
+                known={"coins": "a list of strings", "fields": "a list of strings"},
+            ),
+        )
 
 
 _STATISTICS = Statistics(total_connections=5, subscription_counts={"market_data": 4})
@@ -167,15 +175,15 @@ WELCOMES: dict[str, type[Welcome | WelcomeMaster]] = {"/ws": Welcome, "/ws/maste
 
 
 def greeting(
-    endpoint: Endpoint, statistics: Callable[[], Statistics], *, client_id: str, connected_at: str
+    endpoint: Endpoint, statistics: Callable[[], Statistics], *, client_id: str, connected_at: str, subscribes: bool
 ) -> Iterator[Notice]:
-    """What a client of `endpoint` gets first."""
+    """What a client of `endpoint` gets first. `subscribes` is whether a subscription follows."""
     yield ConnectionEstablished(
         client_id=client_id,
         connected_at=connected_at,
         message=f"Connected to {endpoint.path}",
         endpoint=endpoint.path,
-        subscriptions=sorted(expand((endpoint.subscribes,))) if endpoint.subscribes else [],
+        subscriptions=sorted(expand((endpoint.subscribes,))) if endpoint.subscribes and subscribes else [],
         available_services=list(endpoint.lists),
     )
     welcome = WELCOMES.get(endpoint.path)

@@ -18,7 +18,9 @@ from gateway.broadcast.compression import Window
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.relay import Relay
+from gateway.directory import Directory
 from gateway.endpoints import ENDPOINTS
+from gateway.filters.filter import Filter
 from gateway.frames import Buffer, Form, decode_binary, decode_text
 from gateway.session import Session
 from gateway.transport.extensions import Deflate
@@ -30,6 +32,7 @@ from shared.bus import open_redis
 from shared.bus.presence import Presence
 from shared.catalog import CHANNEL_NAMES, STATES
 from shared.channels import Channels
+from shared.coins import Coins
 from shared.envelope import Envelope
 from shared.metrics import GatewayMetrics, open_registry
 from shared.settings import Settings
@@ -121,6 +124,7 @@ class Companion:
 
     def __init__(self, form: Form) -> None:
         self.form = form
+        self.filters: dict[str, Filter] = {}
         self.socket = Socket()
         self.outbox = Outbox(
             self.socket, messages=1000, size=1 << 30, close_slow=lambda dropped: None, budget=Waiting(), window=Window()
@@ -162,6 +166,7 @@ class Line:
         self.waiting = Waiting()
         self.refusals = Refusals(self.metrics.refused)
         self.relay = cast(Relay, Proven())
+        self.directory = cast(Directory, Coins())
         self.presence = Presence(open_redis(self.settings), Channels(), "test")
         socket, clock = cast(FrameProtocol, self.socket), _hours()
         meta = self.meta or self.binary

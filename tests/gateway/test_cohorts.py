@@ -13,6 +13,7 @@ from gateway.broadcast.cohorts import Cohort, Wanted
 from gateway.broadcast.compression import Streams
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
+from gateway.filters.filter import Filter
 from gateway.frames import Buffer, Form, Frame, join
 from gateway.updates import Update
 from gateway.waiting import Waiting
@@ -21,6 +22,11 @@ from shared.metrics import GatewayMetrics, open_registry
 
 SERVICES = ("news", "sentiment", "market_data")
 FORMS = (Form.TEXT, Form.TEXT_META, Form.PACKED)
+FILTERS: tuple[dict[str, Filter], ...] = (
+    {},
+    {"news": Filter("news", {"fields": ["n"]})},
+    {service: Filter(service, {"fields": ["pad"]}) for service in SERVICES},
+)
 
 
 class Receiver:
@@ -56,6 +62,7 @@ class Subscriber:
 
     def __init__(self, form: Form) -> None:
         self.form = form
+        self.filters: dict[str, Filter] = {}
         self.plug = Plug()
         self.outbox = Outbox(self.plug, messages=1000, size=1 << 20, close_slow=lambda dropped: None, budget=Waiting())
 
@@ -187,7 +194,7 @@ Step = tuple[str, int, int]
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("want"), st.integers(0, 5), st.integers(0, 7)),
-        st.tuples(st.just("form"), st.integers(0, 5), st.integers(0, 2)),
+        st.tuples(st.sampled_from(["form", "filter"]), st.integers(0, 5), st.integers(0, 2)),
         st.tuples(st.just("say"), st.integers(0, 5), st.integers(0, 9)),
         st.tuples(st.just("broadcast"), st.integers(0, 2), st.sampled_from([0, 10, 40_000])),
         st.tuples(st.just("turn"), st.just(0), st.just(0)),
@@ -207,6 +214,9 @@ async def played(script: list[Step], **options: Any) -> list[bytes]:
         elif kind == "form":
             subscribers[who].form = FORMS[what]
             hub.want(subscribers[who], wants[who])
+        elif kind == "filter":
+            subscribers[who].filters = FILTERS[what]
+            hub.want(subscribers[who], wants[who])
         elif kind == "say":
             hub.settle(subscribers[who])
             subscribers[who].outbox.offer(Frame(b"reply %d" % what, binary=False))
@@ -223,5 +233,6 @@ async def played(script: list[Step], **options: Any) -> list[bytes]:
 @given(script=steps)
 @settings(max_examples=200, deadline=None)
 def test_joined_or_one_by_one_the_same_bytes_are_sent(script: list[Step]) -> None:
-    """With clients that join, leave, change form or get replies, the bytes equal those without cohorts' buffers."""
+    """With clients that join, leave, change what they want or get replies, the bytes equal those without cohorts'
+    buffers."""
     assert asyncio.run(played(script)) == asyncio.run(played(script, joins=False))

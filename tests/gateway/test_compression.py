@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.broadcast.compression import Window
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
+from gateway.filters.filter import Filter
 from gateway.frames import Buffer, Form, Frame
 from gateway.updates import Update
 from gateway.waiting import Waiting
@@ -50,12 +51,20 @@ class Skipping(Outbox):
             super().offer(buffer)
 
 
+FILTERS: tuple[dict[str, Filter], ...] = (
+    {},
+    {"news": Filter("news", {"fields": ["n"]})},
+    {service: Filter(service, {"fields": ["pad"]}) for service in SERVICES},
+)
+
+
 class Client:
     """A session and its socket, as far as a hub knows them, and what the client receives."""
 
     def __init__(self, kind: Kind = SHARES, form: Form = Form.TEXT, *, compresses: bool = True) -> None:
         self.kind = kind
         self.form = form
+        self.filters: dict[str, Filter] = {}
         self.ready = True
         self.skipped = False
         self.wire = b""
@@ -113,7 +122,7 @@ steps = st.lists(
         st.tuples(st.just("want"), who, st.sampled_from([0, 1, 4, 4, 5, 7, 7])),
         broadcasts,
         turns,
-        st.tuples(st.sampled_from(["form", "say", "snapshot", "replay"]), who, st.integers(0, 2)),
+        st.tuples(st.sampled_from(["form", "filter", "say", "snapshot", "replay"]), who, st.integers(0, 2)),
         broadcasts,
         turns,
         st.tuples(st.sampled_from(["skip", "stall", "stall", "resume", "every", "latest"]), who, st.integers(1, 2)),
@@ -138,6 +147,9 @@ async def played(script: list[Step], kinds: list[Kind], *, compresses: bool = Tr
             case "form":
                 client.form = FORMS[what]
                 hub.want(client, wants[number])
+            case "filter":
+                client.filters = FILTERS[what]
+                hub.want(client, wants[number])
             case "say":
                 hub.settle(client)
                 client.outbox.offer(Frame(b"reply %d " % what * 20, binary=False))
@@ -147,7 +159,7 @@ async def played(script: list[Step], kinds: list[Kind], *, compresses: bool = Tr
             case "replay":
                 hub.settle(client)
                 for each in list(hub.recent[SERVICES[what]].updates)[-3:]:
-                    client.outbox.offer(each.frame(client.form))
+                    client.outbox.offer(each.frame(client.form, client.filters.get(SERVICES[what])))
             case "every" | "latest":
                 client.outbox.delivery.choose((SERVICES[what],), kind)
                 hub.want(client, wants[number])
@@ -175,7 +187,8 @@ async def played(script: list[Step], kinds: list[Kind], *, compresses: bool = Tr
 @given(script=steps, kinds=st.lists(st.sampled_from((SHARES, SHARES, *KINDS)), min_size=CLIENTS, max_size=CLIENTS))
 @settings(max_examples=300, deadline=None)
 def test_every_client_decodes_what_it_would_be_sent_plain(script: list[Step], kinds: list[Kind]) -> None:
-    """With clients that join, leave, change form, get replies and replays, read slowly and skip: no message differs.
+    """With clients that join, leave, change what they want, get replies and replays, read slowly and skip: no message
+    differs.
 
     Each client has an inflater with the window that it negotiated, for the connection's life.
     """

@@ -16,6 +16,7 @@ from gateway.broadcast.heartbeat import Heart
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
 from gateway.broadcast.recent import NOTHING_YET
+from gateway.filters.filter import Filter
 from gateway.frames import Buffer, Form, Frame
 from gateway.updates import Update
 from gateway.waiting import Waiting
@@ -63,6 +64,7 @@ class Subscriber:
 
     def __init__(self, form: Form) -> None:
         self.form = form
+        self.filters: dict[str, Filter] = {}
         self.plug = Plug()
         self.outbox = Outbox(self.plug, messages=100, size=1 << 20, close_slow=lambda dropped: None, budget=Waiting())
 

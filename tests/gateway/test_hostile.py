@@ -19,7 +19,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from gateway.app import ROUTES
 from gateway.docs.openapi import document
-from gateway.filters.reading import FILTERS, known_filters
+from gateway.filters.reading import known_filters
+from gateway.messages.filtering import FILTERS
 from gateway.transport import http_protocol
 from shared.catalog import CHANNEL_NAMES, SERVICES
 from tests.gateway.hostile import SEGMENTS, TEXTS

@@ -14,10 +14,11 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from gateway.app import ROUTES, create_app
 from gateway.docs.openapi import document
-from gateway.filters.reading import FILTERS, known_filters
+from gateway.filters.reading import known_filters
 from gateway.http.api import ApiRoute
 from gateway.http.cursors import CANDLES, COINS, HISTORY, seal, unseal
 from gateway.http.parameters import Parameter
+from gateway.messages.filtering import FILTERS
 from gateway.messages.http import HttpCode
 from shared.catalog import SYSTEM
 from shared.coins import Coins

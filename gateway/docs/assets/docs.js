@@ -58,7 +58,8 @@ function state(text, connected) {
 }
 
 function connect() {
-  const path = at("path").value + (at("meta").checked ? "?meta=1" : "");
+  const query = [at("query").value.trim().replace(/^\?/, ""), at("meta").checked ? "meta=1" : ""].filter(Boolean).join("&");
+  const path = at("path").value + (query ? `?${query}` : "");
   const opened = (socket = new WebSocket(origin + path));
   state(`Connecting to ${path} …`, false);
   opened.onopen = () => {

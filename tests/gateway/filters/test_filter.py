@@ -10,10 +10,10 @@ import msgpack
 import msgspec
 import pytest
 
-from gateway.filters.coins import NoCoins
 from gateway.filters.filter import Filter
 from gateway.filters.reading import known_fields, read_filter
 from shared.catalog import SERVICES
+from shared.coins import Coins
 
 TIME = "2025-11-11T10:30:00.000Z"
 BTC = "bitcoin"
@@ -124,7 +124,7 @@ for _name in set(SERVICES) - set(DATA):
 
 def made(service: str, **raw: Any) -> Filter:
     """The filter of a command."""
-    return read_filter((service,), raw, NoCoins())[service]
+    return read_filter((service,), raw, Coins())[service]
 
 
 def left(service: str, **raw: Any) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from gateway.filters.coins import NoCoins
 from gateway.filters.filter import Filter
-from gateway.filters.reading import FILTERS, filter_of_query, filters_of_query, known_fields, known_filters, read_filter
+from gateway.filters.reading import filter_of_query, filters_of_query, known_fields, known_filters, read_filter
 from gateway.messages.faults import Fault
+from gateway.messages.filtering import FILTERS
 from gateway.messages.http import FailureData
 from gateway.messages.notices import ErrorData
 from shared.catalog import SERVICES, SYSTEM
+from shared.coins import Coins
 from shared.errors import AmbiguousCoinError
 
 HAVE = {
@@ -85,7 +86,7 @@ def test_system_has_no_filter() -> None:
 @pytest.mark.parametrize("raw", [None, {}])
 def test_nothing_is_no_filter(raw: Any) -> None:
     """null and the empty object stand for everything, also for `system`."""
-    assert read_filter((*SERVICES, SYSTEM), raw, NoCoins()) == {}
+    assert read_filter((*SERVICES, SYSTEM), raw, Coins()) == {}
 
 
 WRONG: dict[str, Any] = {
@@ -196,11 +197,11 @@ def test_the_digest_is_stable() -> None:
 
 def test_every_service_must_know_all_of_it() -> None:
     """Of several services, the first that does not know the filter is named."""
-    assert set(read_filter(("rpc_nodes", "onchain"), {"chains": ["bitcoin"]}, NoCoins())) == {"rpc_nodes", "onchain"}
-    everything = read_filter(tuple(SERVICES), {"fields": ["timestamp"]}, NoCoins())
+    assert set(read_filter(("rpc_nodes", "onchain"), {"chains": ["bitcoin"]}, Coins())) == {"rpc_nodes", "onchain"}
+    everything = read_filter(tuple(SERVICES), {"fields": ["timestamp"]}, Coins())
     assert [each.service for each in everything.values()] == list(SERVICES)
     with pytest.raises(Fault) as caught:
-        read_filter(("onchain", "news", "sentiment"), {"chains": ["bitcoin"]}, NoCoins())
+        read_filter(("onchain", "news", "sentiment"), {"chains": ["bitcoin"]}, Coins())
     assert caught.value.helps["service"] == "news"
 
 
@@ -268,6 +269,6 @@ def test_what_is_no_filter_in_an_address_is_refused(service: str, query: str) ->
 
 def test_an_address_of_several_services_needs_filters_that_all_know() -> None:
     """`/ws/all?fields=timestamp` is one."""
-    assert len(filters_of_query(tuple(SERVICES), [("fields", "timestamp")], NoCoins())) == 12
+    assert len(filters_of_query(tuple(SERVICES), [("fields", "timestamp")], Coins())) == 12
     with pytest.raises(Fault):
-        filters_of_query(tuple(SERVICES), [("coins", "bitcoin")], NoCoins())
+        filters_of_query(tuple(SERVICES), [("coins", "bitcoin")], Coins())
