@@ -70,7 +70,7 @@ def candles(
             print(plot(found, interval.value, console.width, console.height - _LINES_BESIDE, colour=colour))
         else:
             Console(highlight=False, width=max(console.width, _WIDEST)).print(table(found))
-        console.print(caption(head["coin"], interval.value, found, head["sampled_every_seconds"]), soft_wrap=True)
+        console.print(caption(head["coin"], interval.value, found, head["sampled_every_seconds"]))
 
 
 def _ask(address: str, coin: str, query: dict[str, str], limit: int | None) -> tuple[list[Candle], dict[str, Any]]:

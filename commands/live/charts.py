@@ -119,7 +119,7 @@ def caption(coin: str, interval: str, candles: Sequence[Candle], every: float) -
     first, last = candles[0], candles[-1]
     change = (last.close / first.open - 1) * 100 if first.open else 0.0
     count = f"{len(candles)} {'candle' if len(candles) == 1 else 'candles'}"
-    times = f"from {first.opens:%Y-%m-%d %H:%M} to {last.opens:%Y-%m-%d %H:%M} UTC"
+    times = f"{first.opens:%Y-%m-%d %H:%M} to {last.opens:%Y-%m-%d %H:%M} UTC"
     running = "" if last.complete else ", the last one still running"
     extremes = max(candle.high for candle in candles), min(candle.low for candle in candles)
     return Text.assemble(
@@ -127,7 +127,7 @@ def caption(coin: str, interval: str, candles: Sequence[Candle], every: float) -
         f" {interval}  {price(last.close)} USD ",
         (f"({change:+.2f} %)", "green" if change > 0 else "red" if change < 0 else ""),
         "  high {}  low {}\n".format(*map(price, extremes)),
-        (f"{count} {times}{running}; prices are sampled every {every:g} s", "dim"),
+        (f"{count}, {times}, sampled every {every:g} s{running}", "dim"),
     )
 
 

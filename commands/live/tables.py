@@ -39,8 +39,9 @@ def view(service: str, data: Mapping[str, Any], heading: str, console: Console) 
         parts.append(_alone(alone, limit))
     ages = {name: value for name, value in data.items() if name == "as_of"}  # the least interesting, so at the end
     rest = {name: value for name, value in data.items() if name not in ages}
-    for title, rows, labels in _tables(service, rest | ages):
-        parts += [Text(""), *_table(title, rows, labels, limit)]
+    for some in (rest, ages):
+        for title, rows, labels in _tables(service, some):
+            parts += [Text(""), *_table(title, rows, labels, limit)]
     return Group(*parts)
 
 
@@ -66,8 +67,8 @@ def _tables(service: str, data: Mapping[str, Any]) -> Iterator[tuple[str, list[M
         alike = {name: each for name, each in columns.items() if name == first or entries.keys() & each.keys()}
         names = list(dict.fromkeys(key for each in alike.values() for key in each))
         rows: list[Mapping[str, Any]] = [{title: each.get(name) for title, each in alike.items()} for name in names]
-        key = _key_of(service, first)
-        yield "" if key == first and len(alike) == 1 else key, rows, names
+        key = _key_of(service, first) if names else first
+        yield "" if names and key == first and len(alike) == 1 else key, rows, names
         for name in alike:
             del columns[name]
     for name, value in data.items():

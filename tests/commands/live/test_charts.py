@@ -90,9 +90,9 @@ def test_the_caption_says_what_is_drawn() -> None:
     text = caption("bitcoin\x1b[2J", "1h", candles, 5.0).plain
     assert "\x1b" not in text
     assert f"{price(candles[-1].close)} USD" in text
-    assert "24 candles from 2025-11-10 13:00 to 2025-11-11 12:00 UTC, the last one still running" in text
-    assert text.endswith("prices are sampled every 5 s")
-    assert caption("bitcoin", "1h", [candles[0]], 5).plain.count("1 candle from") == 1
+    times = "24 candles, 2025-11-10 13:00 to 2025-11-11 12:00 UTC"
+    assert text.endswith(f"{times}, sampled every 5 s, the last one still running")
+    assert caption("bitcoin", "1h", [candles[0]], 5).plain.count("1 candle, ") == 1
 
 
 def test_csv_has_every_figure_as_it_was_sent() -> None:

@@ -61,6 +61,13 @@ def test_maps_with_the_same_keys_share_a_table() -> None:
     assert found[-2:] == [["as_of"], ["coingecko", "2025-11-11T10:29:59.000Z"]]
 
 
+def test_what_is_empty_is_named() -> None:
+    """An empty map and an empty list say so under the names of their fields."""
+    found = lines(printed("market_data", {"prices": {"bitcoin": 1.5}, "disputed": {}, "events": []}, 80))
+    assert ["disputed:", "none"] in found
+    assert ["events", "–"] in found
+
+
 def test_lists_and_maps_of_objects_have_a_row_each() -> None:
     """A row per node and per chain, a column per field of any; figures alone are a list of names and values."""
     found = lines(printed("rpc_nodes", NODES))
