@@ -21,6 +21,7 @@ from shared.channels import Channels
 from shared.settings import Settings
 from tests.conftest import settings_on
 from tests.contract.conftest import Client
+from tests.gateway.events import listen
 from tests.proxy import Proxy
 from tests.waiting import until
 
@@ -124,10 +125,14 @@ async def test_a_position_that_a_cut_off_gateway_has_not_heard_of_ends_with_1013
         await until(lambda: node.hub.recent["news"].position == first)
         proxy.cut(refuse=True)
         second = await bus.publish("news", {"n": 2})
-        async with connected(node) as client, connected(node) as other:
+        stream = f"/api/v1/stream/news?since={second.epoch}-{second.seq}"
+        async with connected(node) as client, connected(node) as other, listen(node.port, stream) as events:
             await ask(client, second.epoch, second.seq)
             await ask(other, "begun meanwhile", 1)
             assert await client.rest() == await other.rest() == ([], 1013)
+            assert [(event.name, event.data["data"]["code"]) for event in await events.rest()] == [
+                ("stream_closed", 1013)
+            ]
         async with connected(node) as client:
             await ask(client, first.epoch, first.seq)
             assert (await client.next())["data"]["recovered"] is True

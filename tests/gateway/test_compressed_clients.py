@@ -20,6 +20,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from shared.settings import Settings
 from tests.contract.conftest import Cluster, running
+from tests.gateway.browsing import needs_chromium, open_page
 from tests.waiting import until
 
 NODE = Path(__file__).parents[1] / "node"
@@ -31,7 +32,6 @@ needs_node = pytest.mark.skipif(
     shutil.which("node") is None or not (NODE / "node_modules" / "ws").is_dir(),
     reason="needs node and its ws package (make node-modules)",
 )
-needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 
 
 def figures(number: int) -> dict[str, Any]:
@@ -176,23 +176,8 @@ async def run_node(program: str, folder: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec("node", "-r", str(NODE / "websocket.cjs"), folder / "program.cjs")
 
 
-async def run_chromium(program: str, folder: Path) -> asyncio.subprocess.Process:
-    """A page in a browser without a window."""
-    page = folder / "page.html"
-    page.write_text(f"<!doctype html><script>{program}</script>")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    return await asyncio.create_subprocess_exec(
-        "chromium",
-        *options,
-        f"--user-data-dir={folder / 'profile'}",
-        page.as_uri(),
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
 @pytest.mark.parametrize(
-    "run", [pytest.param(run_node, marks=needs_node), pytest.param(run_chromium, marks=needs_chromium)]
+    "run", [pytest.param(run_node, marks=needs_node), pytest.param(open_page, marks=needs_chromium)]
 )
 async def test_node_and_chromium_receive_what_a_plain_client_does(cluster: Cluster, tmp_path: Path, run: Any) -> None:
     """Coming late, they go from updates that are compressed alone to the stream, and decode each."""
