@@ -92,5 +92,5 @@ def unpack_coins(raw: bytes) -> Coins:
         raise CoinListError(f"{len(raw)} bytes, more than {_MOST_BYTES}")
     try:
         return Coins(msgspec.json.decode(raw, type=Annotated[list[KnownCoin], Meta(max_length=MOST_COINS)]))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CoinListError(str(error)) from None

@@ -109,7 +109,7 @@ class CoinTable:
         self._at = _milliseconds(update.published_at, self._clock())
         try:
             prices = _read_message(update.raw).data.prices
-        except msgspec.ValidationError:  # others may write to Redis, too
+        except (msgspec.DecodeError, RecursionError):  # others may write to Redis, too
             prices = {}
         self._ids = tuple(prices)
         found = {coin: _Price(value, self._at) for coin, value in prices.items() if _is_price(value)}

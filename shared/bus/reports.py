@@ -207,7 +207,7 @@ class Reports:
         for name, raw in rows.items():
             try:
                 found[name.decode()] = msgspec.msgpack.decode(raw, type=kind)
-            except (msgspec.DecodeError, msgspec.ValidationError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue  # from another version, during an upgrade; it is written again within seconds
         return found
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +50,9 @@ class Bench:
         seq = self.recent.position.seq + 1
         at = iso(self.now) if timestamp is None else timestamp
         envelope = Envelope("market_data", UPDATE, {"prices": prices, "source": "x"}, at, "e", seq)
-        self.recent.append(Update(envelope, msgpack.packb(asdict(envelope))))
+        self.recent.append(
+            Update(envelope, msgpack.packb({name: getattr(envelope, name) for name in Envelope.__slots__}))
+        )
 
     async def answer(self) -> dict[str, Any]:
         """The answer as of now."""
@@ -138,7 +140,13 @@ async def test_an_old_cluster_is_no_fresh_price(bench: Bench) -> None:
     assert datetime.fromisoformat(answer["timestamp"]).timestamp() == pytest.approx(NOON + 3600, abs=0.001)
 
 
-@pytest.mark.parametrize("prices", [None, [], "x", {"a": {"b": 1}, "c": "1", "d": True}, {1: 2}, {"a": float("nan")}])
+@pytest.mark.parametrize(
+    "prices",
+    [
+        *(None, [], "x", {"a": {"b": 1}, "c": "1", "d": True}, {1: 2}, {"a": float("nan")}),
+        pytest.param({"a": functools.reduce(lambda inner, _: [inner], range(1005), 1)}, id="nested"),
+    ],
+)
 async def test_foreign_updates_have_no_prices(bench: Bench, prices: Any) -> None:
     """Others may publish, too: what is no price is none, and nothing is raised."""
     bench.publish({"bitcoin": 1.0})

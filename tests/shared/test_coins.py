@@ -105,6 +105,8 @@ def test_a_long_list_is_bounded_and_resolved_at_once() -> None:
         b"[%b]" % b",".join([b'{"id": "a"}'] * (MOST_COINS + 1)),
         b" " * ((4 << 20) + 1),
         b"[" * 100_000,
+        b'[{"id": "a", "logo": %b%b}]' % (b"[" * 5000, b"]" * 5000),
+        b'[{"id": "\xff"}]',
     ],
     ids=lambda raw: repr(raw[:20]),
 )

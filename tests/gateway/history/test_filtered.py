@@ -105,6 +105,14 @@ async def test_what_is_no_object_is_sent_as_it_is(gateways: Cluster, database: D
     assert records[4]["data"]["n"] == 123456789012345678901234567890
 
 
+async def test_nesting_of_any_depth_is_sent_as_it_is(gateways: Cluster, database: Database) -> None:
+    """A process that recorded it may have had more of its stack left than a request has."""
+    text = f'{{"deep": {"[" * 985}{"]" * 985}}}'
+    await database.insert([record(7, text)])
+    answer = await gateways.http.get(gateways.url(f"{PATH}?{SPAN}&coins=bitcoin"))
+    assert (answer.status_code, text in answer.text) == (200, True)
+
+
 async def test_the_history_of_system_is_the_timeline_of_failovers(gateways: Cluster, database: Database) -> None:
     """`service=system`: every notice, with its position, as page and as lines; no filter applies to it."""
     await database.insert([record(n, NOTICE, "system") for n in range(1, 4)])

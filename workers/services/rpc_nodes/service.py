@@ -90,7 +90,7 @@ class RpcNodesService(Service):
         if cursor is not None:
             try:
                 self._views = msgspec.msgpack.decode(cursor, type=dict[str, View])
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 # Written by another version: treat its blocks as published.
                 log.warning("the stored blocks can't be read, chains begin with their heads", service="rpc_nodes")
         self._memories = {chain: view.memory for chain, view in self._views.items()}

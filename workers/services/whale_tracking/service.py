@@ -79,7 +79,7 @@ class WhaleTrackingService(Service):
             return
         try:
             state = msgspec.msgpack.decode(cursor, type=_Cursor)
-        except msgspec.MsgspecError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             state = None
         if state is not None and state.format == _FORMAT:
             self._state = state
