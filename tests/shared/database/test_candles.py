@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import select
+from sqlalchemy import insert, select, text, update
 
 from shared.database import HOUR, MINUTE, Bar, Charts, Database, Record, open_database
 from shared.database.candles import candles_of
 from shared.database.schema import config
-from shared.database.tables import candles
+from shared.database.statements import row_of
+from shared.database.tables import candles, totals, updates
 from shared.settings import Settings
+from tests.waiting import until
 
 BEGIN = 1_795_435_200_000  # 2026-11-23T12:00:00Z
 SECOND, DAY = 1000, 86_400_000
@@ -263,3 +265,24 @@ async def test_the_migration_makes_the_candles_of_what_is_recorded(
     assert await stored(database) == before
     await database.insert(walk(1003))
     assert await bars(database) == expected(walk(1003), "bitcoin", MINUTE)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+async def test_the_migration_waits_for_a_recorder_that_writes(database: Database, database_settings: Settings) -> None:
+    """One of the version before is in the middle of a transaction. Neither is refused, and its record is not missed."""
+    await database.insert(walk(20))
+    await back_to(database, "0002")
+    recorder = open_database(database_settings)
+    async with recorder.begun() as connection:
+        await connection.execute(insert(updates), row_of(record(99, 99, {"bitcoin": 7.0})))
+        migrating = asyncio.create_task(database.migrate())
+        waits = text("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
+
+        async def waiting() -> bool:
+            return (await connection.execute(waits)).scalar_one() is True
+
+        await until(waiting)
+        await connection.execute(update(totals).values(records=totals.c.records + 1))
+    await migrating
+    await recorder.aclose()
+    assert await bars(database) == expected([*walk(20), record(99, 99, {"bitcoin": 7.0})], "bitcoin", MINUTE)

@@ -20,6 +20,10 @@ _PAGE = 240  # updates read at once: 20 minutes, some MB
 
 def upgrade() -> None:
     """Make the table and fill it."""
+    if op.get_bind().dialect.name == "postgresql":
+        # A recorder of an earlier version, which makes no candles, waits until they hold what it has written. First of
+        # all, in the order in which a recorder locks: it inserts into `updates`, then changes `totals`.
+        op.execute("LOCK TABLE updates IN SHARE ROW EXCLUSIVE MODE")
     name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     op.add_column(
         "totals",
@@ -46,9 +50,6 @@ def upgrade() -> None:
 
 
 def _fill(connection: sa.Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        # A recorder of an earlier version, which makes no candles, waits until they hold what it has written.
-        connection.execute(sa.text("LOCK TABLE updates IN SHARE ROW EXCLUSIVE MODE"))
     columns = ("service", "epoch", "seq", "published_at", "data")
     updates = sa.table("updates", *map(sa.column, columns))
     order = [updates.c[name] for name in ("published_at", "epoch", "seq")]
