@@ -11,6 +11,7 @@ import msgspec
 from starlette.routing import Route
 
 from gateway.docs.examples import candles_example, coins_example, history_example, snapshot_example, stream_example
+from gateway.docs.filtered import with_filtered
 from gateway.endpoints import ENDPOINTS
 from gateway.http import rest, schemas, stream
 from gateway.http.api import ApiRoute
@@ -297,7 +298,7 @@ def document(routes: Iterable[object], version: str) -> dict[str, Any]:
         "security": [],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": dict(sorted(paths.items(), key=lambda item: list(OPERATIONS).index(item[0]))),
-        "components": {"schemas": components},
+        "components": {"schemas": with_filtered(components, _SCHEMA)},
     }
 
 

@@ -17,12 +17,12 @@ export function price(snapshot: Snapshot): number | null | undefined {
   if (snapshot.service !== "market_data") return undefined;
   // @ts-expect-error: a field that market_data does not have
   snapshot.data.headlines;
-  return snapshot.data.prices["bitcoin"];
+  return snapshot.data.prices?.["bitcoin"]; // a filter may leave the field out
 }
 
 export function titles(history: History): string[] {
   if (history.service !== "news") return [];
-  return history.records.flatMap((record) => record.data.articles.map((article) => article.title));
+  return history.records.flatMap((record) => (record.data.articles ?? []).map((article) => article.title));
 }
 
 export function heard(message: Named["MarketDataUpdate"] | Named["NewsUpdate"] | Named["ErrorMessage"]): string {
