@@ -18,10 +18,11 @@ from gateway.filters.reading import VALUE_PATTERN, filter_of_query, known_fields
 from gateway.http.cursors import LONGEST
 from gateway.http.moments import read_time
 from gateway.messages.faults import Fault, echo
-from gateway.messages.filtering import FILTERS, MAX_VALUE_CHARACTERS, MAX_VALUES
+from gateway.messages.filtering import FILTERS, MAX_VALUE_CHARACTERS, MAX_VALUES, RULES, words_of
 from gateway.messages.http import FailureData
 from shared.catalog import FIELDS, SERVICES
 from shared.errors import CoinwireError
+from shared.payloads.filtering import Least
 
 T = TypeVar("T")
 
@@ -117,25 +118,17 @@ def cursor(description: str, read: Callable[[str], T]) -> Parameter[T | None]:
 
 def filter_documents() -> list[dict[str, Any]]:
     """The filters of all services as parameters in OpenAPI: which service has which is said in words."""
-    documents = []
-    for name in FILTERS:
-        having = {service: known_filters(service)[name] for service in SERVICES if name in known_filters(service)}
-        words = next(iter(having.values()))
-        services = "every service" if len(having) == len(SERVICES) else ", ".join(f"`{service}`" for service in having)
-        number = words.startswith("a number")
-        # At most MAX_VALUES, in words only: most lists that are longer make addresses that are too long (414).
-        several = {"type": "array", "items": _FIELD if name == FIELDS else _NAME, "minItems": 1}
-        documents.append(
-            {
-                "name": name,
-                "in": "query",
-                "description": f"Filter of {services}: {words}"
-                + ("" if number else f", with commas between them, at most {MAX_VALUES}"),
-                "schema": {"type": "number", "minimum": 0} if number else several,
-                **({} if number else {"style": "form", "explode": False}),
-            }
-        )
-    return documents
+    return [_filter_document(name) for name in FILTERS]
+
+
+def _filter_document(name: str) -> dict[str, Any]:
+    if isinstance(RULES.get(name), Least):
+        schema = {"type": "number", "minimum": 0}
+        return {"name": name, "in": "query", "description": words_of(name), "schema": schema}
+    # At most MAX_VALUES, in words only: most lists that are longer make addresses that are too long (414).
+    schema = {"type": "array", "items": _FIELD if name == FIELDS else _NAME, "minItems": 1}
+    words = f"{words_of(name)}, with commas between them, at most {MAX_VALUES}"
+    return {"name": name, "in": "query", "description": words, "schema": schema, "style": "form", "explode": False}
 
 
 class Asked:

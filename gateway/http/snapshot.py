@@ -1,7 +1,7 @@
 """`/api/v1/snapshot/{service}`: the newest update, from memory. Asks neither Redis nor a database.
 
-A body consists of the bytes that WebSocket clients receive with `meta`; without a filter, nothing is encoded per
-request. Its `timestamp` is that of the update, so that equal ETags mean equal bytes on every gateway.
+A body consists of the bytes that WebSocket clients receive with `meta` and the same filter, encoded once for all while
+they are kept. Its `timestamp` is that of the update, so that equal ETags mean equal bytes on every gateway.
 """
 
 from __future__ import annotations
@@ -46,10 +46,7 @@ def etag_of(position: Position, only: Filter | None = None) -> str:
 
 def body_of(update: Update, only: Filter | None = None) -> bytes:
     """The body of an answer that carries `update`, or what a filter leaves of it."""
-    message = update.frame(Form.TEXT_META).payload
-    if only is not None:
-        whole = msgspec.json.decode(message)
-        message = msgspec.json.encode(whole | {"data": only.apply(whole["data"])})
+    message = update.frame(Form.TEXT_META, only).payload
     return b'{"status":"success","data":%b,"timestamp":%b}' % (message, msgspec.json.encode(update.published_at))
 
 
