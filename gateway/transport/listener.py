@@ -19,7 +19,7 @@ import structlog
 log = structlog.get_logger()
 
 BACKLOG = 2048  # connections that the kernel queues while the loop broadcasts; it refuses more
-_PER_TURN = 128  # connections accepted per turn of the loop, 12 ms; with fewer, health checks would wait behind a herd
+_PER_TURN = 32  # connections accepted per turn of the loop, 3 ms; with fewer, health checks would wait behind a herd
 _UNSENT_BYTES = 131_072  # that the kernel takes for a client that reads slowly: two writes
 _PAUSE = 0.05  # s until a full process looks again whether a connection has ended; the kernel queues meanwhile
 CALM = 10.0  # s without a pause until "accepting again" is logged: a storm of clients that come and go is one event

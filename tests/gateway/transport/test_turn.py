@@ -53,12 +53,30 @@ async def test_work_beyond_the_share_waits_for_the_next_turn_in_order() -> None:
 
 async def test_who_is_connected_does_not_wait_behind_those_who_connect() -> None:
     """Handshakes have a share of their own: however many wait, a message is read in the turn in which it comes."""
-    turn, done = Turn(asyncio.get_running_loop(), opening=1e-9), list[str]()
+    turn, done = Turn(asyncio.get_running_loop(), opening=1), list[str]()
     for _ in range(10):
         turn.open(partial(done.append, "handshake"))
     turn.spend(SHORT, partial(done.append, "message"))
     await until(lambda: len(done) == 11)
     assert done.index("message") <= 1
+
+
+async def test_few_handshakes_are_answered_per_turn() -> None:
+    """Their application answers in the next turn, and that has to be short, too: five hundred take twenty turns."""
+    turn, answers = Turn(asyncio.get_running_loop()), list[int]()
+    answered = 0
+
+    async def answer() -> None:
+        nonlocal answered
+        answered += 1
+
+    tasks = list[asyncio.Task[None]]()
+    for _ in range(500):
+        turn.open(lambda: tasks.append(asyncio.create_task(answer())))
+    while answered < 500:
+        answers.append(answered)
+        await asyncio.sleep(0)
+    assert max(after - before for before, after in itertools.pairwise(answers)) <= 25
 
 
 async def test_short_reads_go_first() -> None:
