@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol
 
 from msgspec import UNSET, UnsetType
 
 from gateway.broadcast.hub import Hub
 from gateway.broadcast.outbox import Outbox
+from gateway.broadcast.recent import Missed
 from gateway.broadcast.replays import Allowance, FellBehind
 from gateway.endpoints import expand
 from gateway.filters.coins import Coins
@@ -119,9 +120,7 @@ class Subscriptions:
             self.filters.pop(service, None)
         self.filters.update(filters)
         if isinstance(command.since, Since):
-            since = Position(command.since.epoch, command.since.seq)
-            self._recovery = asyncio.get_running_loop().create_task(self._recover(command, since))
-            self._recovery.add_done_callback(self._end_recovery)
+            self._recover(command, Position(command.since.epoch, command.since.seq))
             return
         services = expand(command.services)
         self.services.update(services)
@@ -157,25 +156,44 @@ class Subscriptions:
         self._hub.want(self, ())
         del self._recipient  # it refers to this: a circle that only the garbage collector could find
 
-    async def _recover(self, command: Subscribe, since: Position) -> None:
+    def _recover(self, command: Subscribe, since: Position) -> None:
         """Send what was missed since a position, then go live; a snapshot where continuity can't be proven.
 
-        What is sent is never older than the position.
+        What is sent is never older than the position. What need not wait is done at once, so that it counts as reading:
+        thousands may come back in one turn of the event loop, and a task each would delay the next one by all of them.
         """
         self._show_meta()
         (service,) = command.services
-        recent = self._hub.recent[service]
         self.services.add(service)
         self._choose(command)
         self._go_live(but=service)  # live updates only after the missed ones
-        if not recent.knows(since):
-            try:
-                async with asyncio.timeout(_PROOF):
-                    await self._prover.prove()
-            except TimeoutError:
-                self._recipient.unproven()
-                return
-            await recent.reach(since, _AHEAD)
+        if not self._hub.recent[service].knows(since):
+            self._begin_recovery(self._prove(command, since))
+        elif missed := self._resume(command, since):
+            self._begin_recovery(self._replay(service, missed))
+        else:
+            self._go_live()
+
+    async def _prove(self, command: Subscribe, since: Position) -> None:
+        """Recover from a position that this gateway has not heard of, once Redis has told whether it exists."""
+        (service,) = command.services
+        recent = self._hub.recent[service]
+        try:
+            async with asyncio.timeout(_PROOF):
+                await self._prover.prove()
+        except TimeoutError:
+            self._recipient.unproven()
+            return
+        await recent.reach(since, _AHEAD)
+        if missed := self._resume(command, since):
+            await self._replay(service, missed)
+        else:
+            self._go_live()
+
+    def _resume(self, command: Subscribe, since: Position) -> Missed | None:
+        """Confirm, with a snapshot where what was missed can't be proven. Returns what is to be replayed."""
+        (service,) = command.services
+        recent = self._hub.recent[service]
         missed = recent.since(since)
         # Redis has lost updates that the client has received, and perhaps everything.
         older = missed is None and (recent.latest is None or recent.behind(since))
@@ -185,14 +203,20 @@ class Subscriptions:
         self._confirm(command, {service: known}, recovered=missed is not None)
         if missed is None and not older:
             self._hub.send_latest(self, service)
-        elif missed:
-            self._allowance, only = self._allowance or Allowance(), self.filters.get(service)
-            try:
-                await self._hub.replays.run(self.outbox, missed, self.form.as_recovered(), self._allowance, only)
-            except FellBehind:
-                if not self._ended:
-                    self._recipient.fell_behind()
+        return missed
+
+    async def _replay(self, service: str, missed: Missed) -> None:
+        self._allowance, only = self._allowance or Allowance(), self.filters.get(service)
+        try:
+            await self._hub.replays.run(self.outbox, missed, self.form.as_recovered(), self._allowance, only)
+        except FellBehind:
+            if not self._ended:
+                self._recipient.fell_behind()
         self._go_live()
+
+    def _begin_recovery(self, recovery: Coroutine[Any, Any, None]) -> None:
+        self._recovery = asyncio.get_running_loop().create_task(recovery)
+        self._recovery.add_done_callback(self._end_recovery)
 
     def _end_recovery(self, recovery: asyncio.Task[None]) -> None:
         self._recovery = None

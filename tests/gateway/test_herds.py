@@ -61,6 +61,21 @@ async def test_a_herd_costs_one_encoding_and_delays_nobody(cluster: Cluster) -> 
     assert hub.replays.batches.built <= 32 + 200 // 16
 
 
+async def test_who_missed_nothing_is_answered_in_the_turn_that_reads_its_command(cluster: Cluster) -> None:
+    """A recovery that waits for nothing costs no task: no share of a turn would count what it takes in the next."""
+    start, hub = await filled(cluster, 3, 10), cluster.nodes[0].hub
+    async with connect(cluster.nodes[0].port) as client:
+        await until(lambda: hub.cohorts == 0 and len(cluster.nodes[0]._sessions) == 1)
+        (session,) = cluster.nodes[0]._sessions
+        tasks = asyncio.all_tasks()
+        for seq in (3, 2):
+            command = {"action": "subscribe", "service": "news", "since": start._replace(seq=seq)._asdict()}
+            session.received(json.dumps(command), 100)
+            assert (asyncio.all_tasks() == tasks) == (seq == 3)
+        assert await replayed(client, 0) == []
+        assert await replayed(client, 1) == [3]
+
+
 async def test_a_client_that_reads_nothing_holds_no_place(cluster: Cluster) -> None:
     """While the replays of others wait for their clients, a newcomer's is sent whole."""
     start, hub = await filled(cluster, 60, 100_000), cluster.nodes[0].hub
