@@ -10,7 +10,8 @@ from gateway.frames import WRITE_BYTES, Buffer, Form, join
 from gateway.updates import Update
 from shared.bus import Position
 
-_BATCH = 16  # updates, at multiples of 16 of seq, so that clients that left at different updates share most batches
+_BATCH = 64  # updates, at multiples of 64 of seq, so that clients that left at different updates share most batches
+_FILTERED = 16  # of them, where a filter makes each cost more: all of a batch are built in one turn of the loop
 _KEPT_BYTES = 8 << 20  # of batches, encoded and joined: 128 full ones; older ones are built again
 _KEPT_SECONDS = 10.0  # without use; longer than clients of a lost gateway take to come back
 
@@ -54,10 +55,11 @@ class Batches:
         return len(self._young.keys() | self._old.keys())
 
     def first(self, left: Updates, form: Form, only: Filter | None = None) -> Batch:
-        """The batch that begins with the first of `left`: up to the next multiple of 16, or to 64 KiB."""
+        """The batch that begins with the first of `left`: up to the next multiple of 64, or as much as 64 KiB hold."""
         update = left[0]
         (epoch, seq) = update.position
-        most = min(len(left), _BATCH - (seq - 1) % _BATCH)
+        whole = _BATCH if only is None else _FILTERED
+        most = min(len(left), whole - (seq - 1) % whole)
         while left[most - 1].position != (epoch, seq + most - 1):
             most -= 1  # an epoch ends in between, or updates are missing
         key = (update.service, update.position, most, form, only)
@@ -77,6 +79,8 @@ class Batches:
             if size > WRITE_BYTES:
                 break
             frames.append(frame)
+        if len(frames) < most:
+            frames = frames[: _shared(left[0].position.seq - 1, len(frames))]
         (buffer,) = join(frames)
         cost = len(buffer.wire)
         if only is not None:
@@ -97,3 +101,14 @@ class Batches:
     def _expire(self) -> None:
         self._age()
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire) if self._old else None
+
+
+def _shared(before: int, most: int) -> int:
+    """How many of at most `most` updates, behind `before` others, make a batch that ends where those of others do.
+
+    That is at a multiple of 32, 16, 8 and so on, the largest that is among them.
+    """
+    step = _BATCH // 2
+    while (end := (before + most) // step * step) <= before:
+        step //= 2
+    return end - before

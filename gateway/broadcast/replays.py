@@ -27,7 +27,16 @@ BURST_BYTES = 4 << 20
 BYTES_A_SECOND = 1 << 20
 """How fast that is refilled. More is held back, and written at this rate."""
 
+PACE = 160 << 20
+"""Bytes per second of all replays together: more than a gigabit link carries. What is written faster than clients read
+only fills buffers, of the kernel and of the network, and everybody's live updates wait behind them."""
+
+AHEAD = 8 << 20
+"""How much of that may be written at once, after a pause."""
+
+_PAUSE = 0.004  # s between two looks whether the pace allows more: half a megabyte
 _SLICE = 0.004  # s of one turn of the event loop; an update passes about four turns from Redis to its clients
+_AFTER = 50e-6  # s of it that each replay costs that ends: its session goes live in the next turn
 
 
 class FellBehind(Exception):
@@ -112,6 +121,7 @@ class Replays:
         self._metrics = metrics
         self._joins = joins
         self._clock = clock
+        self._pace = Bucket(AHEAD, PACE, clock())
         self._ready: deque[_Replay] = deque()
         self._scheduled = False
         self._states: Counter[str] = Counter()
@@ -163,15 +173,23 @@ class Replays:
             self._states[state] -= 1
 
     def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._take_turns)
+        if self._scheduled:
+            return
+        self._scheduled = True
+        loop = asyncio.get_running_loop()
+        if self._pace.left > 0:
+            loop.call_soon(self._take_turns)
+        else:
+            loop.call_later(_PAUSE, self._take_turns)
 
     def _take_turns(self) -> None:
-        """Write batches, each replay one before any gets another, until this turn of the loop has taken long enough."""
+        """Write batches, each replay one before any gets another, until this turn of the loop has taken long enough, or
+        the pace allows no more."""
         self._scheduled = False
-        end = self._clock() + _SLICE
-        while self._ready:
+        now = self._clock()
+        self._pace.refill(now)
+        end = now + _SLICE
+        while self._ready and self._pace.left > 0:
             replay = self._ready.popleft()
             assert replay.waiting is not None
             if replay.waiting.done():
@@ -186,6 +204,7 @@ class Replays:
                 self._ready.append(replay)
             else:
                 _wake(replay.waiting)
+                end -= _AFTER
             if self._clock() >= end:
                 break
         if self._ready:
@@ -196,6 +215,7 @@ class Replays:
         replay.left.skip(batch.updates)
         size = len(batch.buffer.wire)
         replay.allowance.take(batch.cost)
+        self._pace.left -= size
         self._metrics.replayed.inc(size)
         for buffer in (batch.buffer,) if self._joins else batch.buffer.frames:
             replay.outbox.offer(buffer)

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import msgpack
 import pytest
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 
 from gateway.broadcast.batches import Batches
 from gateway.broadcast.recent import Missed, Recent
-from gateway.broadcast.replays import Allowance, FellBehind, Replays
-from gateway.frames import Buffer, Form
+from gateway.broadcast.replays import AHEAD, PACE, Allowance, FellBehind, Replays
+from gateway.frames import WRITE_BYTES, Buffer, Form
 from gateway.updates import Update
 from shared.bus import Position
 from shared.envelope import Envelope, pack_draft
@@ -101,14 +102,14 @@ def under_way(replays: Replays) -> dict[str, int]:
 
 
 async def test_clients_that_left_at_different_updates_share_their_batches() -> None:
-    """Of sixteen positions in a row, only the first batch of each is its own; a second herd has nothing built."""
-    recent, batches = history(200), Batches()
+    """Of 64 positions in a row, only the first batch of each is its own; a second herd has nothing built."""
+    recent, batches = history(400), Batches()
     for _ in range(2):
-        for seq in range(32, 48):
+        for seq in range(64, 128):
             left = missed(recent, seq)
             while left:
                 left = left[batches.first(left, FORM).updates :]
-    assert batches.built == 16 + (200 - 48 + 8) // 16
+    assert batches.built == 64 + (400 - 128 + 48) // 64
 
 
 @given(
@@ -138,11 +139,11 @@ def test_batches_are_the_updates_in_order(script: list[tuple[str, int]]) -> None
 
 async def test_batches_are_bounded_in_bytes_and_forgotten_when_unused() -> None:
     """A herd that wants more than is kept has it all the same; a while after it, nothing is left."""
-    recent, batches = history(320, size=1000), Batches(size=200_000, seconds=0.01)
+    recent, batches = history(960, size=250), Batches(size=200_000, seconds=0.01)
     left = missed(recent, 0)
     while left:
         left = left[batches.first(left, FORM).updates :]
-    assert 0 < len(batches) <= 200_000 // (2 * 16 * 1000)
+    assert 0 < len(batches) <= 200_000 // (2 * 64 * 250)
     await until(lambda: len(batches) == 0)
 
 
@@ -188,14 +189,14 @@ def test_a_replay_sends_everything_once_and_in_order(data: st.DataObject) -> Non
 
 
 async def test_a_herd_has_every_batch_built_once() -> None:
-    """Three hundred clients that missed the same hundred updates cost seven batches."""
+    """Three hundred clients that missed the same hundred updates cost two batches, and two writes each."""
     recent, replays = history(100), new_replays()
     peers = [Peer() for _ in range(300)]
     updates = missed(recent, 0)
     await asyncio.gather(*(replays.run(peer, since(recent, 0), FORM, Allowance()) for peer in peers))
     assert {peer.wire for peer in peers} == {wires(updates)}
-    assert {peer.writes for peer in peers} == {7}
-    assert replays.batches.built == 7
+    assert {peer.writes for peer in peers} == {2}
+    assert replays.batches.built == 2
 
 
 async def test_a_turn_ends_by_the_clock() -> None:
@@ -207,7 +208,7 @@ async def test_a_turn_ends_by_the_clock() -> None:
             super().offer(buffer)
             clock.now += 0.0011
 
-    recent, replays = history(160), new_replays(clock)
+    recent, replays = history(640), new_replays(clock)
     peers = [Costly() for _ in range(20)]
     herd = asyncio.gather(*(replays.run(peer, since(recent, 0), FORM, Allowance()) for peer in peers))
     done = []
@@ -219,9 +220,56 @@ async def test_a_turn_ends_by_the_clock() -> None:
     assert sum(peer.writes for peer in peers) == 200
 
 
+async def test_few_replays_end_in_a_turn() -> None:
+    """Each costs its session time in the next turn, which has to be short, too: five hundred take several turns."""
+    recent, replays = history(1), new_replays(Clock())
+    tasks = [asyncio.create_task(replays.run(Peer(), since(recent, 0), FORM, Allowance())) for _ in range(500)]
+    ended = [0]
+    while ended[-1] < 500:
+        await asyncio.sleep(0)
+        ended.append(sum(task.done() for task in tasks))
+    assert max(after - before for before, after in itertools.pairwise(ended)) <= 81
+
+
+async def test_clients_share_batches_of_large_updates() -> None:
+    """Where 64 KiB end a batch before 64 updates do, it ends at a smaller power of two: behind it, all is shared."""
+    recent, batches = history(400, size=2000), Batches()
+    for seq in range(32, 64):
+        left = missed(recent, seq)
+        while left:
+            left = left[batches.first(left, FORM).updates :]
+    assert batches.built <= 32 + 400 // 16
+
+
+async def test_all_replays_together_keep_to_a_pace() -> None:
+    """However many clients come back, no more is written than they can read meanwhile: eight megabytes at once, then as
+    much as the time allows."""
+
+    class Counted(Peer):
+        def offer(self, buffer: Buffer) -> None:
+            nonlocal written
+            written += len(buffer.wire)
+
+    def reached(size: int) -> bool:
+        return written >= size
+
+    clock, written = Clock(), 0
+    recent, replays = history(64, size=60_000), new_replays(clock)
+    total = 40 * len(wires(missed(recent, 0)))
+    herd = asyncio.gather(*(replays.run(Counted(), since(recent, 0), FORM, Allowance()) for _ in range(40)))
+    for allowed in range(AHEAD, AHEAD + total, AHEAD):
+        await until(partial(reached, min(allowed, total)))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert written <= allowed + WRITE_BYTES
+        clock.now += AHEAD / PACE
+    await herd
+    assert written == total
+
+
 async def test_replays_take_turns() -> None:
     """A short one that comes last is done long before a long one, and a client that does not read delays nobody."""
-    recent, replays, order = history(960), new_replays(), list[Peer]()
+    recent, replays, order = history(960), new_replays(), list[Peer]()  # 15 batches
 
     class Noted(Peer):
         def offer(self, buffer: Buffer) -> None:
@@ -231,10 +279,10 @@ async def test_replays_take_turns() -> None:
     stuck, long, short = Noted(reads=False), Noted(), Noted()
     tasks = [
         asyncio.create_task(replays.run(peer, since(recent, seq), FORM, Allowance()))
-        for peer, seq in ((stuck, 0), (long, 0), (short, 928))
+        for peer, seq in ((stuck, 0), (long, 0), (short, 832))
     ]
     await asyncio.gather(*tasks[1:])
-    assert order == [stuck, long, short, long, short, *[long] * 58]
+    assert order == [stuck, long, short, long, short, *[long] * 13]
     assert under_way(replays) == {"reading": 1}
     while not tasks[0].done():
         stuck.read()
@@ -257,10 +305,10 @@ async def test_who_asks_for_the_whole_history_has_time_for_its_turn() -> None:
 
 async def test_a_client_that_falls_behind_the_history_is_given_up() -> None:
     """More waits for it than the history holds: FellBehind, and nothing is left of the replay."""
-    recent, replays, peer = history(20, length=20), new_replays(), Peer(reads=False)
+    recent, replays, peer = history(80, length=80), new_replays(), Peer(reads=False)
     running = asyncio.create_task(replays.run(peer, since(recent, 0), FORM, Allowance()))
     await until(lambda: peer.size > 0)
-    for seq in range(21, 40):
+    for seq in range(81, 160):
         recent.append(update(seq))
     peer.read()
     with pytest.raises(FellBehind):
@@ -283,7 +331,7 @@ async def test_a_replay_that_is_cancelled_leaves_nothing(state: str) -> None:
     await replays.run(other, since(recent, 0), FORM, Allowance())
     assert running.cancelled()
     assert under_way(replays) == {}
-    assert (peer.writes, other.writes) == ({"ready": 0, "reading": 1, "held": 0}[state], 7)
+    assert (peer.writes, other.writes) == ({"ready": 0, "reading": 1, "held": 0}[state], 2)
 
 
 async def test_an_error_ends_the_replay_that_it_belongs_to() -> None:
@@ -339,7 +387,7 @@ def test_nobody_reads_more_than_the_allowance(takes: list[tuple[int, float]]) ->
 
 async def test_a_replay_beyond_the_allowance_is_held_not_refused() -> None:
     """It goes on as fast as the allowance is refilled, and arrives whole; another client's is not held."""
-    recent, replays = history(160), new_replays()
+    recent, replays = history(640), new_replays()
     peer, other, updates = Peer(), Peer(), missed(recent, 0)
     size = len(wires(updates))
     allowance = Allowance(burst=0, rate=5 * size)
