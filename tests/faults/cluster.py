@@ -40,7 +40,9 @@ class Cluster:
         rate: float = 20.0,
         size: int = 200,
         env: Mapping[str, str] | None = None,
+        straight: bool = False,
     ) -> None:
+        """With `straight` no proxies stand before Redis: they are part of this process, and as late as it is."""
         self.folder = folder
         self.services = tuple(services)
         self.redis = Server(folder / "redis")
@@ -50,6 +52,7 @@ class Cluster:
         self.crowd = Crowd(services)
         self.health = Health(self.gateways)
         self.simulator_url = ""
+        self._straight = straight
         self._others: list[Part] = []
         self._clients: list[Any] = []
         self._surprises: list[dict[str, Any]] = []
@@ -69,11 +72,17 @@ class Cluster:
         self.health.start()
         await self.redis.up()
         for gateway in self.gateways:
-            await gateway.behind(self.redis.url, self.redis.port)
+            await self._connect(gateway)
             await gateway.door.start()
             await gateway.start()
         for gateway in self.gateways:
             await gateway.ready()
+
+    async def _connect(self, part: Part) -> None:
+        if self._straight:
+            part.env["REDIS_URL"] = self.redis.url
+        else:
+            await part.behind(self.redis.url, self.redis.port)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -99,14 +108,14 @@ class Cluster:
         return part
 
     async def begin(self, part: AnyPart) -> AnyPart:
-        """The same, started behind a proxy to Redis."""
-        await self.also(part).behind(self.redis.url, self.redis.port)
+        """The same, started; behind a proxy to Redis, if the others are."""
+        await self._connect(self.also(part))
         await part.start()
         return part
 
     async def publish(self) -> None:
         """Start the publisher, and wait until Redis has confirmed an update of each service."""
-        await self.publisher.behind(self.redis.url, self.redis.port)
+        await self._connect(self.publisher)
         await self.publisher.start()
         await self.publisher.flows()
 
