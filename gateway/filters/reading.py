@@ -71,7 +71,8 @@ def raw_of_query(query: Iterable[tuple[str, str]]) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for name, text in query:
         if name in FILTERS and not isinstance(RULES.get(name), Least):
-            raw.setdefault(name, []).extend([value.strip() for value in text.split(",")] if text.strip() else [])
+            values = [value.strip(" ") for value in text.split(",")]
+            raw.setdefault(name, []).extend([] if values == [""] else values)
         elif name in FILTERS:
             raw[name] = [raw[name], text] if name in raw else _number(text)
     return raw
