@@ -62,15 +62,16 @@ async def test_a_bad_page_is_400(cluster: Cluster, query: str) -> None:
 
 
 async def test_services_are_the_catalogue(cluster: Cluster) -> None:
-    """Per group, per service: name, description, update_interval, endpoints; and master_endpoints."""
+    """Per group, per service: name, description, update_interval, endpoints, filters; and master_endpoints."""
     data = (await cluster.http.get(cluster.url("/ws/services"))).json()["data"]
     assert set(data) == {"services", "master_endpoints"}
     listed = {name for category in CATEGORIES for name in data["services"][category]}
     assert listed == set(SERVICES)
     market = data["services"]["data_collection"]["market_data"]
-    assert set(market) == {"name", "description", "update_interval", "endpoints"}
+    assert set(market) == {"name", "description", "update_interval", "endpoints", "filters"}
     assert market["update_interval"] == "5 seconds"
     assert market["endpoints"] == ["/ws/data", "/ws/market_data"]
+    assert market["filters"] == ["coins", "fields"]
     assert list(data["master_endpoints"]) == ["/ws", "/ws/master", "/ws/all"]
 
 
