@@ -61,10 +61,10 @@ def _annotation(name: str) -> Any:
 
 
 def _values(given: list[str] | float | None) -> list[str] | float | None:
-    """Values are separated by commas, in one option or several."""
+    """Values are separated by commas, in one option or several. None without the option; an empty list is refused."""
     if not isinstance(given, list):
         return given
-    return [value.strip() for text in given for value in text.split(",") if value.strip()] or None
+    return [value.strip() for text in given for value in text.split(",") if value.strip()] if given else None
 
 
 def _flag(name: str) -> str:

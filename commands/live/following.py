@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from commands.live.api import SECONDS, ApiError, refusal, unreachable
 from commands.live.filters import Filters
@@ -116,6 +116,8 @@ class _Following:
 
 
 def _refused(address: str, error: Exception) -> ApiError:
+    if isinstance(error, ConnectionClosed):
+        return ApiError(printable(f"{address} ended the connection: {error}"))
     if not isinstance(error, InvalidStatus):
         return unreachable(address, error)
     status = f"HTTP {error.response.status_code}"

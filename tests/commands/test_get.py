@@ -102,7 +102,10 @@ def test_filters_are_options(published: Served, arguments: tuple[str, ...], left
     ("arguments", "said"),
     [
         (("market_data", "--fields", "prces"), "prces"),
+        (("market_data", "--coins", ""), "coins"),
+        (("market_data", "--coins", " , "), "coins"),
         (("whale_tracking", "--min-value-usd", "-1"), "min_value_usd"),
+        (("whale_tracking", "--min-value-usd", "nan"), "min_value_usd"),
         (("market_data", "--coins", ",".join(f"coin-{n}" for n in range(251))), "250"),
     ],
 )

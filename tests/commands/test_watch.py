@@ -178,6 +178,14 @@ def test_a_refused_filter_is_one_line(served: Served, start: Start) -> None:
     assert "price_changes" in line
 
 
+def test_a_command_that_is_too_long_is_told(served: Served, start: Start) -> None:
+    """Where the gateway ends the connection at once, its reason is printed, and the status is 2."""
+    reader = watch(start, served, "market_data", "--coins", ",".join(f"{n:0100}" for n in range(200)))
+    assert reader.wait() == 2
+    (line,) = reader.lines
+    assert "1009" in line
+
+
 def test_nobody_who_listens_at_first_is_one_line(start: Start) -> None:
     """Without a gateway at its start it does not wait for one: one line, and status 2."""
     reader = start("commands", "watch", "news", "--url", f"http://127.0.0.1:{free_port()}")
