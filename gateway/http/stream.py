@@ -69,6 +69,7 @@ async def stream(request: Request, asked: Asked) -> Response:
         asked=service,
         since=UNSET if position is None else Since(epoch=position.epoch, seq=position.seq),
         deliver=UNSET if deliver is None else cast(Deliver, deliver),
+        filter=UNSET if asked.filter is None else asked.filter.as_dict(),
     )
     return _Stream(node, number, command, address_of(request))
 
@@ -125,4 +126,4 @@ class _Stream(_Head):
             raise
 
 
-ROUTES = [ApiRoute(PATH, stream, PARAMETERS)]
+ROUTES = [ApiRoute(PATH, stream, PARAMETERS, filtered=True)]

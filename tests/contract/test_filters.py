@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 import msgpack
 import pytest
 
+from gateway.event_stream import id_of
 from gateway.messages.actions import Subscribe
-from shared.bus import open_redis
+from shared.bus import Position, open_redis
 from shared.bus.coin_list import CoinList
 from shared.catalog import SERVICES
 from shared.channels import Channels
 from shared.coins import KnownCoin, pack_coins
 from shared.settings import Settings
 from tests.contract.conftest import Client, Cluster, running
+from tests.gateway.events import listen
 
 Data = dict[str, Any]
 
@@ -137,16 +139,47 @@ def recovered(**options: Any) -> Way:
     return receive
 
 
+def query_of(case: Case) -> str:
+    """The filter of a case in an address."""
+    return "&".join(f"{name}={','.join(v) if isinstance(v, list) else v}" for name, v in case.filter.items())
+
+
 async def in_the_address(cluster: Cluster, case: Case) -> list[Data]:
     """Where there is an endpoint of the service, the filter in its address."""
     (path,) = [path for path in SERVICES[case.service].endpoints if path != "/ws/data"]
-    query = "&".join(f"{name}={','.join(v) if isinstance(v, list) else v}" for name, v in case.filter.items())
-    client = await cluster.connect(f"{path}?meta=1&{query}", greeted=False)
+    client = await cluster.connect(f"{path}?meta=1&{query_of(case)}", greeted=False)
     greeting, confirmed = await heard(client, 2)
     assert greeting["data"]["subscriptions"] == [case.service]
     assert confirmed["data"]["filter"] == case.filter
     await publish(cluster, case)
     return await heard(client, len(case.published))
+
+
+def streamed(*, late: bool) -> Way:
+    """As Server-Sent Events; `late`, they were missed, and are replayed with `Last-Event-ID`."""
+
+    async def receive(cluster: Cluster, case: Case) -> list[Data]:
+        before = cluster.nodes[0].hub.recent[case.service].position
+        if late:
+            await publish(cluster, case)
+            before = cluster.nodes[0].hub.recent[case.service].position
+            before = before._replace(seq=before.seq - len(case.published))
+        path = f"/api/v1/stream/{case.service}?{query_of(case)}"
+        async with listen(
+            cluster.nodes[0].port, path, *([f"Last-Event-ID: {id_of(before)}"] if late else [])
+        ) as events:
+            confirmed = (await events.next()).data
+            assert confirmed["data"]["filter"] == case.filter
+            assert confirmed["data"].get("recovered") == (True if late else None)
+            if not late:
+                await publish(cluster, case)
+            received = await events.take(len(case.published))
+        assert [event.last_id for event in received] == [
+            id_of(Position(event.data["meta"]["epoch"], event.seq)) for event in received
+        ]
+        return [event.data for event in received]
+
+    return receive
 
 
 WAYS: dict[str, Way] = {
@@ -159,6 +192,8 @@ WAYS: dict[str, Way] = {
     "recovered, compressed": recovered(),
     "recovered MessagePack": recovered(subprotocols=["msgpack"]),
     "in the address": in_the_address,
+    "event stream": streamed(late=False),
+    "event stream, recovered": streamed(late=True),
 }
 """Every way in which updates are received. Each receives the same."""
 
