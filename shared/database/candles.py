@@ -6,6 +6,7 @@ Nothing here speaks to a database; `candle_table` does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from math import inf
 from sys import float_info
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from shared.coins import MOST_COINS
 from shared.database.record import Record
 
 SERVICE = "market_data"
@@ -71,8 +73,9 @@ def prices_of(data: str) -> dict[str, Any]:
 def candles_of(records: Iterable[Record], counted: Spans | None = None) -> list[Candle]:
     """The candles that updates of market_data add to: those of minutes, then those of hours, each by time and coin.
 
-    A price counts if it is a number above 0. With `counted`, the prices of those times count in `high` and `low` only:
-    the candle's `samples` have them already.
+    A price counts if it is a number above 0, and among the first MOST_COINS of its update: a foreign update with a
+    million of them would take longer than a transaction may, however often it is repeated. With `counted`, the prices
+    of those times count in `high` and `low` only: the candle's `samples` have them already.
     """
     ordered = sorted((record for record in records if record.service == SERVICE), key=lambda record: record.sort_key)
     minutes = _folded(ordered, MINUTE, counted)
@@ -92,7 +95,7 @@ def _folded(ordered: Iterable[Record], seconds: int, counted: Spans | None) -> d
         at = record.published_at
         open_at = at - at % length
         candles = found.setdefault(open_at, {})
-        for coin, said in prices_of(record.data).items():
+        for coin, said in islice(prices_of(record.data).items(), MOST_COINS):
             price = said if type(said) is float else float(said) if _is_integer(said) else 0.0
             if not 0 < price < inf:
                 continue

@@ -12,6 +12,7 @@ import pytest
 from alembic import command
 from sqlalchemy import insert, select, text, update
 
+from shared.coins import MOST_COINS
 from shared.database import HOUR, MINUTE, Bar, Charts, Database, Record, open_database
 from shared.database.candles import candles_of
 from shared.database.schema import config
@@ -90,6 +91,12 @@ def test_what_is_no_price_makes_no_candle(price: Any) -> None:
 def test_a_foreign_shape_makes_no_candle(data: str) -> None:
     """And no error: the update is recorded all the same. Nor does a name that a database can't hold."""
     assert candles_of([Record("market_data", "e", 1, BEGIN, data)]) == []
+
+
+def test_an_update_has_so_many_coins_at_most() -> None:
+    """Ten thousand, as a list of coins; a transaction that stores them takes a second."""
+    found = candles_of([record(1, 0, {f"coin-{n}": 1 for n in range(MOST_COINS + 1)})])
+    assert len(found) == 2 * MOST_COINS
 
 
 def test_only_market_data_has_prices() -> None:

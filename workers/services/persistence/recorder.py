@@ -32,6 +32,7 @@ GROUP = "recorder"
 """The consumer group, and its only consumer: the holder of the lease."""
 
 _BATCH = 100  # entries per service and transaction: some MB of market_data; more are no faster
+_LARGEST = _BATCH * len(CHANNEL_NAMES)  # records of a transaction; fewer where one fails, which may be for its size
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0  # s between attempts, doubling, with full jitter
 _PRUNE_EVERY = 300.0  # s between two deletions of records older than their retention, which is in days
 _PRUNED = 500  # records deleted per transaction, so that the recorder's own transactions wait only briefly
@@ -108,6 +109,7 @@ class Recorder:
     async def _record(self) -> None:
         entries: list[Entry] = []
         batch = _Batch([], {}, {}, [])
+        size = _LARGEST
 
         async def read() -> None:
             nonlocal entries
@@ -122,17 +124,24 @@ class Recorder:
             batch = await self._gather(entries)
 
         async def write() -> None:
+            nonlocal size
+            first, most = 0, size
+            size = max(1, min(size, len(batch.records)) // 2)  # if it fails
             try:
                 if not self.writing:
                     # After a failure there may be another database at the same address, or none.
                     await self._database.aclose()
                     await self._database.migrate()
                 reached = dict(batch.positions.items() - self._positions.items())
-                await self._database.insert(batch.records, unrecorded=batch.lost, positions=reached)
+                while len(batch.records) - first > most:
+                    await self._database.insert(batch.records[first : first + most])
+                    first += most
+                # Last: a recorder that dies before it counts what was lost again.
+                await self._database.insert(batch.records[first:], unrecorded=batch.lost, positions=reached)
             except DatabaseError:
                 self.writing = False
                 raise
-            self.writing = True
+            self.writing, size = True, _LARGEST
 
         async def acknowledge() -> None:
             try:

@@ -271,6 +271,24 @@ async def delete(url: str) -> None:
         await connection.execute("DROP TABLE updates, totals, alembic_version")
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_batch_that_is_too_large_for_a_transaction_is_recorded_in_several(recording: Recording) -> None:
+    """A database that never takes it whole holds nothing up."""
+    await recording.publish("news", range(60))
+    async with recording.database.begun() as connection:
+        await connection.exec_driver_sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF (SELECT count(*) FROM new_rows) > 20 THEN RAISE 'too many'; END IF; RETURN NULL; END $$"
+        )
+        await connection.exec_driver_sql(
+            "CREATE TRIGGER refuse AFTER INSERT ON updates REFERENCING NEW TABLE AS new_rows EXECUTE FUNCTION refuse()"
+        )
+    recording.start()
+    assert numbers(await recording.holds(60)) == list(range(60))
+    await until(recording.acknowledged)
+    assert await recording.database.positions(["news"]) == {("news", (await recording.recorded())[0].epoch): 60}
+
+
 async def test_redis_going_and_coming_loses_nothing(recording: Recording) -> None:
     """A broken connection is logged once; reading continues at its position."""
     recording.start()
