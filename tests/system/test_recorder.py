@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from shared.bus import Bus, open_redis
 from shared.channels import Channels
-from shared.database import open_database
+from shared.database import Charts, open_database
 from shared.settings import Settings
 from shared.timestamps import now_iso
 from tests.database import new_postgres
@@ -90,6 +90,30 @@ async def recording(database_settings: Settings) -> AsyncIterator[Recording]:
     found = Recording(database_settings)
     yield found
     await found.aclose()
+
+
+async def test_killed_in_the_middle_every_price_is_in_its_candle_once(recording: Recording) -> None:
+    """4,000 prices, the recorder killed three times with SIGKILL while it writes them: 4,000 samples."""
+
+    async def publish() -> None:
+        for price in range(1, 4001):
+            await recording.bus.publish("market_data", {"prices": {"bitcoin": price}, "timestamp": now_iso()})
+
+    async def holds(count: int) -> bool:
+        return (await recording.database.totals()).get("market_data", 0) >= count
+
+    await recording.start()
+    publishing = asyncio.create_task(publish())
+    for killed_at in (300, 1200, 2500):
+        await until(lambda count=killed_at: holds(count), 60)
+        await recording.worker.end(signal.SIGKILL)
+        await recording.start()
+    await publishing
+    await until(lambda: holds(4000), 60)
+    for seconds in (60, 3600):
+        bars = (await Charts(recording.database).page("bitcoin", seconds, first=0, last=2**42, limit=100)).bars
+        assert sum(bar.samples for bar in bars) == 4000
+        assert (min(bar.low for bar in bars), max(bar.high for bar in bars)) == (1.0, 4000.0)
 
 
 async def test_killed_in_the_middle_of_a_burst_it_ends_with_every_update_once(recording: Recording) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from alembic import command
 from sqlalchemy import insert, select, text, update
@@ -15,9 +18,10 @@ from sqlalchemy import insert, select, text, update
 from shared.coins import MOST_COINS
 from shared.database import HOUR, MINUTE, Bar, Charts, Database, Record, open_database
 from shared.database.candles import candles_of
-from shared.database.schema import config
+from shared.database.schema import config, upgrade
 from shared.database.statements import row_of
 from shared.database.tables import candles, totals, updates
+from shared.errors import DatabaseError
 from shared.settings import Settings
 from tests.waiting import until
 
@@ -256,6 +260,29 @@ async def back_to(database: Database, revision: str) -> None:
     """As an earlier version has left the database."""
     async with database.begun() as connection:
         await connection.run_sync(lambda sync: command.downgrade(config(sync), revision))
+
+
+@pytest.mark.slow
+async def test_a_migration_that_ends_early_begins_anew(database: Database) -> None:
+    """What it had done is undone. Updates are read in pages, so memory does not grow with their number."""
+    for start in range(0, 6000, 500):  # 60 MB in all
+        padded = (f'{each.data[:-1]},"x":"{"x" * 10_000}"}}' for each in walk(6000)[start : start + 500])
+        records = zip(walk(6000)[start : start + 500], padded, strict=True)
+        await database.insert([msgspec.structs.replace(each, data=data) for each, data in records])
+    before = await stored(database)
+    await back_to(database, "0002")
+    with contextlib.suppress(DatabaseError):
+        async with database.begun() as connection:
+            await upgrade(connection)
+            raise TimeoutError
+    with pytest.raises(DatabaseError, match="its tables are at 0002"):
+        await database.check()
+    tracemalloc.start()
+    await database.migrate()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+    assert await stored(database) == before
 
 
 async def test_the_migration_makes_the_candles_of_what_is_recorded(
