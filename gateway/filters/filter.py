@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.catalog import FIELDS, SERVICES
+from shared.payloads.fields import SIMULATED
 from shared.payloads.filtering import Choice, Least
 
 UNKNOWN = "unknown"
@@ -40,7 +41,7 @@ class Filter:
                 key.append((name, float(value)))
                 continue
             cased = rule is None or (isinstance(rule, Choice) and rule.coins)
-            wanted = tuple(sorted({item if cased else item.lower() for item in value}))
+            wanted = tuple(sorted({item if cased else _plain(item) for item in value}))
             key.append((name, wanted))
             if name == FIELDS:
                 self._fields = wanted
@@ -106,8 +107,8 @@ def _choose(rule: Choice, wanted: tuple[str, ...], values: frozenset[str], left:
             if len(found) < len(wanted):
                 found.update(kept)
         else:
-            kept = {key: entry for key, entry in entries.items() if isinstance(key, str) and key.lower() in values}
-            found.update(key.lower() for key in kept)
+            kept = {key: entry for key, entry in entries.items() if isinstance(key, str) and _plain(key) in values}
+            found.update(_plain(key) for key in kept)
         left[name] = kept
     for name, of in rule.rows.items():
         if isinstance(rows := left.get(name), list):
@@ -121,9 +122,14 @@ def _choose(rule: Choice, wanted: tuple[str, ...], values: frozenset[str], left:
 def _belongs(value: Any, values: frozenset[str], found: set[str]) -> bool:
     """Whether `value` is one of `values`, or a list that has one; those are added to `found`."""
     several = value if isinstance(value, list) else [value]
-    hits = {each.lower() for each in several if isinstance(each, str)} & values
+    hits = {_plain(each) for each in several if isinstance(each, str)} & values
     found |= hits
     return bool(hits)
+
+
+def _plain(name: str) -> str:
+    """A name as filters compare it: without case, and whether or not the simulator answered for it."""
+    return name.removesuffix(SIMULATED).lower()
 
 
 def _reaches(value: Any, number: float) -> bool:

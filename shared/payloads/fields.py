@@ -18,6 +18,9 @@ UtcTime = Annotated[
 ]
 CoinId = Annotated[str, Meta(description="CoinGecko id, such as `bitcoin`")]
 
+SIMULATED = " (simulated)"
+"""What follows the name of a source in a payload if the simulator answered for it."""
+
 
 class Payload(Struct, frozen=True, kw_only=True):
     """What every service's `data` has in common."""

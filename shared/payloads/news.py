@@ -23,7 +23,13 @@ class News(Payload, frozen=True, kw_only=True):
     """Current headlines, newest first, each once."""
 
     filters: ClassVar[tuple[Rule, ...]] = (
-        Choice(name="sources", words="names of outlets", rows={"articles": "source"}, lists=("sources",)),
+        Choice(
+            name="sources",
+            words="names of outlets",
+            maps=("as_of",),
+            rows={"articles": "source"},
+            lists=("sources",),
+        ),
         Choice(
             name="categories", words="categories of articles", rows={"articles": "categories"}, lists=("categories",)
         ),

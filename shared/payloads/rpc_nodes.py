@@ -53,6 +53,11 @@ def _average(rows: list[Row], _before: Any) -> float | None:
     return average_latency(figures(rows, "response_time_ms"))
 
 
+def _moments(rows: list[Row], before: Any) -> Any:
+    names = [row.get("name") for row in rows]
+    return {name: moment for name, moment in before.items() if name in names} if isinstance(before, dict) else before
+
+
 class RpcNodes(Payload, frozen=True, kw_only=True):
     """State of the JSON-RPC nodes."""
 
@@ -63,6 +68,7 @@ class RpcNodes(Payload, frozen=True, kw_only=True):
         Again("active_nodes", "nodes", _active),
         Again("total_nodes", "nodes", _total),
         Again("average_latency", "nodes", _average),
+        Again("as_of", "nodes", _moments),
     )
 
     nodes: list[RpcNode]

@@ -8,6 +8,7 @@ import ssl
 
 import httpx
 
+from shared.payloads.fields import SIMULATED
 from shared.settings import Settings
 
 _KEEP_OPEN = 30.0  # s an idle connection is kept: longer than the 5 s between cycles, to save TLS handshakes
@@ -63,7 +64,7 @@ def open_client(settings: Settings) -> httpx.AsyncClient:
 def source_label(name: str, settings: Settings) -> str:
     """A provider's name in payloads: with ` (simulated)` if the simulator answered for it."""
     simulated = settings.simulator_url is not None and name not in _own_nodes(settings)
-    return f"{name} (simulated)" if simulated else name
+    return name + SIMULATED if simulated else name
 
 
 def _own_nodes(settings: Settings) -> set[str]:

@@ -83,10 +83,10 @@ DATA: dict[str, dict[str, Any]] = {
                 "categories": ["Law", "BTC"],
             },
         ],
-        "sources": ["CoinDesk", "The Block", "Decrypt"],
+        "sources": ["CoinDesk", "The Block", "Decrypt (simulated)"],
         "categories": ["BTC", "DeFi", "Law"],
         "timestamp": TIME,
-        "as_of": {},
+        "as_of": {"CoinDesk": TIME, "The Block": TIME, "Decrypt (simulated)": TIME},
     },
     "rpc_nodes": {
         "nodes": [
@@ -100,7 +100,7 @@ DATA: dict[str, dict[str, Any]] = {
         "average_latency": 117.0,
         "events": [{"chain": "ethereum", "type": "new_block"}, {"chain": "bitcoin", "type": "reorg"}],
         "timestamp": TIME,
-        "as_of": {},
+        "as_of": {"one": TIME, "three": TIME},
     },
     "onchain": {
         "active_addresses": 5,
@@ -206,10 +206,12 @@ def test_whales_of_all_that_is_asked(raw: Any, hashes: list[str], wallets: list[
 
 
 def test_news_of_some_sources() -> None:
-    """Their articles; `sources` has those of them that answered."""
+    """Their articles; `sources` and `as_of` have those of them that answered, also if the simulator did."""
     found = changed("news", sources=["coindesk", "DECRYPT", "nobody"])
-    assert (titles(found), found["sources"]) == (["1", "3"], ["CoinDesk", "Decrypt"])
-    assert set(found) == {"articles", "sources"}
+    assert (titles(found), found["sources"]) == (["1", "3"], ["CoinDesk", "Decrypt (simulated)"])
+    assert list(found["as_of"]) == found["sources"]
+    assert set(found) == {"articles", "sources", "as_of"}
+    assert left("news", sources=["Decrypt (simulated)"])["sources"] == ["Decrypt (simulated)"]
 
 
 def test_news_of_some_categories() -> None:
@@ -225,6 +227,7 @@ def test_nodes_of_some_chains() -> None:
     assert [each["name"] for each in found["nodes"]] == ["one", "two"]
     assert [each["type"] for each in found["events"]] == ["new_block"]
     assert (found["active_nodes"], found["total_nodes"], found["average_latency"]) == (1, 2, 150.5)
+    assert list(found["as_of"]) == ["one"]
     assert "unknown" not in found
 
 
