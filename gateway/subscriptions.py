@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
 from msgspec import UNSET, UnsetType
@@ -115,10 +115,7 @@ class Subscriptions:
 
         Raises Fault `invalid_filter`; then nothing is changed.
         """
-        filters = self.read_filter(command)
-        for service in expand(command.services):
-            self.filters.pop(service, None)
-        self.filters.update(filters)
+        self._keep(expand(command.services), self.read_filter(command))
         if isinstance(command.since, Since):
             self._recover(command, Position(command.since.epoch, command.since.seq))
             return
@@ -135,12 +132,20 @@ class Subscriptions:
         wanted = None if command.filter is UNSET else command.filter
         return read_filter(expand(command.services), wanted, self._coins)
 
+    def _keep(self, services: Iterable[str], filters: Mapping[str, Filter]) -> None:
+        """Forget the filters of `services`, and keep those in `filters`."""
+        before = sum(only.size for only in self.filters.values())
+        for service in services:
+            self.filters.pop(service, None)
+        self.filters.update(filters)
+        if change := sum(only.size for only in self.filters.values()) - before:
+            self.outbox.charge(change)
+
     def unsubscribe(self, command: Unsubscribe) -> None:
         """Receive less."""
         services = expand(command.services)
         self.services.difference_update(services)
-        for service in services:
-            self.filters.pop(service, None)
+        self._keep(services, {})
         self.outbox.delivery.forget(services)
         self._go_live()
         left = sorted(self.services)
@@ -154,6 +159,7 @@ class Subscriptions:
         if self._recovery is not None:
             self._recovery.cancel()
         self._hub.want(self, ())
+        self._keep(tuple(self.filters), {})
         del self._recipient  # it refers to this: a circle that only the garbage collector could find
 
     def _recover(self, command: Subscribe, since: Position) -> None:

@@ -133,6 +133,10 @@ class Outbox:
             self._socket.write_buffer(newest(*self.delivery.take()))
         self._behind = bool(self._waiting) or self.delivery.due
 
+    def charge(self, size: int) -> None:
+        """Count `size` bytes that are kept for the client as if they waited; less, if negative."""
+        self._budget.change(self._socket, size)
+
     def drain(self) -> None:
         """Send what waits, while the socket accepts it. Called when the socket is ready again."""
         while self._waiting and self._socket.ready:

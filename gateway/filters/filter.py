@@ -16,11 +16,15 @@ UNKNOWN = "unknown"
 
 _Data = dict[str, Any]
 
+_VALUE_BYTES = (
+    150  # of memory that a value takes besides its characters: a string, and its places in a set and two lists
+)
+
 
 class Filter:
     """Which rows, entries and fields of a service's `data` remain. Immutable, and equal to all of the same effect."""
 
-    __slots__ = ("_choices", "_fields", "_hash", "_key", "_leasts", "_shown", "service")
+    __slots__ = ("_choices", "_fields", "_hash", "_key", "_leasts", "_shown", "service", "size")
 
     def __init__(self, service: str, values: Mapping[str, Sequence[str] | float]) -> None:
         """`values` by filter name; they are valid: see `gateway.filters.reading`."""
@@ -50,6 +54,9 @@ class Filter:
                 self._choices.append((rule, wanted, frozenset(wanted)))
         self._key = (service, *key)
         self._hash = hash(self._key)
+        lists = [value for value in self._shown.values() if isinstance(value, list)]
+        self.size = sum(len(item) + _VALUE_BYTES for items in lists for item in items)
+        """About how many bytes of memory its values take."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Filter) and self._key == other._key

@@ -9,6 +9,7 @@ from typing import Any
 import msgpack
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from benchmarks.payloads import market_data
 from gateway.broadcast.batches import Batches
@@ -18,12 +19,14 @@ from gateway.broadcast.replays import Allowance, Replays
 from gateway.filters.filter import Filter
 from gateway.filters.reading import read_filter
 from gateway.frames import Buffer, Form
+from gateway.messages.actions import Subscribe
 from gateway.updates import Filtered, Update
 from gateway.waiting import Waiting
 from shared.bus import Position
 from shared.coins import Coins
 from shared.envelope import Envelope, pack_draft
 from shared.metrics import GatewayMetrics, open_registry
+from tests.gateway.line import Line
 from tests.waiting import until
 
 SERVICE = "market_data"
@@ -239,6 +242,22 @@ async def test_tiny_filters_are_held_as_long_as_everything() -> None:
     assert len(client.messages) == 32
     held.cancel()
     await asyncio.gather(held, return_exceptions=True)
+
+
+async def test_the_memory_of_filters_counts_as_what_waits_for_the_client() -> None:
+    """As long as they are kept: clients with large ones are closed for it where the gateway's budget is used up."""
+    line = Line(meta=True)
+    assert line.waiting.used == 0
+    sizes = []
+    for values in (250, 10, None):
+        wanted = None if values is None else {"coins": [str(number) for number in range(values)]}
+        line.session.subscriptions.subscribe(Subscribe(asked=SERVICE, filter=wanted or UNSET))
+        sizes.append(line.waiting.used)
+    assert sizes[0] > 20 * sizes[1] > 20_000 > sizes[2] == 0
+    line.session.subscriptions.subscribe(Subscribe(asked="all", filter={"fields": ["timestamp"]}))
+    assert line.waiting.used > 0
+    line.session.lost()
+    assert line.waiting.used == 0
 
 
 FIVE = ("bitcoin", "ethereum", "tether", "binancecoin", "solana")
