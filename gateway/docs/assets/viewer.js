@@ -20,6 +20,25 @@ async function unfold(tag, operationId) {
   control.focus({ preventScroll: true });
 }
 
+const SHOWN_MS = 6000; // of an event stream, which has no end: an update of market_data comes every 5 s
+
+async function beginning(url, request) {
+  const stop = new AbortController();
+  const answer = await fetch(url, { ...request, signal: stop.signal });
+  if (!(answer.headers.get("content-type") || "").startsWith("text/event-stream")) return answer;
+  setTimeout(() => stop.abort(), SHOWN_MS);
+  const [reader, decoder] = [answer.body.getReader(), new TextDecoder()];
+  let text = "";
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      text += decoder.decode(part.value, { stream: true });
+    }
+  } catch (error) {
+    if (error.name !== "AbortError") throw error;
+  }
+  return new Response(text, { status: answer.status, headers: answer.headers });
+}
+
 addEventListener("DOMContentLoaded", async () => {
   const viewer = document.getElementById("viewer");
   try {
@@ -41,6 +60,7 @@ addEventListener("DOMContentLoaded", async () => {
       defaultModelsExpandDepth: -1,
       defaultModelExpandDepth: 4,
       supportedSubmitMethods: ["get"],
+      requestInterceptor: (request) => Object.assign(request, { userFetch: beginning }),
     });
     for (const [name, { get }] of pages) {
       const { operationId, summary, tags } = get;

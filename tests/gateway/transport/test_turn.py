@@ -14,11 +14,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.broadcast.outbox import Outbox
-from gateway.session import Session
+from gateway.consumer import Consumer
 from gateway.transport.http_protocol import HttpProtocol
+from gateway.transport.outgoing import Outgoing
 from gateway.transport.turn import Turn
-from gateway.transport.ws_protocol import FrameProtocol
 from tests.contract.conftest import Cluster
+from tests.gateway.events import listen
 from tests.gateway.raw import connect, frame
 from tests.waiting import until
 
@@ -169,10 +170,13 @@ async def test_a_connection_that_ends_leaves_no_circle_of_references(cluster: Cl
             async with connect(node.port) as client:
                 await client.send(frame(json.dumps(command)))
                 await client.message()
+        for last in ("", f"Last-Event-ID: {latest.position.epoch}-3"):
+            async with listen(node.port, "/api/v1/stream/news", *filter(None, [last])) as events:
+                await events.take(2)
         await until(lambda: not node._sessions and not node.clients.connections)
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        ours = (Session, Outbox, FrameProtocol, HttpProtocol)
+        ours = (Consumer, Outbox, Outgoing, HttpProtocol)
         assert [found for found in gc.garbage if isinstance(found, ours)] == []
     finally:
         gc.set_debug(0)
