@@ -71,11 +71,11 @@ _REFUSED = Outcome(
 )
 _EVERYWHERE = {
     406: Outcome("`Accept-Encoding` excludes every coding of the answer (`not_acceptable`)", Failure),
-    414: Outcome("The address is longer than 8 KiB", str, "text/plain"),
-    431: Outcome("The head of the request is longer than 64 KiB", str, "text/plain"),
+    414: Outcome("The address is longer than 8 KiB. The reason is a line of text"),
+    431: Outcome("The head of the request is longer than 64 KiB. The reason is a line of text"),
 }
 """What every route under `/api/v1` may answer, besides its own outcomes."""
-_FILTERED = "With filters, fields of `data` that they leave out are absent, also where the schema requires them"
+_FILTERED = "With filters, `data` is what they leave of it"
 _GUIDE = {200: Outcome("The document as HTML", str, "text/html"), 404: Outcome("There is no such document", Failure)}
 _HANDSHAKE = Operation(
     "WebSocket handshakes",

@@ -13,7 +13,11 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.gateway.serving import Gateway
+from tests.gateway.stocked import examples
+from tests.gateway.stocked import stocked as settings
 from tests.places import ROOT
+
+__all__ = ["settings"]
 
 pytestmark = pytest.mark.slow  # compilers and validators
 
@@ -89,3 +93,37 @@ async def test_clients_in_typescript_can_be_generated(gateway: Gateway, tmp_path
     options = ("--strict", "--noEmit", "--target", "es2022", "--lib", "es2022", "--pretty", "false")
     compiler = NODE / "node_modules" / "typescript" / "bin" / "tsc"
     assert await run("node", compiler, *options, tmp_path / "client.ts") == (0, "")
+
+
+@needs_node
+async def test_a_generated_client_compiles_and_runs(gateway: Gateway, tmp_path: Path) -> None:
+    """openapi-fetch with generated types calls every route under `/api/v1`; the compiler checks libraries, too."""
+    for name in ("openapi", "asyncapi"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(await gateway.document(name)))
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "node_modules").symlink_to(NODE / "node_modules")
+    for name in ("api.ts", "tsconfig.json"):
+        shutil.copy(NODE / name, tmp_path)
+    assert await run("node", NODE / "generate_types.mjs", tmp_path) == (0, "")
+    compiler = NODE / "node_modules" / "typescript" / "bin" / "tsc"
+    assert await run("node", compiler, "--pretty", "false", "--project", tmp_path) == (0, "")
+    program = f"import {{ run }} from '{tmp_path}/api.js'; console.log(JSON.stringify(await run(process.argv[1])))"
+    address = f"http://127.0.0.1:{gateway.node.port}"
+    status, printed = await run("node", "--input-type=module", "--eval", program, address)
+    assert status == 0, printed
+    found = json.loads(printed)
+    event, highs, price = (
+        found.pop("event"),
+        found.pop("highs"),
+        json.loads(examples()["market_data"])["prices"]["bitcoin"],
+    )
+    assert event["data"] == {"prices": {"bitcoin": price}}
+    assert set(highs) == {price}
+    assert found == {
+        "price": price,
+        "recorded": [price, price],
+        "next": 2,
+        "coins": ["BTC", "ETH"],
+        "schema": True,
+        "unknown": [400, []],
+    }
