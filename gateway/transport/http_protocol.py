@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from http import HTTPStatus
 from typing import cast
 
@@ -28,6 +29,7 @@ from gateway.transport.handshake import (
 from gateway.transport.joining import Joining
 from gateway.transport.pacing import paced
 from gateway.transport.turn import Turn
+from gateway.transport.unchunked import has_no_chunks, unchunked
 
 STALLED = 30.0  # s to read the 32 KiB that a transport buffers for us at most, 1 kB/s; then cut
 HEAD = 10.0  # s for the head of a request, from its first byte or from the connect; then the end
@@ -203,7 +205,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, paced(app, self.flow, self._turn, self._break_off, later=self._queued))
+        app = paced(app, self.flow, self._turn, self._break_off, later=self._queued)
+        super()._start_asgi_task(cycle, unchunked(app, cycle) if has_no_chunks(cycle) else app)
         self._queued = False
 
     def _should_upgrade(self) -> bool:
@@ -242,7 +245,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._cut_later()
 
     def _break_off(self) -> None:
-        """End in the middle of an answer, after what has been written of it."""
+        """End in the middle of an answer, after what has been written of it; without chunks only a reset shows it."""
+        if self._answered is not None and has_no_chunks(self._answered):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+            return
         self.transport.close()
         self._cut_if_stalled()
 

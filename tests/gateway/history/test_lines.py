@@ -162,6 +162,30 @@ async def test_a_database_that_fails_in_the_middle_ends_the_connection(
     assert (await ask(full, f"{QUERY}&limit=1")).status_code == 200
 
 
+async def test_http_1_0_gets_no_chunks_and_a_reset_if_it_is_not_whole(
+    full: Cluster, database_settings: Settings
+) -> None:
+    """It knows the end of an answer of unknown length by the end of the connection."""
+    file, port = database_settings.database_url.get_secret_value().removeprefix("sqlite:///"), full.nodes[0].port
+
+    async def get(query: str, spoil: bool) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {PATH}{query} HTTP/1.0\r\nAccept: {lines.MEDIA_TYPE}\r\n\r\n".encode())
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if spoil:
+                os.rename(file, f"{file}.gone")
+            assert b"transfer-encoding" not in head
+            async with asyncio.timeout(10):
+                return await reader.read()
+        finally:
+            writer.close()
+
+    assert [each["seq"] for each in read((await get(QUERY, spoil=False)).decode())] == list(range(1, COUNT + 1))
+    with pytest.raises(ConnectionResetError):
+        await get(QUERY, spoil=True)
+
+
 async def test_a_gateway_that_stops_does_not_wait_for_lines(
     database: Database, database_settings: Settings, no_errors: None
 ) -> None:
