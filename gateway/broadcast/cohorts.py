@@ -57,7 +57,8 @@ class Cohort:
         self.sharers = 0
         """How many receivers can read a stream."""
         self._marks: dict[Receiver, int] = {}  # a dict for its order: who came first is served first
-        self._filters = {each.service: each for each in wanted.filters}
+        self.filters = {each.service: each for each in wanted.filters}
+        """By service, of those that are not sent whole."""
         self._frames: list[Frame] = []
         self._unbuilt: list[Frame | Update] = []  # what comes behind them; the first is to be filtered
         self._first = self._head = 0
@@ -95,7 +96,7 @@ class Cohort:
     def add(self, what: Frame | Update) -> None:
         """Add a frame, or an update in the cohort's form, for `deliver` to give to everybody."""
         self._head += 1
-        if isinstance(what, Update) and what.service not in self._filters:
+        if isinstance(what, Update) and what.service not in self.filters:
             what = what.frame(self.wanted.form)
         if isinstance(what, Frame) and not self._unbuilt:
             self._append(what)
@@ -109,7 +110,7 @@ class Cohort:
         for what in unbuilt:
             self.size -= what.size
             if isinstance(what, Update):
-                what = what.frame(self.wanted.form, self._filters[what.service])
+                what = what.frame(self.wanted.form, self.filters[what.service])
             self._append(what)
 
     def _append(self, frame: Frame) -> None:

@@ -94,9 +94,11 @@ class Hub:
         """Send these services to the subscriber from now on, in its form, and no others."""
         outbox = subscriber.outbox
         self.settle(subscriber)
+        before = self._places.get(outbox)
         self._place(subscriber, () if outbox.closed else services)  # it may have been too slow for what was settled
         for service, updates in outbox.delivery.restrict(services, meta=subscriber.form.has_meta):
-            outbox.queue(self._newest(subscriber, service, updates))
+            filters = subscriber.filters if before is None else before.filters  # as it was when they were postponed
+            outbox.queue(self._newest(subscriber, service, updates, filters))
 
     def _place(self, subscriber: Subscriber, services: Collection[str]) -> None:
         filters = frozenset([each for each in subscriber.filters.values() if each.service in services])
@@ -123,7 +125,7 @@ class Hub:
     def send_latest(self, subscriber: Subscriber, service: str) -> None:
         """Send the newest update of a service, if there is one, also where the subscriber had it before."""
         if self.recent[service].latest is not None and not subscriber.outbox.postpones(service):
-            subscriber.outbox.offer_alone(self._newest(subscriber, service, 0))
+            subscriber.outbox.offer_alone(self._newest(subscriber, service, 0, subscriber.filters))
 
     def drain(self, subscriber: Subscriber) -> None:
         """Send what waits, then the newest of what was postponed. Called when the socket is ready again."""
@@ -132,11 +134,11 @@ class Hub:
             self.settle(subscriber)  # else what follows could come a second time
         outbox.drain()
         if outbox.delivery.due:
-            outbox.catch_up(partial(self._newest, subscriber))
+            outbox.catch_up(partial(self._newest, subscriber, filters=subscriber.filters))
 
-    def _newest(self, subscriber: Subscriber, service: str, updates: int) -> Frame:
+    def _newest(self, subscriber: Subscriber, service: str, updates: int, filters: Mapping[str, Filter]) -> Frame:
         """The newest update, which stands for so many; for none, it is the repetition that a subscribe asks for."""
-        latest, only = self.recent[service].latest, subscriber.filters.get(service)
+        latest, only = self.recent[service].latest, filters.get(service)
         assert latest is not None
         if updates == 0:
             return latest.frame(subscriber.form.as_snapshot(), only)

@@ -147,6 +147,26 @@ async def test_a_slow_client_gets_the_newest_update_filtered() -> None:
     assert (message["data"]["prices"], message["meta"]["skipped"]) == ({"a": 3}, 2)
 
 
+@pytest.mark.parametrize("services", [(), (SERVICE,)], ids=["unsubscribe", "every"])
+@pytest.mark.parametrize("later", [None, only("b")], ids=["whole", "another"])
+async def test_what_was_postponed_before_a_command_has_the_filter_of_before(
+    services: tuple[str, ...], later: Filter | None
+) -> None:
+    """It comes before the reply. A client that unsubscribes, or wants every update from now on, gets nothing more."""
+    hub, client = new_hub(), Subscriber(only("a"))
+    client.outbox.delivery.choose((SERVICE,), "latest")
+    hub.want(client, (SERVICE,))
+    client.ready = False
+    hub.broadcast(update(1))
+    await asyncio.sleep(0)
+    client.filters = {} if later is None else {SERVICE: later}
+    client.outbox.delivery.choose((SERVICE,), "every")
+    hub.want(client, services)
+    client.ready = True
+    hub.drain(client)
+    assert client.prices == [{"a": 1}]
+
+
 def test_frames_are_kept_within_their_bytes() -> None:
     """Those of the oldest update go first; what was dropped is built again, and is the same."""
     room = Filtered(size=20_000)
