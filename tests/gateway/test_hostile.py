@@ -204,3 +204,41 @@ async def test_a_target_that_is_none_ends_the_connection(gateway: Gateway, targe
     async with dial(gateway.node.port) as raw:
         await raw.send(b"GET " + target + b" HTTP/1.1\r\nHost: coinwire\r\n\r\n")
         assert (await raw.head()).split()[1] == "400"
+
+
+PAGED = [
+    b"/api/v1/history/news?limit=1",
+    b"/api/v1/history/market_data?limit=1&coins=bitcoin",
+    b"/api/v1/history/market_data?limit=1&coins=ethereum",
+    b"/api/v1/history/market_data?limit=1&coins=bitcoin&fields=prices",
+    b"/api/v1/history/market_data?limit=1&from=2020-01-01",
+    b"/api/v1/history/market_data?limit=1&from=2020-01-02",
+    b"/api/v1/candles/bitcoin?limit=1&interval=1m&from=2020-01-01",
+    b"/api/v1/candles/bitcoin?limit=1&interval=1m&from=2020-01-02",
+    b"/api/v1/candles/ethereum?limit=1&interval=1m&from=2020-01-01",
+]
+"""Queries that have more than one page, of every route with cursors."""
+
+
+def spoiled(cursor: bytes) -> Iterator[bytes]:
+    """Cursors that no gateway made."""
+    yield from (cursor[:-1], cursor[1:], cursor + b"A", cursor * 2, cursor.swapcase(), cursor[::-1], b"a" * 3000)
+    yield from (cursor + b"%00", cursor + b"=", b"%20" + cursor, cursor + b"%0A", cursor.replace(cursor[9:10], b"_", 1))
+
+
+async def test_a_cursor_of_another_query_is_refused(gateway: Gateway) -> None:
+    """Of another endpoint, service, coin, range or filter, and one that was spoiled: 400 that says what is wrong."""
+    assert {path for path, each in api() if "cursor" in {parameter["name"] for parameter in queries(each)}} == {
+        path for path in PATHS if any(re.match(re.sub(r"\{.*", "", path), target.decode()) for target in PAGED)
+    }
+    wrong: list[Any] = []
+    async with asking(gateway) as client:
+        pages = [json.loads((await client.get(target)).body)["data"] for target in PAGED]
+        cursors = [page["next_cursor"].encode() for page in pages]
+        for target, own in zip(PAGED, cursors, strict=True):
+            assert (await client.get(target + b"&cursor=" + own)).status == 200
+            for cursor in {*cursors, *spoiled(own)} - {own}:
+                answer = await client.get(target + b"&cursor=" + cursor)
+                if answer.status != 400 or not answer.data["message"].startswith("cursor"):
+                    wrong.append((target, cursor in cursors, cursor, answer.status, answer.body[:150]))
+    assert not wrong, "\n".join(map(str, wrong))
