@@ -14,6 +14,7 @@ import msgspec
 from gateway.http.cursors import CANDLES, DAMAGED, seal, unseal
 from gateway.http.moments import LATEST
 from gateway.http.parameters import Asked, Parameters, choice, cursor, integer, moment
+from gateway.messages.faults import echo
 
 INTERVALS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14_400, "1d": 86_400}
 """Seconds of a candle, by the name of its interval."""
@@ -67,7 +68,7 @@ def decode_cursor(text: str) -> ChartRange:
     except msgspec.MsgspecError:
         raise ValueError(DAMAGED) from None
     interval = next((name for name, seconds in INTERVALS.items() if seconds == found.seconds), None)
-    if interval is None:
+    if interval is None or found.after % (found.seconds * 1000):  # a candle opens at a multiple of its length
         raise ValueError(DAMAGED)
     return ChartRange(found.coin, interval, found.first, found.last, found.after)
 
@@ -96,7 +97,7 @@ def chart_range(coin: str, asked: Asked, now: float) -> ChartRange:
             raise ValueError("from must not be in the future" if last is None else "from must not be after to")
         return ChartRange(coin, interval, begin, end)
     if place.coin != coin:
-        raise ValueError(f"cursor is one of {place.coin}")
+        raise ValueError(f"cursor is one of {echo(place.coin)}")
     if asked.given(INTERVAL) not in (None, place.interval):
         raise ValueError(f"cursor is one of interval {place.interval}")
     if first not in (None, place.first) or last not in (None, place.last):

@@ -73,7 +73,7 @@ async def candles(request: Request, query: Asked) -> Response:
         return failure(400, FailureData(message=str(error), code="ambiguous_coin", ids=error.ids))
     except ValueError as error:
         return failure(400, FailureData(message=str(error), code="invalid_parameter"))
-    if coin is None and not is_coin_id(name):
+    if not is_coin_id(coin or name):
         return _unknown(name)
     outcome = "page"
     held: ExitStack[bool | None] = ExitStack()

@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import SecretStr
 
+from gateway.http.cursors import CANDLES, seal
 from shared.bus import open_redis
 from shared.bus.coin_list import CoinList
 from shared.channels import Channels
@@ -181,6 +183,9 @@ async def test_a_cursor_of_another_query_is_400(gateways: Cluster, database: Dat
         (PATH, {"cursor": cursor, "interval": "1h"}, "cursor is one of interval 1m"),
         (PATH, {"cursor": cursor, "from": "2025-11-02"}, "cursor is one of another range"),
         (PATH, {"cursor": cursor[:-4] + "AAAA"}, "cursor is damaged"),
+        (PATH, {"cursor": forged("bitcoin", 900, 0, 0, 60_000)}, "cursor is damaged"),
+        (PATH, {"cursor": forged("bitcoin", 7, 0, 0, 0)}, "cursor is damaged"),
+        (PATH, {"cursor": forged("x" * 1000, 60, 0, 0, 0)}, "cursor is one of xxx"),
         (PATH, {"cursor": history.json()["data"]["next_cursor"]}, "cursor is one of another endpoint: history"),
         ("/api/v1/history/news", {"cursor": cursor}, "cursor is one of another endpoint: candles"),
     ):
@@ -188,6 +193,11 @@ async def test_a_cursor_of_another_query_is_400(gateways: Cluster, database: Dat
         assert (answer.status_code, answer.json()["data"]["code"]) == (400, "invalid_parameter")
         assert answer.json()["data"]["message"].startswith(message)
     assert (await ask(gateways, **ALL_OF_IT, cursor=cursor, interval="1m"))["candles"]
+
+
+def forged(*content: object) -> str:
+    """A cursor with a checksum that is right."""
+    return seal(CANDLES, msgspec.msgpack.encode(content))
 
 
 @on_sqlite
