@@ -17,6 +17,7 @@ from gateway.waiting import Waiting
 from shared.bus import Subscription, open_redis
 from shared.bus.presence import ClientRecord
 from shared.channels import Channels
+from shared.coins import Coins
 from shared.metrics import BusMetrics, GatewayMetrics
 from shared.settings import Settings
 from tests.model.loop import Process, VirtualLoop
@@ -183,6 +184,7 @@ class Gateway:
         self.settings = settings
         self.waiting = Waiting()
         self.presence: Any = Presence()
+        self.directory: Any = Coins()  # none is listed: clients of the model filter nothing
         self.metrics = metrics[1]
         self.refusals = Refusals(self.metrics.refused)
         self.hub: Hub
