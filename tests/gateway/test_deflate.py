@@ -69,6 +69,7 @@ def test_a_buffer_of_one_compressed_frame_has_its_compressed_bytes() -> None:
 def test_an_update_s_frame_names_its_service() -> None:
     """In every live form. A frame that must be sent has none: no update, one of a replay, or a snapshot with `meta`."""
     update = Update(Envelope("news", "update", {"n": 1}, "t", "e", 1), b"")
-    assert {form for form in Form if update.frame(form).service == "news"} == {Form.TEXT, Form.TEXT_META, Form.PACKED}
+    live = {Form.TEXT, Form.TEXT_META, Form.PACKED, Form.EVENTS}
+    assert {form for form in Form if update.frame(form).service == "news"} == live
     assert {update.frame(form).service for form in Form} == {"news", None}
     assert Frame(b"{}", binary=False).service is None
