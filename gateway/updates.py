@@ -72,7 +72,7 @@ class Update:
         self._raw = raw
         self._envelope: Envelope | None = envelope
         self._frames: dict[Form, Frame] = {}
-        self._filtered: dict[tuple[Form, Filter], Frame] | None = None  # made when needed: most updates have no filter
+        self._filtered: dict[tuple[Form, bytes], Frame] | None = None  # made when needed: most updates have no filter
         self._room: Filtered | None = None
 
     def frame(self, form: Form, only: Filter | None = None) -> Frame:
@@ -108,13 +108,13 @@ class Update:
         self._room = room
 
     def _filtered_frame(self, form: Form, only: Filter) -> Frame:
-        made = None if self._filtered is None else self._filtered.get((form, only))
+        made = None if self._filtered is None else self._filtered.get((form, only.fingerprint))
         if made is None:
             made = self._build(form, only=only)
             if self._room is not None and self._envelope is not None:
                 if self._filtered is None:
                     self._filtered = {}
-                self._filtered[form, only] = made
+                self._filtered[form, only.fingerprint] = made
                 self._room.hold(self, made)
         return made
 

@@ -15,7 +15,7 @@ _FILTERED = 16  # of them, where a filter makes each cost more: all of a batch a
 _KEPT_BYTES = 8 << 20  # of batches, encoded and joined: 128 full ones; older ones are built again
 _KEPT_SECONDS = 10.0  # without use; longer than clients of a lost gateway take to come back
 
-_Key = tuple[str, Position, int, Form, Filter | None]
+_Key = tuple[str, Position, int, Form, bytes | None]  # the last is the filter's fingerprint
 
 
 class Updates(Protocol):
@@ -62,7 +62,7 @@ class Batches:
         most = min(len(left), whole - (seq - 1) % whole)
         while left[most - 1].position != (epoch, seq + most - 1):
             most -= 1  # an epoch ends in between, or updates are missing
-        key = (update.service, update.position, most, form, only)
+        key = (update.service, update.position, most, form, None if only is None else only.fingerprint)
         batch = self._young.get(key)
         if batch is None:
             batch = self._old.get(key) or self._build(left, most, form, only)

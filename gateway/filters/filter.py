@@ -24,7 +24,7 @@ _VALUE_BYTES = (
 class Filter:
     """Which rows, entries and fields of a service's `data` remain. Immutable, and equal to all of the same effect."""
 
-    __slots__ = ("_choices", "_fields", "_hash", "_key", "_leasts", "_shown", "service", "size")
+    __slots__ = ("_choices", "_fields", "_fingerprint", "_hash", "_key", "_leasts", "_shown", "service", "size")
 
     def __init__(self, service: str, values: Mapping[str, Sequence[str] | float]) -> None:
         """`values` by filter name; they are valid: see `gateway.filters.reading`."""
@@ -54,6 +54,7 @@ class Filter:
                 self._choices.append((rule, wanted, frozenset(wanted)))
         self._key = (service, *key)
         self._hash = hash(self._key)
+        self._fingerprint: bytes | None = None  # made when needed: that of a cursor never is
         lists = [value for value in self._shown.values() if isinstance(value, list)]
         self.size = sum(len(item) + _VALUE_BYTES for items in lists for item in items)
         """About how many bytes of memory its values take."""
@@ -71,6 +72,14 @@ class Filter:
     def digest(self) -> str:
         """The same for equal filters, on every gateway, for ever: 16 hexadecimal digits for ETags and cursors."""
         return hashlib.blake2b(json.dumps(self._key).encode(), digest_size=8).hexdigest()
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The same for equal filters, and for no others: what caches know a filter by. 16 bytes, where a filter of
+        500 values takes a hundred thousand."""
+        if self._fingerprint is None:
+            self._fingerprint = hashlib.blake2b(json.dumps(self._key).encode(), digest_size=16).digest()
+        return self._fingerprint
 
     def as_dict(self) -> dict[str, Any]:
         """As the client gave it, in its order; every value once, and symbols of coins as their ids."""

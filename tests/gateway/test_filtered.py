@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
+import weakref
 from typing import Any
 
 import msgpack
@@ -184,6 +186,24 @@ def test_frames_are_kept_within_their_bytes() -> None:
     again = first.frame(Form.TEXT, filters[0])
     assert room.used != before
     assert msgspec.json.decode(again.payload)["data"]["prices"] == {"a": 1}
+
+
+async def test_caches_keep_no_filter() -> None:
+    """A filter of hundreds of values takes more than its frame, and clients may ask for ever new ones."""
+    hub, batches, asked = new_hub(), Batches(), []
+    hub.broadcast(update(1))
+    for number in range(3):
+        wanted = Counted(SERVICE, {"coins": ["a", str(number)]})
+        client = Subscriber(wanted)
+        hub.want(client, (SERVICE,))
+        hub.send_latest(client, SERVICE)
+        hub.want(client, ())
+        batches.first([update(1)], Form.TEXT_RECOVERED, wanted)
+        asked.append(weakref.ref(wanted))
+        del wanted, client
+    assert (hub.filtered.used > 0, len(batches)) == (True, 3)
+    gc.collect()
+    assert [each() for each in asked] == [None] * 3
 
 
 async def test_nothing_is_kept_of_updates_that_are_not_new() -> None:
