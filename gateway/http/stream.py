@@ -116,6 +116,10 @@ class _Stream(_Head):
         if socket is None:
             return
         socket.address = self._address
+        if (reason := self._node.refusal) is not None:  # others came while the head waited for this client to read
+            self._node.refusals.note(self._address, reason)
+            socket.shutdown()
+            return
         session = EventSession(self._node, socket, self._number)
         self._node.metrics.accepted.labels(PATH).inc()
         self._node.add(session)

@@ -14,7 +14,7 @@ from shared.bus import Position
 from shared.catalog import CHANNEL_NAMES
 from tests.contract.conftest import Cluster, running
 from tests.gateway.events import Events, Happened, answered, listen, request, reset
-from tests.gateway.raw import dial
+from tests.gateway.raw import Raw, dial
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("no_errors")
@@ -161,6 +161,32 @@ async def test_a_gateway_that_takes_no_clients_says_when_to_come_back(cluster: C
         assert reason in answer.json()["data"]["message"]
         counted = (await cluster.http.get(cluster.url("/metrics"))).text
         assert f'coinwire_gateway_refused_total{{reason="{reason}"}} 1.0' in counted
+
+
+async def test_who_reads_nothing_at_first_does_not_pass_the_limit_later(cluster: Cluster) -> None:
+    """A stream whose head waits behind another answer is no client yet: if others are then, its connection ends."""
+    node = cluster.nodes[0]
+    node.settings = node.settings.model_copy(update={"max_connections": 1})
+
+    def numbers() -> int:
+        return len(node.presence._numbers._free) + (node._number is not None)
+
+    async def page(raw: Raw) -> None:
+        head = await raw.head()
+        await raw.exactly(int(head.lower().partition("content-length: ")[2].split()[0]))
+
+    before = numbers()
+    async with dial(node.port, window=4096) as one, dial(node.port, window=4096) as other:
+        for raw in (one, other):
+            await raw.send(request("/openapi.json") + request(PATH))
+        await until(lambda: numbers() == before - 2)
+        assert not node._sessions
+        await page(one)
+        await begun(await answered(one))
+        await page(other)
+        with pytest.raises((EOFError, ConnectionResetError)):
+            await answered(other)
+        assert len(node._sessions) == 1
 
 
 async def test_a_stream_is_a_client_like_others_until_it_leaves(cluster: Cluster) -> None:
