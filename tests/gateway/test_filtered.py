@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import itertools
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
@@ -37,9 +39,15 @@ SOURCES = ("coingecko", "binance", "coinbase", "kraken")
 COINS = next(market_data())["prices"]
 
 
+@functools.cache
+def walk() -> Sequence[dict[str, Any]]:
+    """Some updates of a hundred coins."""
+    return tuple(itertools.islice(market_data(), 20))
+
+
 def data_of(seq: int) -> dict[str, Any]:
-    """A hundred coins, as the service has them in a deployment."""
-    (found,) = itertools.islice(market_data(), seq % 20, seq % 20 + 1)
+    """One of them, as the service has it in a deployment."""
+    found = walk()[seq % 20]
     more = {"price_spread_bps": dict.fromkeys(COINS, 12.34), "disputed": {}, "source": ", ".join(SOURCES)}
     return found | more | {"as_of": dict.fromkeys(SOURCES, TIME)}
 
