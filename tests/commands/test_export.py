@@ -173,6 +173,7 @@ async def test_what_makes_no_sense_is_one_line_and_status_2(
     assert said in done.stderr
 
 
+@pytest.mark.slow  # it starts several processes
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_without_pyarrow_all_but_parquet_is_written(
     database: Database, database_settings: Settings, tmp_path: Path

@@ -184,6 +184,7 @@ async def played(script: list[Step], kinds: list[Kind], *, compresses: bool = Tr
     return clients
 
 
+@pytest.mark.slow  # it tries many scripts
 @given(script=steps, kinds=st.lists(st.sampled_from((SHARES, SHARES, *KINDS)), min_size=CLIENTS, max_size=CLIENTS))
 @settings(max_examples=300, deadline=None)
 def test_every_client_decodes_what_it_would_be_sent_plain(script: list[Step], kinds: list[Kind]) -> None:

@@ -63,7 +63,7 @@ async def played(script: list[Step], **options: Any) -> Line:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("messages", [8, 100])
+@pytest.mark.parametrize("messages", [8, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_client_misses_nothing_that_it_was_not_to_miss(form: str, messages: int) -> None:
     """Whatever it subscribes to and however slowly it reads: in order, never twice, what is left out is counted, and
     in the end the newest; or, where every update was to be delivered and too many waited, it is closed with 4008."""

@@ -63,6 +63,7 @@ async def test_who_is_ready_takes_clients(settings: Settings) -> None:
     assert await running == 0
 
 
+@pytest.mark.slow  # it waits for a drain
 async def test_a_draining_gateway_serves_its_clients_and_takes_no_more(settings: Settings) -> None:
     """Not ready at once, so that a balancer looks elsewhere; old clients go on until DRAIN_SECONDS are over; then
     nothing of it is left in Redis, and its port is free."""
@@ -96,6 +97,7 @@ async def test_a_draining_gateway_serves_its_clients_and_takes_no_more(settings:
         await asyncio.open_connection("127.0.0.1", node.port)
 
 
+@pytest.mark.slow  # it waits for a drain
 async def test_a_draining_gateway_closes_its_clients_one_after_another(settings: Settings) -> None:
     """Closes are spread over DRAIN_SECONDS, first come first closed, so that they do not return as one herd."""
     node, seconds, count = Node(settings.model_copy(update={"drain_seconds": 2.0})), 2.0, 40

@@ -95,6 +95,7 @@ def test_a_keeper_without_a_password_is_refused(start: Start, tmp_path: Path, po
     assert "REDIS_PASSWORD is not set" in keeper.lines[-1]
 
 
+@pytest.mark.slow  # it starts and stops servers
 def test_users_come_back_with_their_server(start: Start, tmp_path: Path, port: int) -> None:
     """With `--prefix`, the server has the deployment's users, also after it was killed; none of them is shown."""
     users = Users.made("coinwire")

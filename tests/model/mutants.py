@@ -99,7 +99,8 @@ MUTANTS = (
     ),
     Mutant("live updates before the missed ones", ((Subscriptions, "_go_live", _go_live),)),
     Mutant(
-        "skipped updates are not counted", ((Update, "after", lambda self, skipped, form, gap=None: self.frame(form)),)
+        "skipped updates are not counted",
+        ((Update, "after", lambda self, _, form, __=None, only=None: self.frame(form, only)),),
     ),
     Mutant("the fence is ignored", (), (("if tonumber(fence) < least_fence then", "if false then"),)),
     Mutant(

@@ -163,6 +163,7 @@ async def test_failed_runs_are_counted_until_one_succeeds() -> None:
     assert seen == [1, 2, 0, 1]
 
 
+@pytest.mark.slow  # it waits for Redis
 async def test_a_run_that_failed_for_want_of_redis_is_repeated_soon() -> None:
     """A service of a long interval need not wait for its next turn once Redis is back; then it keeps to its rhythm."""
     jobs, cycles = Jobs(), Cycles()

@@ -92,6 +92,7 @@ async def burst(cluster: Cluster, chance: random.Random) -> None:
         await cluster.publish(service, **figures(chance))
 
 
+@pytest.mark.slow  # it compresses for every window
 async def test_every_window_receives_the_same_updates(settings: Settings) -> None:
     """Each client's own inflater, of the window that was agreed, makes of it what a plain client receives.
 

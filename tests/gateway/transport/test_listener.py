@@ -127,6 +127,7 @@ async def test_connections_without_a_websocket_are_counted(cluster: Cluster) -> 
         assert node.registry.get_sample_value("coinwire_gateway_connections") == 1
 
 
+@pytest.mark.slow  # it opens hundreds of connections
 async def test_a_gateway_with_few_files_serves_those_it_has(settings: Settings) -> None:
     """The soft limit is raised to the hard one, MAX_CONNECTIONS is cut with one warning, and who is connected notices
     nothing of a hundred others that say nothing."""

@@ -263,6 +263,7 @@ async def test_a_client_closed_for_flooding_is_logged_with_its_address(
     assert line["address"] == address
 
 
+@pytest.mark.slow  # it sends thousands of frames
 async def test_a_client_closed_for_small_frames_is_logged_with_its_address(settings: Settings) -> None:
     """The address that a trusted proxy gave; one line a close, however many frames were sent."""
     with capture_logs() as logs:

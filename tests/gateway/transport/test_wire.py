@@ -184,6 +184,7 @@ async def test_an_unknown_path_is_404_at_the_handshake(cluster: Cluster, path: s
         assert (await raw.head()).split()[1] == "404"
 
 
+@pytest.mark.slow  # it waits for pings
 async def test_a_busy_session_is_no_dead_peer(cluster: Cluster) -> None:
     """While a session waits for what its client has seen elsewhere, nothing is read; pings that go unanswered
     meanwhile do not end the connection."""

@@ -216,6 +216,7 @@ async def test_the_recorder_reads_as_a_worker(cluster: Cluster) -> None:
     assert cluster.refused() == []
 
 
+@pytest.mark.slow  # it waits for quiet
 async def test_a_gateway_hears_every_service_and_proves_it(cluster: Cluster) -> None:
     """It subscribes to all of them, fills what it missed, and hears its own probe when it is quiet."""
     async with cluster.client("worker") as publishing, cluster.client("gateway") as reading:

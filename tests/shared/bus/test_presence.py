@@ -180,6 +180,7 @@ async def test_numbers_are_not_given_out_again_after_redis_lost_their_counter(
     assert len(set(taken)) == len(taken)
 
 
+@pytest.mark.slow  # it waits for records to age
 async def test_running_gateways_see_each_other(nodes: tuple[Presence, Presence]) -> None:
     """`run` writes what changes and reads what others wrote, without being asked."""
     a, b = nodes
@@ -256,6 +257,7 @@ async def test_what_redis_lost_is_written_again(redis: Redis, channels: Channels
     assert await listed(b) == [1, 2, 3]
 
 
+@pytest.mark.slow  # it waits for records to age
 async def test_after_flushall_all_is_written_again(own_redis: Redis, channels: Channels) -> None:
     """The next heartbeat writes every client again, though none changed and Redis was never away."""
     a, b = Presence(own_redis, channels, "a"), Presence(own_redis, channels, "b")
@@ -272,6 +274,7 @@ async def test_after_flushall_all_is_written_again(own_redis: Redis, channels: C
         assert (await stats_of(b, 0, 10)).subscription_counts == {"news": 3}
 
 
+@pytest.mark.slow  # it waits for Redis
 async def test_redis_away_is_a_bus_error_and_all_is_there_when_it_is_back(
     own_server: RedisServer, own_redis: Redis, channels: Channels
 ) -> None:

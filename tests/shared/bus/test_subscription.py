@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
@@ -381,6 +382,7 @@ async def test_epochs_that_begin_together_are_one_line(redis: Redis, bus: Bus, c
     assert epochs == [("info", "market_data"), ("debug", "news"), ("debug", "system")]
 
 
+@pytest.mark.slow  # it waits for quiet
 async def test_probes_prove_delivery_when_it_is_quiet(redis: Redis, channels: Channels) -> None:
     """Without a single update, delivery stays proven for many deadlines."""
     proofs: list[bool] = []

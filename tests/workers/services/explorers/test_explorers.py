@@ -57,6 +57,7 @@ async def test_a_whole_update(stage: Stage, explorers: Any) -> None:
     assert sources(data) == ["mempool", "blockchain_com", NODE_NAMES[0], "blockscout"]
 
 
+@pytest.mark.slow  # it runs through hours
 async def test_sources_are_asked_as_seldom_as_their_figures_change(stage: Stage, explorers: Any) -> None:
     """In ten minutes of cycles: mempool.space three calls in 30 s and one more, a node two a cycle, the others one."""
     for _ in range(60):

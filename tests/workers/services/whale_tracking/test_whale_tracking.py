@@ -289,6 +289,7 @@ async def test_no_source_at_all_is_an_error(stage: Stage) -> None:
     assert ethereum_whales(stage, first, safe(stage) - 1) <= {h for data in back for h, *_ in keys(data, "ethereum")}
 
 
+@pytest.mark.slow  # it makes many blocks
 async def test_an_unknown_price_lets_the_blocks_wait(stage: Stage) -> None:
     """Without a price of ether no block is skipped: all are scanned once there is a price."""
     stage.spoil(*PRICES)
@@ -310,6 +311,7 @@ async def test_an_unknown_price_lets_the_blocks_wait(stage: Stage) -> None:
     assert first < safe(stage)
 
 
+@pytest.mark.slow  # it makes hours of blocks
 async def test_hours_old_whales_are_not_told_as_news(stage: Stage) -> None:
     """After a long absence the scan begins 100 blocks before the newest one, and catches up over some cycles."""
     service = open_service(stage)
