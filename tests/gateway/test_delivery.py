@@ -62,7 +62,9 @@ async def played(script: list[Step], **options: Any) -> Line:
     return line
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=() if form == "plain" else pytest.mark.slow) for form in FORMS]
+)
 @pytest.mark.parametrize("messages", [8, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_client_misses_nothing_that_it_was_not_to_miss(form: str, messages: int) -> None:
     """Whatever it subscribes to and however slowly it reads: in order, never twice, what is left out is counted, and
