@@ -161,7 +161,7 @@ def _json(settings: Settings, asked: ChartRange, page: ChartPage, limit: int, cu
         next_cursor=msgspec.UNSET if cursor is None else cursor,
         limits=limits,
     )
-    # Not the time of the request: equal candles are equal bytes, with an equal ETag.
+    # Not the time of the request: as long as nothing is recorded, equal bytes with an equal ETag.
     at = asked.last if page.recorded_to is None else page.recorded_to
     return _to_json(Success(status="success", data=data, timestamp=iso_of(at)))
 

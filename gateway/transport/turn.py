@@ -19,17 +19,37 @@ _PIECES = 32  # of answers per turn, 16 KiB each: 2 ms, or 10 ms where each begi
 _SHORT = 1_024  # bytes: enough for a request, or a command that names all services
 
 
-class _Share:
+class _PerTurn:
+    """What is counted anew in each turn, as long as there is something to count."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._counting = False
+
+    def _count(self) -> None:
+        if not self._counting:
+            self._counting = True
+            self._loop.call_soon(self._end)
+
+    def _end(self) -> None:
+        self._counting = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """A new turn begins."""
+        raise NotImplementedError
+
+
+class _Share(_PerTurn):
     """A part of every turn, for one kind of work."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, most: float) -> None:
-        self._loop = loop
+        super().__init__(loop)
         self._most = most
         self._spent = 0.0
         self._began: float | None = None  # when what runs now began
         self._short: deque[Callable[[], None]] = deque()
         self._long: deque[Callable[[], None]] = deque()
-        self._counting = False
 
     @property
     def over(self) -> bool:
@@ -56,15 +76,9 @@ class _Share:
             self._spent += time.perf_counter() - self._began
             self._began = None
 
-    def _count(self) -> None:
-        if not self._counting:
-            self._counting = True
-            self._loop.call_soon(self._begin)
-
     def _begin(self) -> None:
         """A new turn begins."""
         self._spent = 0.0
-        self._counting = False
         while self._short and not self.over:
             self._do(self._short.popleft())
         if self._long:  # however many short ones there are
@@ -75,15 +89,14 @@ class _Share:
             self._count()
 
 
-class _Few:
+class _Few(_PerTurn):
     """So much work per turn, in order: for work that goes on in the next, where nobody measures how long it takes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
-        self._loop = loop
+        super().__init__(loop)
         self._most = most
         self._done = 0
         self._waiting: deque[Callable[[], None]] = deque()
-        self._counting = False
 
     def spend(self, work: Callable[[], None]) -> None:
         if self._done >= self._most or self._waiting:
@@ -93,14 +106,9 @@ class _Few:
             work()
         self._count()
 
-    def _count(self) -> None:
-        if not self._counting:
-            self._counting = True
-            self._loop.call_soon(self._begin)
-
     def _begin(self) -> None:
         """A new turn begins."""
-        self._done, self._counting = 0, False
+        self._done = 0
         while self._waiting and self._done < self._most:
             self._done += 1
             self._waiting.popleft()()
@@ -108,15 +116,14 @@ class _Few:
             self._count()
 
 
-class _Pieces:
+class _Pieces(_PerTurn):
     """Pieces of answers: so many per turn, in the order in which they are asked for."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
-        self._loop = loop
+        super().__init__(loop)
         self._most = most
         self._used = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._counting = False
 
     async def take(self) -> None:
         if self._used >= self._most or self._waiting:
@@ -127,14 +134,9 @@ class _Pieces:
             self._used += 1
             self._count()
 
-    def _count(self) -> None:
-        if not self._counting:
-            self._counting = True
-            self._loop.call_soon(self._begin)
-
     def _begin(self) -> None:
         """A new turn begins. Who was waiting goes on in the next."""
-        self._used, self._counting = 0, False
+        self._used = 0
         while self._waiting and self._used < self._most:
             waiter = self._waiting.popleft()
             if not waiter.done():  # its task was cancelled

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from click.testing import Result
@@ -16,6 +14,7 @@ from commands.app import app
 from commands.live.filters import RULES
 from launcher.ports import free_port
 from shared.catalog import CHANNEL_NAMES, SERVICES
+from tests.answering import Quiet, answering
 from tests.commands.live.serving import Served, served
 
 __all__ = ["served"]
@@ -164,7 +163,7 @@ def test_nobody_who_listens_is_one_line() -> None:
     assert "coinwire demo" in done.stderr
 
 
-class Other(BaseHTTPRequestHandler):
+class Other(Quiet):
     """A server of something else."""
 
     body = b""
@@ -176,9 +175,6 @@ class Other(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
-
 
 @pytest.fixture
 def other() -> Iterator[tuple[str, type[Other]]]:
@@ -187,13 +183,8 @@ def other() -> Iterator[tuple[str, type[Other]]]:
     class Own(Other):
         pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", Own
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Own) as url:
+        yield url, Own
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"status": "success"}', b"\xff"])

@@ -5,16 +5,16 @@ from __future__ import annotations
 import http.server
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from commands.probe import ask, main
 from launcher.ports import free_port
+from tests.answering import Quiet, answering
 
 
-class Pages(http.server.BaseHTTPRequestHandler):
+class Pages(Quiet):
     """Answers with the status that the path names."""
 
     def do_GET(self) -> None:
@@ -24,19 +24,12 @@ class Pages(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"reasons": ["draining"]}')
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
-
 
 @pytest.fixture
 def url() -> Iterator[str]:
     """Where the pages are."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
-        thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with answering(Pages) as url:
+        yield url
 
 
 @pytest.mark.parametrize(("path", "status"), [("/200", 0), ("/201?x=1", 0), ("/503", 1), ("/302", 1), ("/404", 1)])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from launcher.ports import free_port, reachable
 from launcher.watch import fault_of, invitation
+from tests.answering import Quiet, answering
 from tests.started import Start
 
 
-class Health(BaseHTTPRequestHandler):
+class Health(Quiet):
     """Answers every GET with the server's status of the moment."""
 
     status = 503
@@ -23,9 +22,6 @@ class Health(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
-
 
 @pytest.fixture
 def health() -> Iterator[tuple[str, type[Health]]]:
@@ -34,13 +30,8 @@ def health() -> Iterator[tuple[str, type[Health]]]:
     class Own(Health):
         pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", Own
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Own) as url:
+        yield url, Own
 
 
 def test_it_invites_once_all_are_ready_and_tells_of_changes(health: tuple[str, type[Health]], start: Start) -> None:
